@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Set up the project's own environment beside this file, then run a command in it.
+
+    python3 run.py report      the main job: the report reproduced
+    python3 run.py test        linter, type checker, and the tests in three settings
+    python3 run.py <command>   any other command of `python -m bench`
+
+Needs nothing but Python 3.11 or later with its venv module. Only the standard
+library is used, and only syntax that older Pythons can read too, so that they
+end with a clear line and not with a syntax error.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.stderr.write("run.py: needs Python 3.11 or later, this is %s\n" % sys.version.split()[0])
+    sys.exit(2)
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "unlockall-bench.stamp"
+LOCK = ROOT / ".venv.lock"
+
+
+class SetupError(Exception):
+    """The environment could not be made; the text is one line for the user."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress on standard error."""
+    print("run.py: " + text, file=sys.stderr, flush=True)
+
+
+def wanted_stamp(extra: str) -> "dict[str, str]":
+    """Return what an environment that fits this checkout has in its stamp file."""
+    return {
+        "pyproject": hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest(),
+        "root": str(ROOT),  # an editable install knows its place, so a moved checkout needs a new one
+        "python": "%s %s" % (Path(sys.executable).resolve(), sys.version.split()[0]),
+        "extra": extra,
+    }
+
+
+def read_stamp() -> "dict[str, str]":
+    """Return the stamp of the present environment, {} if there is none that was finished."""
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) and PYTHON.exists() else {}
+
+
+def fits(stamp: Mapping[str, str], extra: str) -> bool:
+    """Tell whether an environment with this stamp can be used as it is."""
+    # One that was made for the tests has all that the other commands need.
+    return any(stamp == wanted_stamp(one) for one in {extra, "test"})
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Hold the lock of this checkout's environment; a dead holder's lock is free."""
+    with LOCK.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("waiting for another run.py that is setting up %s" % VENV)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def call(command: Sequence[str], failure: str) -> None:
+    """Run a set-up command quietly; on failure show the end of what it printed."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        for line in done.stdout.strip().splitlines()[-15:]:
+            print("    " + line, file=sys.stderr)
+        raise SetupError(failure)
+
+
+def make_environment(extra: str) -> None:
+    """Create or bring up to date .venv; its stamp is written last, after all else succeeded."""
+    old = read_stamp()
+    keep = {key: old.get(key) for key in ("root", "python")} == {key: wanted_stamp(extra)[key] for key in ("root", "python")}
+    STAMP.unlink(missing_ok=True)  # whatever happens from here on, nobody takes it for finished
+    started = time.monotonic()
+    if not keep:
+        say("creating %s (first run only; about a minute)" % VENV)
+        call(
+            [sys.executable, "-m", "venv", "--clear", str(VENV)],
+            "this Python cannot make virtual environments; on Debian and Ubuntu install python3-venv",
+        )
+    say("installing the project and what it needs")
+    target = str(ROOT) + ("[%s]" % extra if extra else "")
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    call([*pip, "install", "--quiet", "-e", target], "pip could not install the project, see above")
+    part = STAMP.with_suffix(".part")
+    part.write_text(json.dumps(wanted_stamp(extra)), encoding="utf-8")
+    part.replace(STAMP)
+    say("ready after %.0f s" % (time.monotonic() - started))
+
+
+def ensure_environment(extra: str) -> None:
+    """Return once .venv fits this checkout; immediate when it already does."""
+    if fits(read_stamp(), extra):
+        return
+    try:
+        with locked():
+            if not fits(read_stamp(), extra):  # another run may have made it meanwhile
+                make_environment(extra)
+    except OSError as error:
+        raise SetupError("cannot set up %s: %s" % (VENV, error)) from error
+
+
+def test_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
+    """Return the steps of the test command: title, extra environment, arguments of Python."""
+    return [
+        ("ruff", {}, ["-m", "ruff", "check", "."]),
+        ("mypy", {}, ["-m", "mypy"]),
+        ("tests, compiled", {}, ["-m", "pytest", "-q"]),
+        ("tests, plain Python", {"NUMBA_DISABLE_JIT": "1"}, ["-m", "pytest", "-q"]),
+        ("tests, compiled with bounds checking", {"NUMBA_BOUNDSCHECK": "1"}, ["-m", "pytest", "-q"]),
+    ]
+
+
+def run_tests(arguments: Sequence[str]) -> int:
+    """Run every step, also after one has failed; return 1 if any failed."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+    failed = []
+    for title, settings, command in test_steps():
+        extra = list(arguments) if "pytest" in command else []
+        shown = ["%s=%s" % pair for pair in settings.items()] + ["python", *command, *extra]
+        print("\n== %s: %s" % (title, shlex.join(shown)), flush=True)
+        started = time.monotonic()
+        code = subprocess.run([str(PYTHON), *command, *extra], cwd=ROOT, env={**clean, **settings}).returncode
+        print("== %s: %s, %.0f s" % (title, "FAILED" if code else "ok", time.monotonic() - started), flush=True)
+        failed += [title] if code else []
+    print("\n%s" % ("FAILED: " + ", ".join(failed) if failed else "all steps passed"), flush=True)
+    return 1 if failed else 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Set up, then run the tests or hand over to `python -m bench`."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if argv else 2
+    testing = argv[0] == "test"
+    try:
+        ensure_environment("test" if testing else "")
+    except SetupError as error:
+        say(str(error))
+        return 2
+    if testing:
+        return run_tests(argv[1:])
+    return os.execv(PYTHON, [str(PYTHON), "-m", "bench", *argv])  # does not come back
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)

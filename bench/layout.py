@@ -1,0 +1,282 @@
+"""Address spaces of real programs: files of captured layouts, read and checked.
+
+A layout file is gzip-compressed JSON; data/layouts/README.md describes it. It
+may come from anybody, so nothing in it is believed before it was checked, and
+every way in which it can be wrong ends in one clear line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bench.errors import UsageError, one_line
+from mmmodel.constants import HPAGE_PMD_NR, PAGE_SIZE, TASK_SIZE_5
+
+FORMAT = 1
+MAX_FILE_BYTES = 64 << 20  # compressed
+MAX_JSON_BYTES = 256 << 20  # unpacked
+MAX_VMAS = 1_000_000
+MAX_RUNS = 5_000_000  # in all VMAs together
+SUFFIX = ".json.gz"
+
+Run = tuple[int, int]  # first page counted from the VMA's start, number of pages
+
+
+class Vma(msgspec.Struct, frozen=True, rename={"vm_flags": "flags"}):
+    """One VMA as captured. Runs are in page order and do not overlap."""
+
+    start: str  # address in hexadecimal, bytes
+    end: str  # address in hexadecimal, bytes; the first one after the VMA
+    perms: str  # as in /proc/PID/maps, "rw-p"
+    vm_flags: tuple[str, ...]  # as VmFlags in /proc/PID/smaps
+    present: tuple[Run, ...]  # pages that are in memory
+    path: str = ""
+    thp: tuple[Run, ...] = ()  # of these: mapped by a huge page's PMD
+    zero: tuple[Run, ...] = ()  # the zero page
+    file: tuple[Run, ...] = ()  # file or shared pages
+    thp_pte: tuple[Run, ...] = ()  # part of a huge page, mapped by PTEs
+    large: tuple[Run, ...] = ()  # part of another large folio
+    swapped: tuple[Run, ...] = ()  # not in memory but in swap
+    lockable: bool = True  # False: mlock_fixup() leaves it alone
+
+    @property
+    def first(self) -> int:
+        """Start address in bytes."""
+        return int(self.start, 16)
+
+    @property
+    def last(self) -> int:
+        """End address in bytes, exclusive."""
+        return int(self.end, 16)
+
+    @property
+    def nr_pages(self) -> int:
+        """Length in pages."""
+        return (self.last - self.first) // PAGE_SIZE
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A layout file's content, in its own words."""
+
+    format: Literal[1]
+    program: str
+    command: str
+    kernel: str
+    page_size: Literal[4096]
+    threads: int
+    vmas: tuple[Vma, ...]
+
+
+class Layout(msgspec.Struct, frozen=True, dict=True):
+    """A checked layout, with the name it is measured under and the digest of its file."""
+
+    name: str
+    digest: str  # sha256 of the file, hexadecimal
+    document: Document
+
+    @property
+    def vmas(self) -> tuple[Vma, ...]:
+        """VMAs in address order."""
+        return self.document.vmas
+
+    @cached_property
+    def span(self) -> int:
+        """Reserved bytes: the lengths of all VMAs."""
+        return sum(vma.last - vma.first for vma in self.vmas)
+
+    @cached_property
+    def nr_present(self) -> int:
+        """Pages in memory, zero pages included."""
+        return sum(nr for vma in self.vmas for _, nr in vma.present)
+
+    @cached_property
+    def locked(self) -> bool:
+        """Whether the program held mlockall() when it was captured."""
+        return any("lo" in vma.vm_flags for vma in self.vmas)
+
+
+def _shipped() -> Path:
+    """Return the folder of the layouts that come with the package."""
+    return Path(str(resources.files("bench"))) / "data" / "layouts"
+
+
+def shipped_names() -> list[str]:
+    """Return the names of the layouts that come with the package, sorted."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in _shipped().glob("*" + SUFFIX))
+
+
+def load(name_or_path: str) -> Layout:
+    """Load a layout by the name of a shipped one, or any file by its path."""
+    if name_or_path in shipped_names():
+        path = _shipped() / (name_or_path + SUFFIX)
+    else:
+        path = Path(name_or_path)
+        if "/" not in name_or_path and not path.name.endswith((".gz", ".json")) and not path.exists():
+            raise UsageError(
+                f"unknown layout {one_line(name_or_path, 80)!r}; give a file's path or one of {', '.join(shipped_names())}"
+            )
+    return load_file(path)
+
+
+def load_file(path: Path) -> Layout:
+    """Load and check one layout file."""
+    packed = _read(path)
+    where = one_line(path, 120)
+    try:
+        document = msgspec.json.decode(_unpack(packed, where), type=Document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"layout file {where} is not in the layout format: {one_line(error)}") from None
+    problem = _first_problem(document)
+    if problem:
+        raise UsageError(f"layout file {where} is inconsistent: {one_line(problem)}")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.removesuffix(".gz").removesuffix(".json"))
+    return Layout(name=name or "layout", digest=hashlib.sha256(packed).hexdigest(), document=document)
+
+
+def _read(path: Path) -> bytes:
+    """Return a regular file's bytes, at most MAX_FILE_BYTES of them."""
+    where = one_line(path, 120)
+    try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"layout {where} is not a regular file")
+        with path.open("rb") as handle:
+            packed = handle.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read layout file {where}: {reason}") from None
+    if len(packed) > MAX_FILE_BYTES:
+        raise UsageError(f"layout file {where} is larger than {MAX_FILE_BYTES >> 20} MiB")
+    return packed
+
+
+def _unpack(packed: bytes, where: str) -> bytes:
+    """Return the JSON text of a gzip file, never more than MAX_JSON_BYTES of it."""
+    if not packed.startswith(b"\x1f\x8b"):
+        if packed.lstrip()[:1] == b"{":  # plain JSON is welcome too
+            return packed
+        raise UsageError(f"layout file {where} is neither gzip nor JSON")
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        text = unpacker.decompress(packed, MAX_JSON_BYTES + 1)
+    except zlib.error as error:
+        raise UsageError(f"layout file {where} is damaged: {error}") from None
+    if len(text) > MAX_JSON_BYTES:
+        raise UsageError(f"layout file {where} unpacks to more than {MAX_JSON_BYTES >> 20} MiB")
+    if not unpacker.eof:
+        raise UsageError(f"layout file {where} is truncated")
+    if unpacker.unused_data:
+        raise UsageError(f"layout file {where} has data after its end")
+    return text
+
+
+def _first_problem(document: Document) -> str:
+    """Return what is wrong first in a document of the right form, "" if nothing is."""
+    if not 0 < len(document.vmas) <= MAX_VMAS:
+        return f"it has {len(document.vmas)} VMAs; 1 to {MAX_VMAS} are allowed"
+    nr_runs, previous_end = 0, 0
+    for number, vma in enumerate(document.vmas):
+        nr_runs += sum(len(runs) for _, runs in _kinds(vma))
+        if nr_runs > MAX_RUNS:
+            return f"it has more than {MAX_RUNS} runs of pages"
+        problem = _vma_problem(vma, previous_end)
+        if problem:
+            return f"VMA {number}: {problem}"
+        previous_end = vma.last
+    return ""
+
+
+def _vma_problem(vma: Vma, previous_end: int) -> str:
+    """Return what is wrong with one VMA, "" if nothing is."""
+    if not all(re.fullmatch(r"0x[0-9a-f]{1,16}", text) for text in (vma.start, vma.end)):
+        return "start and end are not hexadecimal addresses"
+    if vma.first % PAGE_SIZE or vma.last % PAGE_SIZE:
+        return "it is not page-aligned"
+    if vma.last <= vma.first:
+        return "its end is not after its start"
+    if vma.first < previous_end:
+        return "it overlaps the one before it, or the order is not by address"
+    if vma.last > TASK_SIZE_5:
+        return "it ends beyond the 56-bit address space"
+    if not re.fullmatch(r"[r-][w-][x-][ps]", vma.perms):
+        return f"perms {vma.perms!r} are not as in /proc/PID/maps"
+    if any(not re.fullmatch(r"[a-z?0-9]{2}", flag) for flag in vma.vm_flags):
+        return "flags are not as VmFlags in /proc/PID/smaps"
+    return _runs_problem(vma)
+
+
+def _runs_problem(vma: Vma) -> str:
+    """Return what is wrong with a VMA's runs of pages, "" if nothing is."""
+    for kind, runs in _kinds(vma):
+        if not _in_order(runs, vma.nr_pages):
+            return f"runs of {kind!r} overlap, are empty, or leave the VMA"
+        if kind not in ("present", "swapped") and not _covered(runs, vma.present):
+            return f"runs of {kind!r} are not among the pages present"
+    first_page = vma.first // PAGE_SIZE
+    if any((first_page + first) % HPAGE_PMD_NR or nr % HPAGE_PMD_NR for first, nr in vma.thp):
+        return "runs of 'thp' are not whole aligned huge pages"
+    if any(overlap(one, two) for one, two in ((vma.thp, vma.thp_pte), (vma.thp, vma.zero), (vma.file, vma.zero))):
+        return "a page is said to be of two kinds that exclude each other"
+    return ""
+
+
+def _kinds(vma: Vma) -> list[tuple[str, tuple[Run, ...]]]:
+    """Return every kind of runs with its name in the file."""
+    names = ("present", "thp", "zero", "file", "thp_pte", "large", "swapped")
+    return [(name, getattr(vma, name)) for name in names]
+
+
+def _in_order(runs: Iterable[Run], nr_pages: int) -> bool:
+    """Tell whether runs are ascending, apart, not empty, and within [0, nr_pages)."""
+    end = 0
+    for first, nr in runs:
+        if first < end or nr <= 0:
+            return False
+        end = first + nr
+    return end <= nr_pages
+
+
+def _covered(inner: tuple[Run, ...], outer: tuple[Run, ...]) -> bool:
+    """Tell whether every page of `inner` is one of `outer`."""
+    return sum(nr for _, nr in inner) == sum(nr for _, nr in overlap(inner, outer))
+
+
+def overlap(one: tuple[Run, ...], two: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Return the runs of pages in both; each argument is ascending and apart."""
+    both: list[Run] = []
+    i = j = 0
+    while i < len(one) and j < len(two):
+        first = max(one[i][0], two[j][0])
+        end_one, end_two = sum(one[i]), sum(two[j])
+        if first < min(end_one, end_two):
+            both.append((first, min(end_one, end_two) - first))
+        if end_one <= end_two:
+            i += 1
+        else:
+            j += 1
+    return tuple(both)
+
+
+def without(runs: tuple[Run, ...], other: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Return the runs of pages in `runs` and not in `other`; each is ascending and apart."""
+    rest: list[Run] = []
+    taken = iter([*overlap(runs, other), (1 << 64, 0)])
+    hole, hole_nr = next(taken)
+    for first, nr in runs:
+        position, end = first, first + nr
+        while hole < end:
+            if hole > position:
+                rest.append((position, hole - position))
+            position = hole + hole_nr
+            hole, hole_nr = next(taken)
+        if position < end:
+            rest.append((position, end - position))
+    return tuple(rest)

@@ -1,0 +1,175 @@
+"""Scenarios as data: which address space is prepared, and which call is measured on it.
+
+Nothing here runs anything. bench.workload turns a scenario into a model's
+address space; a scenario that comes back out of a results file is equal to
+the one that went in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from bench import sizes
+from bench.errors import UsageError, one_line
+from mmmodel.constants import PAGE_SIZE
+
+KiB, MiB, GiB, TiB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+REPORT_SPAN = 1 << 41  # bytes; the reproducer's mmap()
+REPORT_LAYOUT = "cryptsetup237_luksFormat_hm8_default"  # the program of the report
+LAYOUT = "layout"  # the scenario whose address space comes out of a file
+
+Pattern = Literal["none", "every", "random", "ends"]
+Operation = Literal["munlockall", "munlock", "touch"]
+
+
+class Populate(msgspec.Struct, frozen=True):
+    """Which pages of a span are in memory."""
+
+    pattern: Pattern = "none"
+    step: int = PAGE_SIZE  # bytes from one page to the next ("every"), on average ("random")
+    seed: int = 0  # of "random"
+    head: int = 0  # bytes, all their pages in memory ("ends")
+    tail: int = 0  # bytes, likewise
+
+    def nr_pages(self, span: int) -> int:
+        """Return how many pages of a span of `span` bytes are in memory."""
+        if self.pattern == "none":
+            return 0
+        if self.pattern == "ends":
+            return min(span, self.head + self.tail) // PAGE_SIZE
+        return -(-span // self.step)
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """One address space. Sizes are in bytes."""
+
+    name: str
+    summary: str
+    span: int  # length of what is reserved
+    populate: Populate = Populate()
+    vma_bytes: int = 0  # length of each VMA; 0: one VMA
+    prot_none: bool = True  # PROT_NONE once it is populated, as allocators leave guards and freed regions
+    locked: bool = True  # mlockall() before the measured call
+    thp: Literal["never", "always"] = "never"
+    levels: Literal[4, 5] = 4  # of page tables; a layout's follow from its addresses
+    layout: str = ""  # scenario "layout": name or path of the file
+    layout_digest: str = ""  # sha256 of that file
+
+    def resized(self, span: int, levels: Literal[4, 5] = 4) -> Scenario:
+        """Return the same scenario at another span in bytes."""
+        return msgspec.structs.replace(self, span=span, levels=levels)
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One thing to measure: a call on a scenario by an implementation."""
+
+    scenario: Scenario
+    implementation: str
+    operation: Operation = "munlockall"
+    inner_loops: int = 1  # calls per timed value, each on a restored address space
+
+    @property
+    def name(self) -> str:
+        """Name in results: munlockall/report/2TiB/page-walk."""
+        return f"{self.group}/{self.implementation}"
+
+    @property
+    def group(self) -> str:
+        """Name without the implementation: what the implementations are compared on."""
+        return f"{self.operation}/{self.scenario.name}/{size_part(self.scenario)}"
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that determines the work, to tell equal names of unequal work apart."""
+        work = msgspec.structs.replace(self, inner_loops=1)  # how often it is repeated is no part of it
+        return hashlib.sha256(msgspec.json.encode(work, order="deterministic")).hexdigest()[:16]
+
+
+class PointName(msgspec.Struct, frozen=True):
+    """The parts of a point's name."""
+
+    operation: str
+    scenario: str
+    size: str  # a span as bench.sizes.format_size() writes it, or a layout's name
+    implementation: str
+
+    def __str__(self) -> str:
+        return f"{self.operation}/{self.scenario}/{self.size}/{self.implementation}"
+
+
+def size_part(scenario: Scenario) -> str:
+    """Return the third part of a point's name."""
+    return layout_name(scenario.layout) if scenario.name == LAYOUT else sizes.format_size(scenario.span)
+
+
+def layout_name(name_or_path: str) -> str:
+    """Return the name that a layout goes by in results: a path's last part, made safe."""
+    last = name_or_path.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".json")
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in last)
+    return safe or LAYOUT
+
+
+def parse_name(name: str) -> PointName:
+    """Take a point's name apart; the inverse of Point.name."""
+    parts = name.split("/")
+    if len(parts) != 4 or not all(parts):
+        raise UsageError(f"{one_line(name, 80)!r} is no name of a measurement, as munlockall/report/2TiB/page-walk is")
+    return PointName(*parts)
+
+
+def _sparse(name: str, step: int, span: int, pattern: Pattern = "every", seed: int = 0) -> Scenario:
+    """Return a PROT_NONE span with one page in memory every `step` bytes."""
+    average = " on average, at random places" if pattern == "random" else ""
+    return Scenario(
+        name=name,
+        summary=f"one page every {sizes.format_size(step)}{average}, then PROT_NONE",
+        span=span,
+        populate=Populate(pattern, step=step, seed=seed),
+    )
+
+
+SCENARIOS: dict[str, Scenario] = {
+    one.name: one
+    for one in (
+        Scenario("report", "the report's reproducer: reserved PROT_NONE, nothing in memory", REPORT_SPAN),
+        _sparse("sparse-1GiB", GiB, REPORT_SPAN),
+        _sparse("sparse-2MiB", 2 * MiB, 64 * GiB),
+        _sparse("sparse-64KiB", 64 * KiB, 4 * GiB),
+        _sparse("sparse-random", 2 * MiB, 64 * GiB, "random", seed=1),
+        Scenario("dense", "every page in memory", GiB, Populate("every"), prot_none=False),
+        Scenario(
+            "head-tail",
+            "16MiB in memory at the start, 1MiB at the end, the rest reserved",
+            512 * GiB,
+            Populate("ends", head=16 * MiB, tail=MiB),
+        ),
+        Scenario(
+            "many-vmas",
+            "one page in memory in each of many VMAs of 64KiB",
+            GiB,
+            Populate("every", step=64 * KiB),
+            vma_bytes=64 * KiB,
+        ),
+        Scenario(
+            "thp",
+            "every page in memory, by huge pages",
+            GiB,
+            Populate("every", step=2 * MiB),
+            prot_none=False,
+            thp="always",
+        ),
+        Scenario(LAYOUT, "the address space of a real program, from a layout file", 0, layout=REPORT_LAYOUT),
+    )
+}
+
+
+def find(name: str) -> Scenario:
+    """Return the scenario of this name."""
+    try:
+        return SCENARIOS[name]
+    except KeyError:
+        known = ", ".join(SCENARIOS)
+        raise UsageError(f"unknown scenario {one_line(name, 80)!r}; known are {known}") from None

@@ -1,0 +1,64 @@
+"""Where a command runs: directories, settings that subprocesses inherit, and facts of the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+# pyperf gives its workers next to no environment, which would have them compile other code, into another cache.
+_INHERITED = ("XDG_CACHE_HOME", "TMPDIR", "PYTHONHASHSEED", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
+_INHERITED_PREFIXES = ("NUMBA_", "MMMODEL_")
+_PACKAGES = ("numba", "llvmlite", "numpy", "pyperf")
+
+
+def base_directory() -> Path:
+    """Return where results/ and plots/ are: the checkout this runs from, else the current directory."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def inherited_settings() -> list[str]:
+    """Return the names of the environment variables that a measuring subprocess must get too, sorted."""
+    return sorted(name for name in os.environ if name in _INHERITED or name.startswith(_INHERITED_PREFIXES))
+
+
+def command_line() -> str:
+    """Return the command of this process as somebody would type it to repeat it."""
+    return shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+
+
+def _cpu_model() -> str:
+    """Return the processor's name, "unknown" where the system does not say."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    names = (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown")
+
+
+def machine_facts() -> dict[str, str | int]:
+    """Return what a time depends on: processor, system, Python, library versions, settings, sources."""
+    from mmmodel.jit import source_digest  # here, because it loads the compiler
+
+    facts: dict[str, str | int] = {
+        "cpu_model": _cpu_model(),
+        "cpu_count": os.cpu_count() or 0,
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "source_digest": source_digest(),
+    }
+    facts |= {package: metadata.version(package) for package in _PACKAGES}
+    facts |= {
+        f"env_{name}": os.environ[name]
+        for name in inherited_settings()
+        if name.startswith(_INHERITED_PREFIXES) and not name.endswith("_DIR")
+    }
+    return facts

@@ -1,0 +1,70 @@
+"""The command line: runs one command of the table, tells errors in one line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from bench import __version__
+from bench.commands import COMMANDS
+from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError, UsageError, one_line
+
+
+def _overview() -> str:
+    """Return the text of --help."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: unlockall-bench COMMAND [options]     (or: python -m bench COMMAND [options])",
+            "",
+            "Models of Linux mlock, measured: why munlockall() of memory that nobody touched took seconds.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "unlockall-bench COMMAND --help tells a command's options.",
+            "exit codes: 0 done, 2 bad usage or input, 3 measurement cannot be trusted, 130 interrupted",
+        ]
+    )
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; return its exit code."""
+    if not argv:
+        raise UsageError(f"no command; commands are {', '.join(COMMANDS)}")
+    if argv[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if argv[0] == "--version":
+        print("unlockall-bench", __version__)
+        return 0
+    if argv[0] not in COMMANDS:
+        raise UsageError(f"unknown command {one_line(argv[0], 60)!r}; commands are {', '.join(COMMANDS)}")
+    command = importlib.import_module(COMMANDS[argv[0]][0])
+    return int(command.main(list(argv[1:])))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; tell errors in one line on standard error."""
+    try:
+        code = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()  # a reader that went away is noticed here, not at exit
+        return code
+    except SystemExit as request:  # argparse after --help
+        return request.code if isinstance(request.code, int) else EXIT_USAGE
+    except BenchError as error:
+        print(f"unlockall-bench: {one_line(error, 1000)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("unlockall-bench: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The table of commands, and how their arguments are parsed. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from bench.errors import UsageError
+
+# name -> (module with main(argv) -> exit code, one line of help); the module is loaded only when it is asked for
+COMMANDS: dict[str, tuple[str, str]] = {
+    "report": ("bench.report", "reproduce the report: count, check, time, table, figure (the main job)"),
+    "list": ("bench.list", "list scenarios, implementations and layouts"),
+    "speed": ("bench.speed", "measure the model's own speed and size against their bars"),
+}
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is printed in one line, where argparse would print the whole usage first."""
+        raise UsageError(f"{message} (try {self.prog} --help)")
+
+
+def parser_of(command: str) -> OneLineParser:
+    """Return an empty parser for a command, with the help line that the table has."""
+    return OneLineParser(prog=f"unlockall-bench {command}", description=COMMANDS[command][1], allow_abbrev=False)

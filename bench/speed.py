@@ -1,0 +1,100 @@
+"""The `speed` command: the model's own speed and size, each figure beside its bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pyperf
+
+from bench import env, gauges, measure, results, table
+from bench.bars import BARS, Judged, judge
+from bench.commands import parser_of
+from bench.compare import slowdown_percent
+from bench.progress import compile_model, progress_bar
+from bench.scenario import SCENARIOS, Point, TiB
+from mmmodel.constants import PAGE_SIZE
+
+SPEED_FILE = "speed.json"
+TIMED = {
+    "per-page": Point(SCENARIOS["report"], "per-page"),
+    "page-walk": Point(SCENARIOS["report"], "page-walk", inner_loops=100),
+    "page-walk-64TiB": Point(SCENARIOS["report"].resized(64 * TiB), "page-walk", inner_loops=100),
+    "dense-per-page": Point(SCENARIOS["dense"], "per-page", "munlock"),
+    "dense-page-walk": Point(SCENARIOS["dense"], "page-walk", "munlock"),
+    "touch": Point(gauges.touched(), "page-walk", "touch"),
+}
+EFFORT = measure.Effort(processes=5, values=3, warmups=1)
+# Once in each process: a second call would find the memory of the first one's tables and pages ready.
+FIRST_CALLS = measure.Effort(processes=9, values=1, warmups=0)
+
+
+class SpeedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of speed.json."""
+
+    schema: Literal[1]
+    kind: Literal["speed"]
+    command: str
+    created: str  # UTC, ISO 8601
+    machine: dict[str, str | int]
+    figures: list[Judged]
+
+
+def _in_unit(key: str, seconds: Sequence[float]) -> list[float]:
+    """Return times in the unit of their bar."""
+    nr_pages = TIMED[key].scenario.span // PAGE_SIZE
+    factor = {"ns/page": 1e9 / nr_pages, "us": 1e6, "s": 1.0}[BARS[key].unit]
+    return [value * factor for value in seconds]
+
+
+def _steps(benchmarks: list[pyperf.Benchmark]) -> list[tuple[str, Callable[[], list[Judged]]]]:
+    """Return what is measured: a title, and what measures and judges; times go to `benchmarks` too."""
+
+    def timed(key: str) -> list[Judged]:
+        benchmark = measure.run_plan([TIMED[key]], FIRST_CALLS if key == "touch" else EFFORT)[0]
+        benchmarks.append(benchmark)
+        return [judge(key, _in_unit(key, benchmark.get_values()))]
+
+    def counting() -> list[Judged]:
+        return [judge(key, slowdown_percent(pairs)) for key, pairs in gauges.counting_pairs().items()]
+
+    steps: list[tuple[str, Callable[[], list[Judged]]]] = [(BARS[key].what, partial(timed, key)) for key in TIMED]
+    return [
+        *steps,
+        ("memory", lambda: [judge("memory", [gauges.in_subprocess("bytes_per_page")])]),
+        ("reservation", lambda: [judge("reserve", [gauges.in_subprocess("reservation_bytes")])]),
+        ("--help", lambda: [judge("help", gauges.help_seconds())]),
+        ("compilation", lambda: [judge("compile", [gauges.first_compilation()])]),
+        ("the cost of counting", counting),
+    ]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command. Exit code 0 also when a bar is missed: judging a change is the gate's job."""
+    parser = parser_of("speed")
+    parser.add_argument("--results", type=Path, help="directory for the figures, default results/")
+    directory = results.make_directory(parser.parse_args(argv).results or env.base_directory() / "results")
+    benchmarks: list[pyperf.Benchmark] = []
+    figures: list[Judged] = []
+    with progress_bar() as progress:
+        compile_model(progress)
+        machine = env.machine_facts()
+        run = results.run_name("speed", results.now(), str(machine["source_digest"]))
+        with results.run_directory(directory, run) as (part, final):
+            steps = _steps(benchmarks)
+            task = progress.add_task("measuring", total=len(steps))
+            for title, step in steps:
+                progress.update(task, description=f"measuring: {title}")
+                figures += step()
+                progress.advance(task)
+            content = SpeedFile(results.SCHEMA, "speed", env.command_line(), results.now(), machine, figures)
+            results.write_atomic(part / SPEED_FILE, results.encode_json(content))
+            results.save_wall(part / results.WALL_FILE, benchmarks)
+    table.console().print(table.speed_table(figures))
+    print(f"raw data: {final}")
+    missed = [one.bar.what for one in figures if not one.met]
+    print(f"missed: {'; '.join(missed)}" if missed else "every bar is met")
+    return 0

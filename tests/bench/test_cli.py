@@ -1,0 +1,131 @@
+"""The command line: bad usage is one clear line and exit code 2, and nothing is written."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import commands
+from bench.__main__ import main
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as a user does."""
+    return subprocess.run([sys.executable, "-m", "bench", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name, (_, line) in commands.COMMANDS.items():
+        assert name in text
+        assert line in text
+
+
+@pytest.mark.parametrize("command", commands.COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"unlockall-bench {command}" in capsys.readouterr().out
+
+
+WRONG = [
+    ([], "no command; commands are report, list"),
+    (["repotr"], "unknown command 'repotr'; commands are report, list"),
+    (["--nosuch"], "unknown command '--nosuch'"),
+    (["report", "nosuch"], "unknown scenario 'nosuch'; known are report, sparse-1GiB"),
+    (["report", "--impl", "fast"], "unknown implementation 'fast'; known are per-page, hole-skip, page-walk"),
+    (["report", "--layout", "nosuch"], "unknown layout 'nosuch'"),
+    (["report", "--layout", "/nosuch.json.gz"], "cannot read layout file /nosuch.json.gz: No such file"),
+    (["report", "--size", "huge"], "size 'huge' is no number"),
+    (["report", "--size=-2TiB"], "size '-2TiB' is negative"),
+    (["report", "--size", "1000"], "not a multiple of the page size"),
+    (["report", "--size", "128TiB"], "larger than the address space"),
+    (["report", "--levels", "6"], "argument --levels: invalid choice"),
+    (["report", "--values", "0"], "must be at least 1"),
+    (["report", "--processes=-1"], "must be at least 1"),
+    (["report", "--values", "x"], "argument --values: invalid int"),
+    (["report", "--nosuch"], "unrecognized arguments: --nosuch"),
+    (["report", "report", "report"], "report/2TiB is asked for twice"),
+    (["report", "--layout", "sbcl", "--size", "2TiB"], "--size is for scenarios"),
+    (["report", "dense", "--size", "16TiB"], "bytes ("),
+    (["report", "--results", "/proc/nosuch"], "cannot write to directory /proc/nosuch"),
+    (["report", "--plots", "/dev/null"], "cannot write to directory /dev/null"),
+    (["list", "everything"], "unrecognized arguments: everything"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "line"), WRONG, ids=[" ".join(arguments) or "nothing" for arguments, _ in WRONG])
+def test_bad_usage(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.env.base_directory", lambda: tmp_path)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert line in err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_exit_codes_reach_the_shell() -> None:
+    done = run("repotr")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert run("--help").returncode == 0
+
+
+def test_a_hostile_layout_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "evil\x1b[2J.json.gz"
+    path.write_bytes(b"\x1f\x8b" + b"\xff" * 100)
+    done = run("report", "--layout", str(path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    process = subprocess.Popen([sys.executable, "-m", "bench", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    process.wait()
+    assert b"Traceback" not in errors
+    assert b"Exception" not in errors
+
+
+def test_list_names_everything() -> None:
+    text = run("list").stdout
+    for word in ("report", "many-vmas", "hole-skip", "cryptsetup237_luksFormat_hm8_default", "12.44 TiB", "65,536"):
+        assert word in text, word
+    assert text.isascii()
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "report", "--size", "1GiB", "report", "--processes", "50"]
+    command += ["--results", str(tmp_path / "results"), "--plots", str(tmp_path / "plots")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if any((tmp_path / "results").glob(".*/counters.json")):
+            break  # counted; it is timing now
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert err.strip() == "unlockall-bench: interrupted"
+    assert list((tmp_path / "results").iterdir()) == []
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
+def test_the_table_of_commands_is_true() -> None:
+    for module, line in commands.COMMANDS.values():
+        assert re.fullmatch(r"bench\.[a-z]+", module)
+        assert line[0].islower()

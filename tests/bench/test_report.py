@@ -1,0 +1,111 @@
+"""The report command, end to end on small sizes, and its decisions."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import measure, report, results, workload
+from bench.__main__ import main
+from bench.counting import count
+from bench.errors import UsageError
+from bench.scenario import SCENARIOS, Point, Scenario
+from mmmodel.constants import IMPLEMENTATIONS
+
+
+def run(tmp_path: Path, *arguments: str) -> int:
+    return main(["report", *arguments, "--results", str(tmp_path / "results"), "--plots", str(tmp_path / "plots")])
+
+
+def test_a_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "report", "--size", "1GiB", "--processes", "1", "--values", "1") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for word in ("report/1GiB", "262,144", "per-page", "hole-skip", "page-walk", "all left the same state."):
+        assert word in out, word
+    (directory,) = (tmp_path / "results").iterdir()
+    assert str(directory) in out
+    counted = results.load_counters(directory / results.COUNTERS_FILE)
+    times = results.load_wall(directory / results.WALL_FILE)
+    assert [one.name for one in counted.points] == list(times)
+    assert {one.point.implementation for one in counted.points} == set(IMPLEMENTATIONS)
+    per_page = counted.points[0]
+    assert per_page.counters["model_pages_looked_up"] == 262144
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["report.png", "report.svg"]
+
+
+def test_a_difference_between_implementations_ends_it_before_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def biased(point: Point) -> Any:
+        done = count(point)
+        return type(done)(done.counted, object(), done.seconds)  # type: ignore[arg-type]
+
+    def timed(*_: object) -> None:
+        raise AssertionError("timed although the implementations differ")
+
+    monkeypatch.setattr(report.counting, "count", biased)
+    monkeypatch.setattr(measure, "run_plan", timed)
+    assert run(tmp_path, "report", "--size", "1GiB") == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "per-page and hole-skip leave different states after munlockall/report/1GiB" in err
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_failed_measurement_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measure, "WARM_UP_SPAN", 1)
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setattr(measure.sys, "executable", "/bin/false")
+    assert run(tmp_path, "report", "--size", "1GiB") == 3
+    assert "measuring munlockall/report/1GiB/per-page failed" in capsys.readouterr().err
+    assert list((tmp_path / "results").iterdir()) == []
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
+def small(name: str) -> Scenario:
+    return SCENARIOS[name] if name == "layout" else SCENARIOS[name].resized(min(SCENARIOS[name].span, 32 << 20))
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "layout"])
+def test_every_scenario_builds_and_all_implementations_agree(name: str) -> None:
+    passes = [count(Point(small(name), implementation)) for implementation in IMPLEMENTATIONS]
+    assert passes[0].state == passes[1].state == passes[2].state
+    assert len({done.counted.nr_populated for done in passes}) == 1
+    expected = workload.needed_pages(small(name))
+    assert passes[0].counted.nr_populated == expected
+    assert passes[0].counted.span == small(name).span
+
+
+@pytest.mark.parametrize("layout", ["redis7", "python_plain", "java17_g1_1g_thp", "cryptsetup237_open_glibc"])
+def test_layouts_build_as_captured(layout: str) -> None:
+    from bench.layout import load
+    from bench.report import _layout_scenario
+
+    loaded, scenario = load(layout), _layout_scenario(layout)
+    passes = [count(Point(scenario, implementation)) for implementation in ("hole-skip", "page-walk")]
+    assert passes[0].state == passes[1].state
+    unlockable = sum(nr for vma in loaded.vmas if not vma.lockable for _, nr in vma.present)
+    zero = sum(nr for vma in loaded.vmas for _, nr in vma.zero)
+    for done in passes:
+        assert done.counted.span == loaded.span
+        assert done.counted.nr_populated >= loaded.nr_present - unlockable - zero
+
+
+def test_memory_is_foretold() -> None:
+    with pytest.raises(UsageError, match=r"would need \d+ bytes"):
+        workload.foretell_memory(SCENARIOS["dense"].resized(1 << 46))
+    workload.foretell_memory(SCENARIOS["report"].resized(1 << 46))
+
+
+def request(**changes: Any) -> report.Request:
+    values = {"groups": (), "implementations": (), "processes": None, "values": None, "results": Path(), "plots": Path()}
+    return report.Request(**{**values, **changes})
+
+
+def test_slow_calls_are_repeated_less() -> None:
+    slow, middle, quick = (report.effort_for(seconds, True, request()) for seconds in (4.0, 0.6, 1e-5))
+    assert slow.processes * slow.values < middle.processes * middle.values < quick.processes * quick.values
+    assert report.effort_for(4.0, True, request(processes=9, values=8)) == measure.Effort(9, 8, 0)

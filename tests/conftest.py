@@ -1,0 +1,24 @@
+"""What the tests of both the model and its oracle share."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `oracle` and `trace_format`
+
+from oracle import OracleMm
+
+MakeMm = Callable[..., Any]
+
+
+@pytest.fixture(params=["oracle", "model"])
+def make_mm(request: pytest.FixtureRequest) -> MakeMm:
+    """Constructor of an address space: the oracle's, or the model's, which takes the same arguments."""
+    if request.param == "oracle":
+        return OracleMm
+    from mmmodel import Mm
+
+    return Mm

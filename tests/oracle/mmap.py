@@ -1,0 +1,309 @@
+"""mmap, munmap, mprotect and madvise: mm/mmap.c, mm/mprotect.c, mm/madvise.c."""
+
+from __future__ import annotations
+
+from .constants import (
+    EACCES,
+    EAGAIN,
+    EEXIST,
+    EINVAL,
+    ENOMEM,
+    EPERM,
+    MADV_DONTNEED,
+    MADV_DONTNEED_LOCKED,
+    MADV_HUGEPAGE,
+    MADV_NOHUGEPAGE,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_LOCKED,
+    MAP_NONBLOCK,
+    MAP_NORESERVE,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_TYPE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    VM_ACCESS_FLAGS,
+    VM_ACCOUNT,
+    VM_HUGEPAGE,
+    VM_HUGETLB,
+    VM_LOCK_BITS,
+    VM_LOCKED,
+    VM_MAYEXEC,
+    VM_MAYREAD,
+    VM_MAYSHARE,
+    VM_MAYWRITE,
+    VM_NOHUGEPAGE,
+    VM_NORESERVE,
+    VM_PFNMAP,
+    VM_SHARED,
+    VM_SPECIAL,
+    VM_WRITE,
+    failure,
+    page_align,
+)
+from .folio import File, Folio
+from .gup import mm_populate, populate_vma_page_range
+from .mlock import munlock_vma_pages_range
+from .mmstruct import MmStruct
+from .pagetable import change_protection, finish_mmu, free_pgtables, zap_page_range, zap_range
+from .vma import Vma, change_flags_of_range, split_vma_unchecked, vma_expand_for_mmap, vma_merge
+
+MMAP_MIN_PAGE = 16  # vm.mmap_min_addr
+
+
+def get_unmapped_area(mm: MmStruct, addr: int | None, nr_pages: int, *, fixed: bool) -> int:
+    """get_unmapped_area(), in bytes: the address itself if fixed, or a hint that is free; else the highest hole."""
+    task_pages = mm.machine.task_pages
+    if nr_pages > task_pages:
+        raise failure(ENOMEM)
+    if fixed:
+        addr = addr or 0
+        if addr > task_pages - nr_pages << PAGE_SHIFT:
+            raise failure(ENOMEM)
+        if addr % PAGE_SIZE:
+            raise failure(EINVAL)
+        return addr
+    if addr:
+        hint = page_align(addr) >> PAGE_SHIFT
+        following = mm.find_vma(hint)
+        if hint + nr_pages <= task_pages and (following is None or hint + nr_pages <= following.start):
+            return hint << PAGE_SHIFT
+    return find_hole(mm, nr_pages) << PAGE_SHIFT
+
+
+def find_hole(mm: MmStruct, nr_pages: int) -> int:
+    """arch_get_unmapped_area_topdown(): the highest hole below mmap_base, or else the lowest from a third of TASK_SIZE."""
+    top = mm.machine.mmap_base
+    for vma in reversed(mm.vmas):
+        if top - vma.end >= nr_pages:
+            break
+        top = min(top, vma.start)
+    if top - nr_pages >= MMAP_MIN_PAGE:
+        return top - nr_pages
+    bottom = mm.machine.task_pages // 3
+    for vma in mm.vmas:
+        if vma.start - bottom >= nr_pages:
+            break
+        bottom = max(bottom, vma.end)
+    if bottom + nr_pages > mm.machine.task_pages:
+        raise failure(ENOMEM)
+    return bottom
+
+
+def do_mmap(mm: MmStruct, addr: int | None, length: int, prot: int, flags: int, file: File | None, offset: int) -> int:
+    """do_mmap() and the populating after it, whose errors nobody sees. Returns the address."""
+    if offset % PAGE_SIZE:
+        raise failure(EINVAL)
+    if not length:
+        raise failure(EINVAL)
+    nr_pages = page_align(length) >> PAGE_SHIFT
+    if not nr_pages or len(mm.vmas) > mm.machine.max_map_count:
+        raise failure(ENOMEM)
+    addr = get_unmapped_area(mm, addr, nr_pages, fixed=bool(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+    start = addr >> PAGE_SHIFT
+    if flags & MAP_FIXED_NOREPLACE and any(mm.overlapping(start, start + nr_pages)):
+        raise failure(EEXIST)
+    if flags & MAP_LOCKED and not mm.can_do_mlock:
+        raise failure(EPERM)
+    vm_flags = vm_flags_of(mm, prot, flags)
+    if vm_flags & VM_LOCKED and not mm.may_lock(nr_pages):
+        raise failure(EAGAIN)
+    if flags & MAP_TYPE not in (MAP_SHARED, MAP_PRIVATE):
+        raise failure(EINVAL)
+    pgoff = offset >> PAGE_SHIFT
+    if file is None:
+        pgoff = 0 if vm_flags & VM_SHARED else start
+    mmap_region(mm, start, start + nr_pages, vm_flags, file, pgoff)
+    if vm_flags & VM_LOCKED or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE:
+        mm_populate(mm, start, start + nr_pages)
+    return addr
+
+
+def vm_flags_of(mm: MmStruct, prot: int, flags: int) -> int:
+    """The vm_flags that an mmap() call asks for, mlockall()'s def_flags among them."""
+    vm_flags = prot & VM_ACCESS_FLAGS | mm.def_flags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+    if flags & MAP_LOCKED:
+        vm_flags |= VM_LOCKED
+    if flags & MAP_TYPE == MAP_SHARED:
+        vm_flags |= VM_SHARED | VM_MAYSHARE
+    if flags & MAP_NORESERVE:
+        vm_flags |= VM_NORESERVE
+    return vm_flags
+
+
+def mmap_region(mm: MmStruct, start: int, end: int, vm_flags: int, file: File | None, pgoff: int) -> None:
+    """mmap_region(): unmap what is there, charge, extend a neighbour or make a VMA."""
+    nr_pages = end - start
+    if any(mm.overlapping(start, end)):
+        try:
+            do_munmap(mm, start, end)
+        except OSError:
+            raise failure(ENOMEM) from None
+    if vm_flags & (VM_NORESERVE | VM_SHARED | VM_WRITE) == VM_WRITE:  # accountable_mapping()
+        mm.machine.enough_memory(nr_pages)
+        vm_flags |= VM_ACCOUNT
+    if mm.series:
+        vma = vma_expand_for_mmap(mm, start, end, vm_flags, file, pgoff)
+    else:
+        vma = vma_merge(mm, mm.vma_before(start), start, end, vm_flags, None, file, pgoff)
+    if vma is None:
+        if vm_flags & VM_SHARED and file is None:  # shmem_zero_setup()
+            if not vm_flags & VM_NORESERVE:
+                mm.machine.enough_memory(nr_pages)
+            file = File(nr_pages << PAGE_SHIFT, is_open=False)
+        vma = Vma(start, end, vm_flags, pgoff, file)
+        mm.insert(vma)
+    mm.total_vm += nr_pages
+    if vm_flags & VM_LOCKED:
+        if vm_flags & (VM_SPECIAL | VM_HUGETLB):
+            vma.vm_flags &= ~VM_LOCK_BITS
+        else:
+            mm.add_locked_vm(nr_pages)
+
+
+def munmap(mm: MmStruct, addr: int, length: int) -> None:
+    """munmap(): a range without VMAs is no error."""
+    limit = mm.machine.task_pages << PAGE_SHIFT
+    if addr % PAGE_SIZE or addr > limit or length > limit - addr or not page_align(length):
+        raise failure(EINVAL)
+    do_munmap(mm, addr >> PAGE_SHIFT, addr + page_align(length) >> PAGE_SHIFT)
+
+
+def do_munmap(mm: MmStruct, start: int, end: int) -> None:
+    """do_munmap(). Locked VMAs: 5.10 munlocks their pages first, unless locked_vm reads 0; 6.1 leaves it to the rmap."""
+    first = mm.find_vma(start)
+    if start == end or first is None or first.start >= end:
+        return
+    if start > first.start:
+        if end < first.end and len(mm.vmas) >= mm.machine.max_map_count:
+            raise failure(ENOMEM)
+        split_vma_unchecked(mm, first, start, new_below=False)
+    last = mm.vma_lookup(end)
+    if last is not None and last.start < end:
+        split_vma_unchecked(mm, last, end, new_below=True)
+    vmas = list(mm.overlapping(start, end))
+    if mm.series or mm.locked_vm:
+        for vma in vmas:
+            if vma.vm_flags & VM_LOCKED:
+                mm.add_locked_vm(-vma.nr_pages)
+                if not mm.series:
+                    munlock_vma_pages_range(mm, vma, vma.start, vma.end)
+    for vma in vmas:
+        mm.remove(vma)
+    unmap_region(mm, vmas, start, end)
+    for vma in vmas:
+        mm.total_vm -= vma.nr_pages
+        vma.unlink_anon_vmas()
+        release_file(mm, vma.file)
+
+
+def unmap_region(mm: MmStruct, vmas: list[Vma], start: int, end: int) -> None:
+    """unmap_region(): pages, then the page tables between the neighbours, for VMAs already off the list."""
+    prev, following = mm.vma_before(start), mm.find_vma(start)
+    mm.lru.drain()
+    gather: list[Folio] = []
+    for vma in vmas:
+        gather += zap_range(mm, vma, vma.start, vma.end)
+    spans = [(vma.start, vma.end) for vma in vmas]
+    free_pgtables(mm, spans, prev.end if prev is not None else 0, following.start if following is not None else None)
+    finish_mmu(mm, gather)
+
+
+def release_file(mm: MmStruct, file: File | None) -> None:
+    """fput(): with its last user a tmpfs file loses its page cache."""
+    if file is not None and not file.is_open and not file.vmas:
+        for folio in file.cache.values():
+            folio.file = None
+            mm.lru.put(folio)
+        file.cache.clear()
+
+
+def mprotect(mm: MmStruct, addr: int, length: int, prot: int) -> None:
+    """mprotect(): VMA by VMA up to the first hole or failure."""
+    if addr % PAGE_SIZE:
+        raise failure(EINVAL)
+    if not length:
+        return
+    if addr + page_align(length) >= 2**64 or not page_align(length):
+        raise failure(ENOMEM)
+    if prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | 8):
+        raise failure(EINVAL)
+    start, end = addr >> PAGE_SHIFT, addr + page_align(length) >> PAGE_SHIFT
+    vma = mm.vma_lookup(start)
+    if vma is None:
+        raise failure(ENOMEM)
+    prev = vma if start > vma.start else mm.vma_before(vma.start)
+    while True:
+        newflags = vma.vm_flags & ~VM_ACCESS_FLAGS | prot & VM_ACCESS_FLAGS
+        if newflags & ~(newflags >> 4) & VM_ACCESS_FLAGS:
+            raise failure(EACCES)
+        stop = min(vma.end, end)
+        prev = mprotect_fixup(mm, vma, prev, start, stop, newflags)
+        start = max(stop, prev.end)
+        if start >= end:
+            return
+        vma = mm.vma_lookup(start)
+        if vma is None:
+            raise failure(ENOMEM)
+
+
+def mprotect_fixup(mm: MmStruct, vma: Vma, prev: Vma | None, start: int, end: int, newflags: int) -> Vma:
+    """mprotect_fixup(): a private mapping that becomes writable is charged, once, and VM_ACCOUNT stays with it."""
+    oldflags = vma.vm_flags
+    if newflags == oldflags:
+        return vma
+    if newflags & VM_WRITE and not oldflags & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE):
+        mm.machine.enough_memory(end - start)
+        newflags |= VM_ACCOUNT
+    vma, _ = change_flags_of_range(mm, vma, prev, start, end, newflags)
+    vma.vm_flags = newflags
+    change_protection(mm, vma, start, end)
+    if oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED and newflags & VM_WRITE:
+        populate_vma_page_range(mm, vma, start, end)
+    return vma
+
+
+def madvise(mm: MmStruct, addr: int, length: int, advice: int) -> None:
+    """madvise(): goes on over holes, to fail with ENOMEM in the end, but stops at a VMA that refuses."""
+    known = {MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE} | ({MADV_DONTNEED_LOCKED} if mm.series else set())
+    if advice not in known or addr % PAGE_SIZE:
+        raise failure(EINVAL)
+    if (length and not page_align(length)) or addr + page_align(length) >= 2**64:
+        raise failure(EINVAL)
+    start, end = addr >> PAGE_SHIFT, addr + page_align(length) >> PAGE_SHIFT
+    hole = False
+    while start < end:
+        vma = mm.find_vma(start)
+        if vma is None or vma.start >= end:
+            raise failure(ENOMEM)
+        hole = hole or vma.start > start
+        start = max(start, vma.start)
+        stop = min(vma.end, end)
+        vma = madvise_vma(mm, vma, start, stop, advice)
+        start = max(stop, vma.end)
+    if hole:
+        raise failure(ENOMEM)
+
+
+def madvise_vma(mm: MmStruct, vma: Vma, start: int, end: int, advice: int) -> Vma:
+    """madvise_vma(); returns the VMA that the range is part of now."""
+    if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
+        forbidden = VM_HUGETLB | VM_PFNMAP | (VM_LOCKED if advice == MADV_DONTNEED else 0)
+        if vma.vm_flags & forbidden:
+            raise failure(EINVAL)
+        zap_page_range(mm, vma, start, end)
+        return vma
+    newflags = vma.vm_flags & ~(VM_HUGEPAGE | VM_NOHUGEPAGE)
+    newflags |= VM_HUGEPAGE if advice == MADV_HUGEPAGE else VM_NOHUGEPAGE
+    if advice == MADV_HUGEPAGE and vma.vm_flags & (VM_SPECIAL | VM_HUGETLB):
+        raise failure(EINVAL)
+    if newflags != vma.vm_flags:
+        prev = vma if start > vma.start else mm.vma_before(vma.start)
+        vma, _ = change_flags_of_range(mm, vma, prev, start, end, newflags)
+        vma.vm_flags = newflags
+    return vma

@@ -1,0 +1,22 @@
+"""The oracle against real kernels: every field of every step of every recorded trace."""
+
+import pytest
+from oracle import OracleMm
+from trace_format import KERNELS, MACHINE_RAM, Step, Trace, difference, recorded, replay
+
+RECORDED = [
+    pytest.param(impl, trace, steps, thp, id=f"{kernel}-{trace['name']}")
+    for kernel, impl in KERNELS.items()
+    for trace, steps, thp in recorded(kernel)
+]
+
+
+@pytest.mark.parametrize(("impl", "trace", "steps", "thp"), RECORDED)
+def test_oracle_does_what_the_kernel_did(impl: str, trace: Trace, steps: list[Step], thp: str) -> None:
+    mm = OracleMm(impl, thp=thp, ram=MACHINE_RAM)
+    for number, (expected, got) in enumerate(zip(steps, replay(mm, trace), strict=True)):
+        assert not difference(expected, got), f"step {number}: {trace['ops'][number]}"
+
+
+def test_all_traces_were_found() -> None:
+    assert len(RECORDED) == 100

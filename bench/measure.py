@@ -131,7 +131,7 @@ def run_plan(points: Sequence[Point], effort: Effort) -> list[pyperf.Benchmark]:
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; when this process is interrupted, end it too."""
-    # Not in a session of its own: Ctrl-C reaches it and its workers as well.
+    # Not in a process group of its own: Ctrl-C reaches it and its workers as well.
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             out, err = process.communicate()

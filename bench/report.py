@@ -54,8 +54,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _request(args: argparse.Namespace) -> Request:
-    """Check what the words of the command line mean."""
+def read_request(argv: Sequence[str]) -> Request:
+    """Read a command line and check what its words mean."""
+    args = _parse(argv)
     if min(args.processes or 1, args.values or 1) < 1 or 0 in (args.processes, args.values):
         raise UsageError("--processes and --values must be at least 1")
     base = env.base_directory()
@@ -158,7 +159,7 @@ def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progre
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    request = _request(_parse(argv))
+    request = read_request(argv)
     for directory in (request.results, request.plots):
         results.make_directory(directory)
     for group in request.groups:

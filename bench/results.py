@@ -54,21 +54,32 @@ def run_name(command: str, created: str, source_digest: str) -> str:
     return f"{command}-{re.sub('[-:]', '', created)}-{source_digest[:8]}"
 
 
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turn a failure to write, as on a full disk, into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise MeasurementError(f"cannot write {one_line(path, 120)}: {error.strerror or error}") from None
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
-    descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(part, 0o666 & ~umask)  # noqa: PTH101  mkstemp() makes it private to the user
-        os.replace(part, path)  # noqa: PTH105  the atomic step, by its own name
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with _telling(path):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        part = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            part.chmod(0o666 & ~umask)  # mkstemp() makes it private to the user
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def make_directory(path: Path) -> Path:
@@ -90,8 +101,9 @@ def run_directory(results: Path, name: str) -> Iterator[tuple[Path, Path]]:
     part, final = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=results)), _free_name(results / name)
     try:
         yield part, final
-        part.chmod(0o755)
-        part.rename(final)
+        with _telling(final):
+            part.chmod(0o755)
+            part.rename(final)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -144,10 +156,10 @@ def load_json(path: Path, schema: type[T]) -> T:
 def save_wall(path: Path, benchmarks: Sequence[pyperf.Benchmark]) -> None:
     """Write wall.json."""
     suite = pyperf.BenchmarkSuite(list(benchmarks))
-    with tempfile.TemporaryDirectory(prefix=".wall.", dir=path.parent) as scratch:
+    with _telling(path), tempfile.TemporaryDirectory(prefix=".wall.", dir=path.parent) as scratch:
         part = Path(scratch) / path.name  # pyperf writes in place and only to a path
         suite.dump(str(part))
-        os.replace(part, path)  # noqa: PTH105
+        part.replace(path)
 
 
 def load_wall(path: Path) -> dict[str, pyperf.Benchmark]:

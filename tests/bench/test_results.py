@@ -87,10 +87,31 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(MeasurementError, match=r"cannot write .*a: No space left on device"):
         results.write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_interrupted_write_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    results.write_atomic(path, b"old")
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        results.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_directory_that_disappears_is_a_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match=r"cannot write .*wall.json: No such file"):
+        results.save_wall(tmp_path / "gone" / "wall.json", [benchmark("a", [1.0])])
+    with pytest.raises(MeasurementError, match="cannot write"), results.run_directory(tmp_path, "run") as (part, _):
+        part.rmdir()
 
 
 def test_files_are_readable_as_the_umask_says(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def fits(stamp: Mapping[str, str], extra: str) -> bool:
 def locked() -> Iterator[None]:
     """Hold the lock of this checkout's environment; a dead holder's lock is free."""
     with LOCK.open("w") as handle:
+        os.set_inheritable(handle.fileno(), True)  # an installer that outlives a killed run.py keeps the lock
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -82,7 +83,7 @@ def locked() -> Iterator[None]:
 
 def call(command: Sequence[str], failure: str) -> None:
     """Run a set-up command quietly; on failure show the end of what it printed."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, close_fds=False, check=False)
     if done.returncode:
         for line in done.stdout.strip().splitlines()[-15:]:
             print("    " + line, file=sys.stderr)

@@ -22,3 +22,10 @@ def make_mm(request: pytest.FixtureRequest) -> MakeMm:
     from mmmodel import Mm
 
     return Mm
+
+
+@pytest.fixture(params=["per-page", "hole-skip", "page-walk"])
+def impl(request: pytest.FixtureRequest) -> str:
+    """Name of an implementation."""
+    name: str = request.param
+    return name

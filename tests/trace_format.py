@@ -54,7 +54,7 @@ def call_of(mm: Any, op: dict[str, Any]) -> Callable[[], object]:
     name = op["op"]
     span = (int(op["addr"], 16), int(op["len"], 16)) if "addr" in op else ()
     calls: dict[str, Callable[[], object]] = {
-        "mmap": lambda: mm.mmap(*span, PROT[op["prot"]], map_flags(op["flags"]) | 0x20),
+        "mmap": lambda: mm.mmap(*span, PROT[op["prot"]], map_flags(op["flags"]) | c.MAP_ANONYMOUS),
         "munmap": lambda: mm.munmap(*span),
         "mlock": lambda: mm.mlock(*span),
         "munlock": lambda: mm.munlock(*span),
@@ -84,7 +84,7 @@ def observe(mm: Any, window: tuple[int, int]) -> Step:
 def replay(mm: Any, trace: Trace) -> Iterator[Step]:
     """Carry out a trace on a fresh address space, one step after the other."""
     window = (int(trace["window"][0], 16), int(trace["window"][1], 16))
-    mm.mmap(PROGRAM_START, PROGRAM_PAGES * c.PAGE_SIZE, 0, map_flags([]) | 0x20)
+    mm.mmap(PROGRAM_START, PROGRAM_PAGES * c.PAGE_SIZE, 0, map_flags([]) | c.MAP_ANONYMOUS)
     calls_mlockall = any(op["op"] in ("mlockall", "munlockall") for op in trace["ops"])
     before = mm.vmstat()
     for op in trace["ops"]:

@@ -1,0 +1,67 @@
+"""Words that the tests of kernel facts are written in, for any object with the public API of the model."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from oracle import constants as c
+
+PAGE = c.PAGE_SIZE
+BASE = 0x10_0000_0000  # 2 MiB aligned
+RW, READ, NONE = c.PROT_READ | c.PROT_WRITE, c.PROT_READ, 0
+FIXED = c.MAP_FIXED_NOREPLACE
+IMPLEMENTATIONS = ("per-page", "hole-skip", "page-walk")
+EVENT = {
+    "mlock": "nr_mlock",
+    "unev": "nr_unevictable",
+    **{name: f"unevictable_pgs_{name}" for name in ("culled", "rescued", "mlocked", "munlocked", "cleared", "stranded")},
+}
+
+
+def map_anon(mm: Any, nr_pages: int, prot: int = RW, *, at: int = BASE, flags: int = c.MAP_PRIVATE) -> int:
+    """Anonymous memory at a page boundary; returns its address."""
+    return int(mm.mmap(at, nr_pages * PAGE, prot, flags | FIXED | c.MAP_ANONYMOUS))
+
+
+def map_file(mm: Any, file: Any, nr_pages: int, prot: int = RW, *, at: int = BASE, flags: int = c.MAP_SHARED) -> int:
+    """The first pages of a file; returns the address."""
+    return int(mm.mmap(at, nr_pages * PAGE, prot, flags | FIXED, file=file))
+
+
+def changes(mm: Any, *calls: Callable[[], object]) -> dict[str, int]:
+    """What the calls add to vmstat, under the short names of EVENT, zeros left out. They may fail."""
+    before = mm.vmstat()
+    for call in calls:
+        try:
+            call()
+        except OSError:
+            continue
+    after = mm.vmstat()
+    return {short: after[name] - before[name] for short, name in EVENT.items() if after[name] != before[name]}
+
+
+def error_of(call: Callable[[], object]) -> str:
+    """Name of the error that a call gives, or 'ok'."""
+    try:
+        call()
+    except OSError as exc:
+        return errno.errorcode[exc.errno or 0]
+    return "ok"
+
+
+def areas(mm: Any, start: int = BASE) -> list[tuple[int, int, bool]]:
+    """VMAs as (first page from `start`, pages, locked)."""
+    return [((v.start - start) // PAGE, (v.end - v.start) // PAGE, v.locked) for v in mm.smaps()]
+
+
+def rss_pages(mm: Any) -> int:
+    """Resident pages, zero pages not among them."""
+    return int(sum(vma.rss_kb for vma in mm.smaps()) // 4)
+
+
+def forget_cap(mm: Any, nbytes: int) -> None:
+    """An ordinary program with that RLIMIT_MEMLOCK."""
+    mm.setrlimit_memlock(nbytes)
+    mm.drop_cap_ipc_lock()

@@ -49,7 +49,7 @@ from .constants import (
 from .folio import File, Folio
 from .gup import mm_populate, populate_vma_page_range
 from .mlock import munlock_vma_pages_range
-from .mmstruct import MmStruct
+from .mmstruct import MMAP_WINDOW, MmStruct
 from .pagetable import change_protection, finish_mmu, free_pgtables, zap_page_range, zap_range
 from .vma import Vma, change_flags_of_range, split_vma_unchecked, vma_expand_for_mmap, vma_merge
 
@@ -69,15 +69,16 @@ def get_unmapped_area(mm: MmStruct, addr: int | None, nr_pages: int, *, fixed: b
             raise failure(EINVAL)
         return addr
     if addr:
-        hint = page_align(addr) >> PAGE_SHIFT
-        following = mm.find_vma(hint)
-        if hint + nr_pages <= task_pages and (following is None or hint + nr_pages <= following.start):
+        hint = max(addr >> PAGE_SHIFT, MMAP_MIN_PAGE) if addr >= PAGE_SIZE else 0
+        across_window = hint <= MMAP_WINDOW < hint + nr_pages
+        free = hint + nr_pages <= task_pages and not any(mm.overlapping(hint, hint + nr_pages))
+        if hint and free and not across_window:
             return hint << PAGE_SHIFT
     return find_hole(mm, nr_pages) << PAGE_SHIFT
 
 
 def find_hole(mm: MmStruct, nr_pages: int) -> int:
-    """arch_get_unmapped_area_topdown(): the highest hole below mmap_base, or else the lowest from a third of TASK_SIZE."""
+    """arch_get_unmapped_area_topdown(): the highest hole below mmap_base, or else the lowest above a third of it."""
     top = mm.machine.mmap_base
     for vma in reversed(mm.vmas):
         if top - vma.end >= nr_pages:
@@ -85,12 +86,12 @@ def find_hole(mm: MmStruct, nr_pages: int) -> int:
         top = min(top, vma.start)
     if top - nr_pages >= MMAP_MIN_PAGE:
         return top - nr_pages
-    bottom = mm.machine.task_pages // 3
+    bottom = -(-MMAP_WINDOW // 3)
     for vma in mm.vmas:
         if vma.start - bottom >= nr_pages:
             break
         bottom = max(bottom, vma.end)
-    if bottom + nr_pages > mm.machine.task_pages:
+    if bottom + nr_pages > MMAP_WINDOW:
         raise failure(ENOMEM)
     return bottom
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .pagetable import Pmd, Pte
     from .vma import Vma
 
+MMAP_WINDOW = (1 << 35) - 1  # pages; DEFAULT_MAP_WINDOW: what lies above is given only by a hint
 MMAP_GAP = (128 << 20) >> PAGE_SHIFT  # pages left for the stack, without randomisation
 MEMLOCK_DEFAULT = {LINUX_5_10: 64 << 10, LINUX_6_1: 8 << 20}  # RLIMIT_MEMLOCK in bytes
 
@@ -24,7 +25,7 @@ class Machine:
         self.kernel = KERNEL_OF_IMPL[impl]
         self.thp = thp
         self.task_pages = (1 << {4: 35, 5: 44}[levels]) - 1  # TASK_SIZE in pages
-        self.mmap_base = (1 << 35) - 1 - MMAP_GAP  # pages; addresses above 2^47 are given only by a hint
+        self.mmap_base = MMAP_WINDOW - MMAP_GAP  # pages
         self.ram_pages = None if ram is None else ram >> PAGE_SHIFT
         self.max_map_count = max_map_count
         self.lru: Lru = (Lru510 if self.kernel == LINUX_5_10 else Lru61)(nr_cpus)

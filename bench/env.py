@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import shlex
@@ -43,10 +44,16 @@ def _cpu_model() -> str:
     return next(names, platform.processor() or "unknown")
 
 
+@functools.cache
+def source_digest() -> str:
+    """Return the digest of the model's sources and settings as this process first saw them."""
+    from mmmodel.jit import source_digest as digest  # here, because it loads the compiler
+
+    return digest()
+
+
 def machine_facts() -> dict[str, str | int]:
     """Return what a time depends on: processor, system, Python, library versions, settings, sources."""
-    from mmmodel.jit import source_digest  # here, because it loads the compiler
-
     facts: dict[str, str | int] = {
         "cpu_model": _cpu_model(),
         "cpu_count": os.cpu_count() or 0,

@@ -70,15 +70,13 @@ def warm_up(point: Point) -> None:
 
 def _facts(point: Point, prepared: Prepared) -> dict[str, str | int]:
     """Return what a worker says about what it really built."""
-    from mmmodel.jit import source_digest
-
     return {
         PREFIX + "digest": point.digest,
         PREFIX + "implementation": prepared.space.impl,
         PREFIX + "scenario": point.scenario.name,
         PREFIX + "populated": prepared.nr_populated,
         PREFIX + "vmas": prepared.nr_vmas,
-        PREFIX + "source": source_digest(),
+        PREFIX + "source": env.source_digest(),
     }
 
 
@@ -150,7 +148,8 @@ def _checked(benchmarks: dict[str, pyperf.Benchmark], point: Point) -> pyperf.Be
     benchmark = benchmarks[point.name]
     if not benchmark.get_nvalue():
         raise MeasurementError(f"no time came back for {point.name}")
-    expected = {"digest": point.digest, "implementation": point.implementation}
+    # Sources edited while a run goes on would have it time other code than it counted.
+    expected = {"digest": point.digest, "implementation": point.implementation, "source": env.source_digest()}
     for run in benchmark.get_runs():
         metadata = run.get_metadata()
         for key, value in expected.items():

@@ -7,6 +7,7 @@ import pyperf
 import pytest
 
 from bench import measure
+from bench.env import source_digest
 from bench.errors import MeasurementError
 from bench.measure import PREFIX, Effort
 from bench.scenario import SCENARIOS, Point
@@ -45,7 +46,7 @@ def test_each_call_is_on_a_restored_space_and_only_calls_are_timed(monkeypatch: 
 
 def benchmark(point: Point, **changes: Any) -> pyperf.Benchmark:
     metadata = {"name": point.name, "unit": "second", "loops": 1, PREFIX + "digest": point.digest}
-    metadata |= {PREFIX + "implementation": point.implementation, **changes}
+    metadata |= {PREFIX + "implementation": point.implementation, PREFIX + "source": source_digest(), **changes}
     return pyperf.Benchmark([pyperf.Run([1.0], metadata=metadata, collect_metadata=False)])
 
 
@@ -78,6 +79,7 @@ OTHER = Point(SCENARIOS["report"].resized(1 << 30), "per-page", inner_loops=3)
     [
         (benchmark(OTHER), "asked for munlockall/report/1GiB/page-walk, but measured was munlockall/report/1GiB/per-page"),
         (benchmark(POINT, **{PREFIX + "implementation": "per-page"}), "implementation differs"),
+        (benchmark(POINT, **{PREFIX + "source": "0123456789abcdef"}), "source differs"),
         (benchmark(POINT, **{PREFIX + "digest": OTHER.digest}), "digest differs"),
     ],
 )

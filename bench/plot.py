@@ -27,11 +27,12 @@ from bench.sizes import approximate
 from mmmodel.constants import IMPLEMENTATIONS
 
 DPI = 200
-# Okabe-Ito colours of clearly different lightness, for greyscale; ASCII dashes of different length.
+# Okabe-Ito colours, one darkened, of clearly different lightness for greyscale. Markers and lines also differ in
+# size, the later the smaller, so that implementations that coincide all remain visible.
 _LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": "#D55E00", "marker": "s", "linestyle": "-"},
-    {"color": "#56B4E9", "marker": "^", "linestyle": (0, (5, 2))},
-    {"color": "#004C7A", "marker": "o", "linestyle": (0, (1, 1.5))},
+    {"color": "#D55E00", "marker": "s", "linestyle": "-", "linewidth": 1.5, "markersize": 5.5},
+    {"color": "#56B4E9", "marker": "^", "linestyle": (0, (4, 1.5)), "linewidth": 3.0, "markersize": 9.0},
+    {"color": "#004C7A", "marker": "o", "linestyle": (0, (1, 1.5)), "linewidth": 1.5, "markersize": 4.2},
 )
 LOOKS = dict(zip(IMPLEMENTATIONS, _LOOKS, strict=True))
 GREY = "#555555"
@@ -43,8 +44,6 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 5.5,
     "legend.frameon": False,
     "legend.fontsize": 7.5,
     "legend.columnspacing": 2.0,
@@ -108,7 +107,7 @@ def _panel(axes: Axes, lines: Sequence[Row], layouts: Sequence[Row], value: Call
                 continue
             style = dict(look)
             if not filled:
-                style |= {"linestyle": "none", "markerfacecolor": "white", "markeredgewidth": 1.3, "markersize": 6.5}
+                style |= {"linestyle": "none", "markerfacecolor": "white", "markeredgewidth": 1.3}
             axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **style)
     axes.grid(which="major", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)

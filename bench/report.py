@@ -131,13 +131,17 @@ def count_all(request: Request, progress: Progress) -> list[counting.Pass]:
 
 
 def effort_for(seconds: float, main: bool, request: Request) -> measure.Effort:
-    """Return how often to time a call that takes about `seconds`; points of the curve get less."""
+    """Return how often to time a call that takes about `seconds`; points of the curve get less.
+
+    A worker takes about a second before its first call, so the number of
+    workers decides how long a report takes.
+    """
     if seconds > SLOW_CALL:
-        effort = measure.Effort(processes=3, values=1, warmups=0)
+        effort = measure.Effort(processes=2, values=1, warmups=0)
     elif seconds > QUICK_CALL:
-        effort = measure.Effort(processes=4 if main else 2, values=2, warmups=0)
+        effort = measure.Effort(processes=3 if main else 1, values=2, warmups=0)
     else:
-        effort = measure.Effort(processes=4 if main else 2, values=5, warmups=1)
+        effort = measure.Effort(processes=3 if main else 1, values=5, warmups=1)
     return measure.Effort(request.processes or effort.processes, request.values or effort.values, effort.warmups)
 
 

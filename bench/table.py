@@ -90,7 +90,7 @@ def report_table(rows: Sequence[Row]) -> Table:
 def reported_table(reported: Sequence[Reported], span: int, page_size: int) -> Table:
     """Return the reporter's figures, which were not measured here."""
     table = new_table(
-        "For scale, NOT measured here: real kernels, by the reporter of 2021, report/2TiB",
+        "For scale, NOT measured here: real kernels, by the reporter, 2 TiB",
         ("kernel", "remark"),
         ("time", "ns/page"),
     )

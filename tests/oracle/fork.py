@@ -71,7 +71,9 @@ def copy_page_range(child: MmStruct, parent: MmStruct, vma: Vma) -> None:
 
 
 def exit_mmap(mm: MmStruct) -> None:
-    """exit_mmap(): 5.10 munlocks every locked VMA first, if locked_vm is not 0."""
+    """exit_mmap(): 5.10 munlocks every locked VMA first, if locked_vm is not 0. Without VMAs there is nothing to do."""
+    if not mm.vmas:
+        return
     if not mm.series and mm.locked_vm:
         for vma in mm.vmas:
             if vma.vm_flags & VM_LOCKED:

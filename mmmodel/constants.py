@@ -1,0 +1,154 @@
+"""The kernel's numbers: page geometry, entry bits, flags of VMAs, pages and calls.
+
+Values are those of Linux on x86-64; each group names the header that it models.  Everything here is a plain ``int`` (numba
+freezes globals at compile time and cannot take an ``IntFlag``) that fits a signed 64-bit word, because the model computes in
+``int64`` throughout.  This module imports nothing, so that a command line can list implementations without loading numba.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Page geometry: arch/x86/include/asm/pgtable_64_types.h.  Sizes in bytes.
+PAGE_SHIFT: Final = 12
+PAGE_SIZE: Final = 1 << PAGE_SHIFT
+PTRS_SHIFT: Final = 9
+PTRS_PER_TABLE: Final = 1 << PTRS_SHIFT
+PTE_SHIFT: Final = 12
+PMD_SHIFT: Final = 21
+PUD_SHIFT: Final = 30
+P4D_SHIFT: Final = 39
+PGD_SHIFT_LA57: Final = 48
+PMD_SIZE: Final = 1 << PMD_SHIFT
+PUD_SIZE: Final = 1 << PUD_SHIFT
+P4D_SIZE: Final = 1 << P4D_SHIFT
+HPAGE_PMD_NR: Final = 1 << (PMD_SHIFT - PAGE_SHIFT)
+TASK_SIZE_4: Final = (1 << 47) - PAGE_SIZE
+TASK_SIZE_5: Final = (1 << 56) - PAGE_SIZE
+DEFAULT_MAP_WINDOW: Final = TASK_SIZE_4
+MMAP_GAP: Final = 128 << 20  # below the end of the address space, for the stack: mmap_base() without randomisation
+MMAP_MIN_ADDR: Final = 65536
+
+# Entry bits: arch/x86/include/asm/pgtable_types.h.
+_PAGE_PRESENT: Final = 1 << 0
+_PAGE_RW: Final = 1 << 1
+_PAGE_USER: Final = 1 << 2
+_PAGE_ACCESSED: Final = 1 << 5
+_PAGE_DIRTY: Final = 1 << 6
+_PAGE_PSE: Final = 1 << 7
+_PAGE_PROTNONE: Final = 1 << 8  # only where _PAGE_PRESENT is clear
+_PAGE_SPECIAL: Final = 1 << 9
+_PAGE_NX: Final = -(1 << 63)
+PFN_FIELD: Final = (1 << 40) - 1  # width of the frame number in an entry, after shifting
+PTE_PFN_MASK: Final = PFN_FIELD << PAGE_SHIFT
+NONE_MASK: Final = ~(_PAGE_ACCESSED | _PAGE_DIRTY)  # an entry is none if no other bit is set (erratum mask)
+TABLE_BITS: Final = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY
+
+# Swap-format entries (6.1's numbers, kernel-wide type field in bits 59..63, inverted offset in bits 9..58).
+SWP_TYPE_SHIFT: Final = 59
+SWP_OFFSET_SHIFT: Final = 9
+SWP_OFFSET_FIELD: Final = (1 << 50) - 1
+SWP_SWAPFILE: Final = 0
+SWP_MIGRATION_READ: Final = 23
+SWP_MIGRATION_WRITE: Final = 25
+MIGRATION_READ_BITS: Final = (SWP_MIGRATION_READ << SWP_TYPE_SHIFT) - (1 << 64)  # as the signed word that holds them
+MIGRATION_WRITE_BITS: Final = (SWP_MIGRATION_WRITE << SWP_TYPE_SHIFT) - (1 << 64)
+
+# include/linux/mm.h
+VM_READ: Final = 0x1
+VM_WRITE: Final = 0x2
+VM_EXEC: Final = 0x4
+VM_SHARED: Final = 0x8
+VM_MAYREAD: Final = 0x10
+VM_MAYWRITE: Final = 0x20
+VM_MAYEXEC: Final = 0x40
+VM_MAYSHARE: Final = 0x80
+VM_PFNMAP: Final = 0x400
+VM_LOCKED: Final = 0x2000
+VM_IO: Final = 0x4000
+VM_DONTCOPY: Final = 0x20000
+VM_DONTEXPAND: Final = 0x40000
+VM_LOCKONFAULT: Final = 0x80000
+VM_ACCOUNT: Final = 0x100000
+VM_NORESERVE: Final = 0x200000
+VM_HUGETLB: Final = 0x400000
+VM_MIXEDMAP: Final = 0x10000000
+VM_HUGEPAGE: Final = 0x20000000
+VM_NOHUGEPAGE: Final = 0x40000000
+VM_ACCESS_FLAGS: Final = VM_READ | VM_WRITE | VM_EXEC
+VM_SPECIAL: Final = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP
+VM_LOCKED_CLEAR_MASK: Final = ~(VM_LOCKED | VM_LOCKONFAULT)
+
+# include/linux/page-flags.h: the flags that the model needs, numbered from 0; node and zone above them, as the kernel does.
+PG_locked: Final = 1 << 0
+PG_referenced: Final = 1 << 1
+PG_dirty: Final = 1 << 2
+PG_lru: Final = 1 << 3
+PG_active: Final = 1 << 4
+PG_unevictable: Final = 1 << 5
+PG_mlocked: Final = 1 << 6
+PG_swapbacked: Final = 1 << 7
+PG_head: Final = 1 << 8
+PG_tail: Final = 1 << 9  # the kernel's bit 0 of compound_head
+PG_reserved: Final = 1 << 10
+PG_anon_exclusive: Final = 1 << 11  # 5.19+; kept by 6.1's rules and read only there
+PG_zero: Final = 1 << 12  # a zero page (order 0 or huge): model only
+ZONE_SHIFT: Final = 24  # page_zone_id(): node * MAX_NR_ZONES + zone
+MAX_NR_ZONES: Final = 4
+ZONE_NORMAL: Final = 2
+MAX_NUMNODES: Final = 4
+
+# include/linux/mmzone.h
+LRU_INACTIVE_ANON: Final = 0
+LRU_ACTIVE_ANON: Final = 1
+LRU_INACTIVE_FILE: Final = 2
+LRU_ACTIVE_FILE: Final = 3
+LRU_UNEVICTABLE: Final = 4
+NR_LRU_LISTS: Final = 5
+
+PAGEVEC_SIZE: Final = 15  # include/linux/pagevec.h
+FAULT_AROUND_PAGES: Final = 16  # mm/memory.c: fault_around_bytes = 64 KiB
+DEFAULT_MAX_MAP_COUNT: Final = 65530  # include/linux/mm.h
+MEMLOCK_LIMIT_5_10: Final = 64 << 10  # include/uapi/linux/resource.h, bytes
+MEMLOCK_LIMIT_6_1: Final = 8 << 20
+RLIM_INFINITY: Final = (1 << 63) - 1
+
+# include/uapi/asm-generic/mman*.h
+PROT_NONE: Final = 0x0
+PROT_READ: Final = 0x1
+PROT_WRITE: Final = 0x2
+PROT_EXEC: Final = 0x4
+MAP_SHARED: Final = 0x01
+MAP_PRIVATE: Final = 0x02
+MAP_TYPE: Final = 0x0F
+MAP_FIXED: Final = 0x10
+MAP_ANONYMOUS: Final = 0x20
+MAP_LOCKED: Final = 0x2000
+MAP_NORESERVE: Final = 0x4000
+MAP_POPULATE: Final = 0x8000
+MAP_NONBLOCK: Final = 0x10000
+MAP_HUGETLB: Final = 0x40000
+MAP_FIXED_NOREPLACE: Final = 0x100000
+MCL_CURRENT: Final = 1
+MCL_FUTURE: Final = 2
+MCL_ONFAULT: Final = 4
+MLOCK_ONFAULT: Final = 1
+MREMAP_MAYMOVE: Final = 1
+MREMAP_FIXED: Final = 2
+MREMAP_DONTUNMAP: Final = 4
+MADV_DONTNEED: Final = 4
+MADV_HUGEPAGE: Final = 14
+MADV_NOHUGEPAGE: Final = 15
+MADV_DONTNEED_LOCKED: Final = 24
+
+# Implementations of "lock or unlock the pages of a range of a VMA".
+PER_PAGE: Final = 0
+HOLE_SKIP: Final = 1
+PAGE_WALK: Final = 2
+IMPLEMENTATIONS: Final = ("per-page", "hole-skip", "page-walk")  # indexed by the tags above
+IMPLEMENTATION_HELP: Final = {
+    "per-page": "Linux 5.10: every page of the range looked up from the top of the page tables",
+    "hole-skip": "5.10 with the fix proposed in 2021 and never merged: a missing table reports its size",
+    "page-walk": "Linux 6.1: one walk over the page tables that are there, an mlock_count per page",
+}
+THP_MODES: Final = ("never", "madvise", "always")

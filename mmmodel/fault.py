@@ -1,0 +1,350 @@
+"""Page faults: handle_mm_fault() and below.
+
+Models mm/memory.c and mm/huge_memory.c, 5.10 and 6.1, simplified: no userfaultfd, no NUMA hints, no retry, swap-in without a
+swap cache.  Where a fault needs a frame or table the caller has asked :func:`mmmodel.pages.arena_low` before.
+"""
+
+from __future__ import annotations
+
+from mmmodel.constants import (
+    _PAGE_ACCESSED,
+    _PAGE_DIRTY,
+    _PAGE_PSE,
+    _PAGE_RW,
+    _PAGE_SPECIAL,
+    FAULT_AROUND_PAGES,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PAGE_WALK,
+    PG_anon_exclusive,
+    PG_lru,
+    PG_mlocked,
+    PG_swapbacked,
+    PMD_SIZE,
+    SWP_SWAPFILE,
+    VM_ACCESS_FLAGS,
+    VM_HUGEPAGE,
+    VM_LOCKED,
+    VM_NOHUGEPAGE,
+    VM_SHARED,
+    VM_SPECIAL,
+    VM_WRITE,
+)
+from mmmodel.counters import FAULTS, PAGE_LOCK
+from mmmodel.errno_codes import EDEADLK, EFAULT, NEED_ROOM
+from mmmodel.filemap import filemap_fault, find_get_page
+from mmmodel.jit import kernel, unit
+from mmmodel.lru import count, lru_cache_add, put_page
+from mmmodel.mlock_batch import lru_add_drain
+from mmmodel.munlock_page import munlock_vma_page
+from mmmodel.pages import (
+    alloc_huge_page,
+    alloc_page,
+    arena_low,
+    compound_head,
+    get_page,
+    huge_zero_page,
+    is_zero_pfn,
+)
+from mmmodel.pgtable import (
+    alloc_pmd,
+    alloc_pte,
+    alloc_table,
+    deposit_table,
+    find_pmd,
+    mk_pte,
+    pmd_huge,
+    pte_none,
+    pte_offset,
+    pte_pfn,
+    pte_present,
+    swp_type,
+    vm_page_prot,
+)
+from mmmodel.rmap import (
+    lru_cache_add_inactive_or_unevictable,
+    page_add_new_anon_rmap,
+    page_add_rmap,
+    page_remove_rmap,
+)
+from mmmodel.split import split_huge_pmd
+from mmmodel.state import CURSOR, IMPL, THP, ZERO_PFN, State
+from mmmodel.vma import anon_vma_prepare, find_vma
+
+
+@kernel
+def _maybe_mkwrite(entry: int, vm_flags: int) -> int:
+    """Models maybe_mkwrite(pte_mkdirty(entry), vma)."""
+    return entry | _PAGE_DIRTY | _PAGE_RW if vm_flags & VM_WRITE != 0 else entry | _PAGE_DIRTY
+
+
+@kernel
+def _map_new_anon(s: State, vma: int, address: int, slot: int) -> None:
+    """A new anonymous page, mapped at ``slot`` for writing."""
+    vm_flags = s.vmas[vma]["vm_flags"]
+    pfn = alloc_page(s, PG_swapbacked)
+    page_add_new_anon_rmap(s, pfn, vma, address, False)
+    lru_cache_add_inactive_or_unevictable(s, pfn, vm_flags)
+    s.entries[slot] = _maybe_mkwrite(mk_pte(pfn, vm_page_prot(vm_flags)), vm_flags)
+
+
+# ---- huge pages ----
+
+
+@kernel
+def _thp_eligible(s: State, vma: int, address: int) -> bool:
+    """Whether a fault at ``address`` may map 2 MiB: THP allowed, private anonymous, and the 2 MiB lie inside the VMA."""
+    record = s.vmas[vma]
+    mode, vm_flags = s.ctl[THP], record["vm_flags"]
+    if mode == 0 or (mode == 1 and vm_flags & VM_HUGEPAGE == 0):
+        return False
+    if record["vm_file"] != 0 or vm_flags & (VM_SHARED | VM_NOHUGEPAGE | VM_SPECIAL) != 0:
+        return False
+    start = address & -PMD_SIZE
+    return start >= record["vm_start"] and start + PMD_SIZE <= record["vm_end"]
+
+
+@unit
+def do_huge_pmd_anonymous_page(s: State, mm: int, position: int, pmd: int, address: int, write: bool) -> None:
+    """Map a huge page, or the huge zero page for reading.  A table is deposited for a later split."""
+    vma = s.order[position]
+    vm_flags = s.vmas[vma]["vm_flags"]
+    anon_vma_prepare(s, mm, position)  # before the zero page is considered
+    deposit_table(s, mm, alloc_table(s, mm))
+    prot = vm_page_prot(vm_flags) | _PAGE_PSE
+    if not write:
+        s.entries[pmd] = mk_pte(huge_zero_page(s), prot)
+        return
+    pfn = alloc_huge_page(s, PG_swapbacked)
+    page_add_new_anon_rmap(s, pfn, vma, address & -PMD_SIZE, True)
+    lru_cache_add_inactive_or_unevictable(s, pfn, vm_flags)
+    s.entries[pmd] = _maybe_mkwrite(mk_pte(pfn, prot), vm_flags)
+
+
+@kernel
+def _can_reuse_huge(s: State, pfn: int) -> bool:
+    """Whether a write may go to the huge page itself.  5.10: mapped once in all; 6.1: exclusive to this mm."""
+    if s.ctl[IMPL] == PAGE_WALK:
+        return s.pages[pfn]["flags"] & PG_anon_exclusive != 0 or s.pages[pfn]["refcount"] == 1
+    return s.pages[pfn]["refcount"] == 1
+
+
+@kernel
+def do_huge_pmd_wp_page(s: State, mm: int, vma: int, pmd: int) -> bool:
+    """Write fault on a read-only huge PMD: true if done, false if it was split and the fault goes on with its entry."""
+    entry = s.entries[pmd]
+    pfn = pte_pfn(entry)
+    if not is_zero_pfn(s.pages, pfn) and _can_reuse_huge(s, pfn):
+        s.entries[pmd] = _maybe_mkwrite(entry, s.vmas[vma]["vm_flags"])
+        return True
+    split_huge_pmd(s, mm, pmd, s.vmas[vma]["vm_flags"])
+    return False
+
+
+# ---- write to a page that is mapped read-only ----
+
+
+@kernel
+def _can_reuse(s: State, pfn: int) -> bool:
+    """Whether do_wp_page() may make an anonymous page writable in place.
+
+    5.10: page_count() is 1, which a page still in a per-CPU vector fails.  6.1: PageAnonExclusive, or the only reference.
+    """
+    if s.ctl[IMPL] != PAGE_WALK:
+        return s.pages[compound_head(s.pages, pfn)]["refcount"] == 1
+    if s.pages[pfn]["flags"] & PG_anon_exclusive != 0:
+        return True
+    head = compound_head(s.pages, pfn)
+    if s.pages[head]["refcount"] > 3:
+        return False
+    if s.pages[head]["flags"] & PG_lru == 0:
+        lru_add_drain(s)
+    if s.pages[head]["refcount"] != 1:
+        return False
+    s.pages[pfn]["flags"] |= PG_anon_exclusive
+    return True
+
+
+@kernel
+def wp_page_copy(s: State, mm: int, position: int, slot: int, address: int) -> None:
+    """Replace the page at ``slot`` by a private copy.  5.10 munlocks the old page by hand, 6.1 in page_remove_rmap()."""
+    anon_vma_prepare(s, mm, position)
+    vma = s.order[position]
+    vm_flags = s.vmas[vma]["vm_flags"]
+    old = pte_pfn(s.entries[slot])
+    if is_zero_pfn(s.pages, old):
+        _map_new_anon(s, vma, address, slot)
+        return
+    get_page(s.pages, old)
+    _map_new_anon(s, vma, address, slot)
+    page_remove_rmap(s, old, vm_flags, False)
+    put_page(s, old)
+    if s.ctl[IMPL] != PAGE_WALK and vm_flags & VM_LOCKED != 0:
+        count(s.counters, PAGE_LOCK, 1)
+        if s.pages[old]["flags"] & PG_mlocked != 0:
+            munlock_vma_page(s, old)
+    put_page(s, old)
+
+
+@kernel
+def do_wp_page(s: State, mm: int, position: int, slot: int, address: int) -> None:
+    """Write fault on a present read-only entry of a writable VMA."""
+    vma = s.order[position]
+    vm_flags = s.vmas[vma]["vm_flags"]
+    pfn = pte_pfn(s.entries[slot])
+    if not is_zero_pfn(s.pages, pfn):
+        anonymous = s.pages[compound_head(s.pages, pfn)]["mapping"] & 1 != 0
+        if vm_flags & VM_SHARED != 0 or (anonymous and _can_reuse(s, pfn)):
+            s.entries[slot] = _maybe_mkwrite(s.entries[slot], vm_flags)
+            return
+    wp_page_copy(s, mm, position, slot, address)
+
+
+# ---- the page is not there ----
+
+
+@kernel
+def do_anonymous_page(s: State, mm: int, position: int, slot: int, address: int, write: bool) -> None:
+    """First touch of private anonymous memory: a page for a write, the zero page (and no anon_vma) for a read."""
+    vma = s.order[position]
+    if not write:
+        s.entries[slot] = mk_pte(ZERO_PFN, vm_page_prot(s.vmas[vma]["vm_flags"]) | _PAGE_SPECIAL)
+        return
+    anon_vma_prepare(s, mm, position)
+    _map_new_anon(s, vma, address, slot)
+
+
+@kernel
+def do_swap_page(s: State, mm: int, vma: int, slot: int, address: int) -> int:
+    """A swapped-out page comes back.  5.10 does not mlock it even in a locked VMA, 6.1 does, through the rmap hook."""
+    entry = s.entries[slot]
+    if swp_type(entry) != SWP_SWAPFILE:
+        return -EDEADLK  # a page in migration: the kernel waits, and there is nobody here to wait for
+    vm_flags = s.vmas[vma]["vm_flags"]
+    pfn = alloc_page(s, PG_swapbacked)
+    lru_cache_add(s, pfn)
+    page_add_new_anon_rmap(s, pfn, vma, address, False)
+    s.pages[pfn]["mapcount"] = 0
+    page_add_rmap(s, pfn, vm_flags)
+    s.entries[slot] = _maybe_mkwrite(mk_pte(pfn, vm_page_prot(vm_flags)), vm_flags)
+    return 0
+
+
+@kernel
+def _map_file_page(s: State, vma: int, slot: int, pfn: int, write: bool) -> None:
+    """Map a page of the page cache.  Models do_set_pte() / alloc_set_pte()."""
+    vm_flags = s.vmas[vma]["vm_flags"]
+    get_page(s.pages, pfn)
+    entry = mk_pte(pfn, vm_page_prot(vm_flags))
+    s.entries[slot] = _maybe_mkwrite(entry, vm_flags) if write else entry
+    page_add_rmap(s, pfn, vm_flags)
+
+
+@kernel
+def do_fault_around(s: State, vma: int, pmd: int, address: int) -> None:
+    """Map the cached pages near a read fault: 16 at most, from the last multiple of 64 KiB or the VMA's start.
+
+    Models do_fault_around() and filemap_map_pages(); the window stays inside the VMA and the page table.
+    """
+    record = s.vmas[vma]
+    window = FAULT_AROUND_PAGES * PAGE_SIZE
+    start = max(address & -window, record["vm_start"], address & -PMD_SIZE)
+    end = min(start + window, record["vm_end"], (address & -PMD_SIZE) + PMD_SIZE)
+    for near in range(start, end, PAGE_SIZE):
+        pgoff = record["vm_pgoff"] + ((near - record["vm_start"]) >> PAGE_SHIFT)
+        slot = pte_offset(s, pmd, near)
+        if pgoff < s.files[record["vm_file"]]["nr_pages"] and pte_none(s.entries[slot]):
+            pfn = find_get_page(s, record["vm_file"], pgoff)
+            if pfn != 0:
+                _map_file_page(s, vma, slot, pfn, False)
+
+
+@kernel
+def do_fault(s: State, mm: int, position: int, pmd: int, slot: int, address: int, write: bool) -> int:
+    """First touch of a page of a file or of shared memory.  Models do_read_fault(), do_cow_fault(), do_shared_fault()."""
+    vma = s.order[position]
+    vm_flags = s.vmas[vma]["vm_flags"]
+    shared = vm_flags & VM_SHARED != 0
+    if write and not shared:
+        anon_vma_prepare(s, mm, position)
+    if not write:
+        do_fault_around(s, vma, pmd, address)
+        if not pte_none(s.entries[slot]):
+            return 0
+    pgoff = s.vmas[vma]["vm_pgoff"] + ((address - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
+    pfn = filemap_fault(s, s.vmas[vma]["vm_file"], pgoff)
+    if pfn < 0:
+        return pfn
+    if write and not shared:
+        _map_new_anon(s, vma, address, slot)
+    else:
+        _map_file_page(s, vma, slot, pfn, write)
+    return 0
+
+
+@unit
+def handle_mm_fault(s: State, mm: int, position: int, address: int, write: bool) -> int:
+    """Bring in the page at ``address`` of the VMA at ``position``, which allows the access: 0 or -errno."""
+    count(s.counters, FAULTS, 1)
+    vma = s.order[position]
+    pmd = alloc_pmd(s, mm, address)
+    if pte_none(s.entries[pmd]):
+        if _thp_eligible(s, vma, address):
+            do_huge_pmd_anonymous_page(s, mm, position, pmd, address, write)
+            return 0
+    elif pmd_huge(s.entries[pmd]):
+        if not write or s.entries[pmd] & _PAGE_RW != 0:
+            return 0
+        if do_huge_pmd_wp_page(s, mm, vma, pmd):
+            return 0
+    slot = alloc_pte(s, mm, pmd, address)
+    entry = s.entries[slot]
+    if pte_none(entry):
+        if s.vmas[vma]["vm_file"] != 0:
+            return do_fault(s, mm, position, pmd, slot, address, write)
+        do_anonymous_page(s, mm, position, slot, address, write)
+    elif not pte_present(entry):
+        return do_swap_page(s, mm, vma, slot, address)
+    elif write and entry & _PAGE_RW == 0:
+        do_wp_page(s, mm, position, slot, address)
+    else:
+        s.entries[slot] = entry | _PAGE_ACCESSED
+    return 0
+
+
+# ---- accesses of the program ----
+
+
+@kernel
+def _access_faults(s: State, mm: int, address: int, write: bool) -> bool:
+    """Whether the hardware would fault on this access."""
+    pmd = find_pmd(s, mm, address)
+    if pmd == 0 or pte_none(s.entries[pmd]):
+        return True
+    entry = s.entries[pmd]
+    if not pmd_huge(entry):
+        entry = s.entries[pte_offset(s, pmd, address)]
+    return entry & 1 == 0 or (write and entry & _PAGE_RW == 0)
+
+
+@unit
+def touch(s: State, mm: int, address: int, end: int, stride: int, write: bool) -> int:
+    """One access every ``stride`` bytes in [address, end): 0, -EFAULT where the program would get a signal, or -NEED_ROOM."""
+    while address < end:
+        if _access_faults(s, mm, address, write):
+            position = find_vma(s, mm, address)
+            if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] > address:
+                return -EFAULT
+            allowed = s.vmas[s.order[position]]["vm_flags"] & VM_ACCESS_FLAGS
+            if allowed == 0 or (write and allowed & VM_WRITE == 0):
+                return -EFAULT
+            if arena_low(s):
+                s.ctl[CURSOR] = address
+                return -NEED_ROOM
+            error = handle_mm_fault(s, mm, position, address, write)
+            if error != 0:
+                return error
+        else:
+            address += stride
+    return 0
+

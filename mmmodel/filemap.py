@@ -1,0 +1,149 @@
+"""Files and shared memory: the page cache.
+
+Models mm/filemap.c and mm/shmem.c, simplified: a page that is not in the cache is there at once when asked for (no readahead,
+no I/O), pages are order 0, and the cache is a tree of the same 512-entry tables that page tables use, keyed by page offset.
+"""
+
+from __future__ import annotations
+
+from mmmodel.constants import (
+    _PAGE_PRESENT,
+    P4D_SHIFT,
+    PAGE_SHIFT,
+    PG_swapbacked,
+    PMD_SHIFT,
+    PTE_SHIFT,
+    PTRS_PER_TABLE,
+    PTRS_SHIFT,
+    PUD_SHIFT,
+)
+from mmmodel.errno_codes import EFAULT
+from mmmodel.jit import kernel, unit
+from mmmodel.lru import lru_cache_add, put_page
+from mmmodel.pages import alloc_page
+from mmmodel.pgtable import alloc_below, alloc_table, descend, entry_index, entry_table, free_table, pte_none, pte_pfn
+from mmmodel.state import FILES_FREE, FILES_NFREE, FILES_TOP, State
+
+CACHE_MM = 0  # the unused address space number 0 is charged with the tables of page caches
+
+
+@kernel
+def alloc_file(s: State, nr_pages: int, shmem: int) -> int:
+    """A file of ``nr_pages`` with an empty cache and no references."""
+    file = s.ctl[FILES_FREE]
+    if file != 0:
+        s.ctl[FILES_FREE] = s.files[file]["link"]
+        s.ctl[FILES_NFREE] -= 1
+    else:
+        file = s.ctl[FILES_TOP]
+        s.ctl[FILES_TOP] = file + 1
+    record = s.files[file]
+    record["nr_pages"] = nr_pages
+    record["cached"] = 0
+    record["cache_root"] = alloc_table(s, CACHE_MM)
+    record["i_mmap"] = 0
+    record["refs"] = 0
+    record["shmem"] = shmem
+    record["link"] = 0
+    return file
+
+
+@kernel
+def find_get_page(s: State, file: int, pgoff: int) -> int:
+    """pfn of a cached page, or 0; no reference is taken."""
+    key = pgoff << PAGE_SHIFT
+    table = descend(s.entries, s.files[file]["cache_root"], key, P4D_SHIFT)
+    table = descend(s.entries, table, key, PUD_SHIFT)
+    table = descend(s.entries, table, key, PMD_SHIFT)
+    if table == 0:
+        return 0
+    entry = s.entries[(table << PTRS_SHIFT) | entry_index(key, PTE_SHIFT)]
+    return 0 if pte_none(entry) else pte_pfn(entry)
+
+
+@unit
+def filemap_fault(s: State, file: int, pgoff: int) -> int:
+    """pfn of the page at ``pgoff``, read in if need be; -EFAULT beyond the end of the file (the kernel: SIGBUS)."""
+    if pgoff >= s.files[file]["nr_pages"]:
+        return -EFAULT
+    pfn = find_get_page(s, file, pgoff)
+    if pfn != 0:
+        return pfn
+    pfn = alloc_page(s, PG_swapbacked if s.files[file]["shmem"] != 0 else 0)  # its one reference is the cache's
+    s.pages[pfn]["mapping"] = file << 1
+    s.pages[pfn]["index"] = pgoff
+    key = pgoff << PAGE_SHIFT
+    table = s.files[file]["cache_root"]
+    table = alloc_below(s, CACHE_MM, (table << PTRS_SHIFT) | entry_index(key, P4D_SHIFT))
+    table = alloc_below(s, CACHE_MM, (table << PTRS_SHIFT) | entry_index(key, PUD_SHIFT))
+    table = alloc_below(s, CACHE_MM, (table << PTRS_SHIFT) | entry_index(key, PMD_SHIFT))
+    s.entries[(table << PTRS_SHIFT) | entry_index(key, PTE_SHIFT)] = (pfn << PTE_SHIFT) | _PAGE_PRESENT
+    s.files[file]["cached"] += 1
+    lru_cache_add(s, pfn)
+    return pfn
+
+
+@kernel
+def _truncate_table(s: State, file: int, table: int, base: int, first: int) -> None:
+    """Drop the pages of one lowest table, which covers keys from ``base`` on, whose keys are >= ``first``."""
+    for i in range(PTRS_PER_TABLE):
+        slot = (table << PTRS_SHIFT) | i
+        if base + (i << PTE_SHIFT) >= first and not pte_none(s.entries[slot]):
+            pfn = pte_pfn(s.entries[slot])
+            s.entries[slot] = 0
+            s.files[file]["cached"] -= 1
+            s.pages[pfn]["mapping"] = 0
+            put_page(s, pfn)
+
+
+@unit
+def truncate_inode_pages(s: State, file: int, nr_pages: int) -> None:
+    """Drop the cached pages from offset ``nr_pages`` on.  The caller has unmapped them."""
+    first = nr_pages << PAGE_SHIFT
+    root = s.files[file]["cache_root"]
+    for i in range(PTRS_PER_TABLE):
+        p4d = s.entries[(root << PTRS_SHIFT) | i]
+        if pte_none(p4d):
+            continue
+        for j in range(PTRS_PER_TABLE):
+            pud = s.entries[(entry_table(p4d) << PTRS_SHIFT) | j]
+            if pte_none(pud):
+                continue
+            for k in range(PTRS_PER_TABLE):
+                pmd = s.entries[(entry_table(pud) << PTRS_SHIFT) | k]
+                if not pte_none(pmd):
+                    _truncate_table(s, file, entry_table(pmd), (i << P4D_SHIFT) + (j << PUD_SHIFT) + (k << PMD_SHIFT), first)
+
+
+@kernel
+def release_file(s: State, file: int) -> None:
+    """The last reference to a file is gone: its pages and tables go.  Models shmem_evict_inode()."""
+    truncate_inode_pages(s, file, 0)
+    root = s.files[file]["cache_root"]
+    for i in range(PTRS_PER_TABLE):
+        p4d = s.entries[(root << PTRS_SHIFT) | i]
+        if pte_none(p4d):
+            continue
+        for j in range(PTRS_PER_TABLE):
+            pud = s.entries[(entry_table(p4d) << PTRS_SHIFT) | j]
+            if pte_none(pud):
+                continue
+            for k in range(PTRS_PER_TABLE):
+                pmd = s.entries[(entry_table(pud) << PTRS_SHIFT) | k]
+                if not pte_none(pmd):
+                    free_table(s, CACHE_MM, entry_table(pmd))
+            free_table(s, CACHE_MM, entry_table(pud))
+        free_table(s, CACHE_MM, entry_table(p4d))
+    free_table(s, CACHE_MM, root)
+    s.files[file]["cache_root"] = 0
+    s.files[file]["nr_pages"] = 0
+    s.files[file]["link"] = s.ctl[FILES_FREE]
+    s.ctl[FILES_FREE] = file
+    s.ctl[FILES_NFREE] += 1
+
+
+@unit
+def put_file(s: State, file: int) -> None:
+    """Release a file that nothing refers to any more."""
+    if file != 0 and s.files[file]["refs"] == 0:
+        release_file(s, file)

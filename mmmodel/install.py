@@ -1,0 +1,179 @@
+"""Putting pages where a captured process has them, as if faulted long ago, and out to swap.
+
+No kernel function: what these leave behind is a state that the kernel's own calls could have made.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mmmodel.constants import (
+    _PAGE_SPECIAL,
+    HPAGE_PMD_NR,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PG_mlocked,
+    PG_swapbacked,
+    PG_unevictable,
+    PMD_SIZE,
+    PTRS_PER_TABLE,
+    SWP_SWAPFILE,
+)
+from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, NEED_ROOM
+from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault
+from mmmodel.jit import kernel, unit
+from mmmodel.lru import lru_cache_add, put_page
+from mmmodel.mlock_batch import lru_add_drain
+from mmmodel.pages import alloc_huge_page, is_zero_pfn, page_trans_compound
+from mmmodel.pgtable import (
+    alloc_pmd,
+    alloc_pte,
+    find_pte,
+    mk_pte,
+    pmd_huge,
+    pte_none,
+    pte_pfn,
+    pte_present,
+    swap_entry,
+    vm_page_prot,
+)
+from mmmodel.rmap import page_remove_rmap
+from mmmodel.state import CURSOR, SWAP_NEXT, TABLES_NFREE, TABLES_TOP, PAGES_TOP, State
+from mmmodel.vma import anon_vma_prepare, find_vma
+
+KINDS: Final = ("anon", "zero", "thp", "thp-pte", "file")  # indexed by the numbers below
+ANON: Final = 0
+ZERO: Final = 1
+THP: Final = 2
+THP_PTE: Final = 3
+FILE: Final = 4
+
+
+@kernel
+def _low(s: State) -> bool:
+    """Whether the next page, huge or not, might not find room."""
+    tables = len(s.entries) // PTRS_PER_TABLE - s.ctl[TABLES_TOP] + s.ctl[TABLES_NFREE]
+    return tables < 16 or len(s.pages) - s.ctl[PAGES_TOP] <= HPAGE_PMD_NR
+
+
+@kernel
+def _install_thp_pte(s: State, mm: int, position: int, address: int, end: int) -> int:
+    """Map part of a huge page by page table entries, up to the next 2 MiB boundary: the address reached, or -EEXIST."""
+    anon_vma_prepare(s, mm, position)
+    vma = s.order[position]
+    record = s.vmas[vma]
+    head = alloc_huge_page(s, PG_swapbacked)
+    base = address & -PMD_SIZE
+    end = min(end, base + PMD_SIZE)
+    s.pages[head]["mapping"] = (record["anon_vma"] << 1) | 1
+    s.pages[head]["index"] = record["vm_pgoff"] + ((base - record["vm_start"]) >> PAGE_SHIFT)
+    s.pages[head]["refcount"] = (end - address) >> PAGE_SHIFT
+    prot = vm_page_prot(record["vm_flags"])
+    pmd = alloc_pmd(s, mm, address)
+    for page in range(address, end, PAGE_SIZE):
+        pfn = head + ((page - base) >> PAGE_SHIFT)
+        s.pages[pfn]["mapcount"] = 1
+        slot = alloc_pte(s, mm, pmd, page)
+        s.entries[slot] = mk_pte(pfn, prot)
+    lru_cache_add(s, head)
+    return end
+
+
+@kernel
+def _is_empty(s: State, mm: int, address: int, end: int) -> bool:
+    """Whether nothing is mapped in [address, end)."""
+    while address < end:
+        pmd = alloc_pmd(s, mm, address)
+        if pmd_huge(s.entries[pmd]):
+            return False
+        slot = find_pte(s, mm, address)
+        if slot != 0 and not pte_none(s.entries[slot]):
+            return False
+        address += PAGE_SIZE
+    return True
+
+
+@kernel
+def _install_one(s: State, mm: int, position: int, address: int, end: int, kind: int) -> int:
+    """Install what is at ``address``: the address to go on at, or -errno."""
+    vma = s.order[position]
+    anonymous = s.vmas[vma]["vm_file"] == 0
+    if kind == FILE or (kind == ANON and not anonymous):
+        write = kind == ANON
+        error = handle_mm_fault(s, mm, position, address, write)
+        return error if error != 0 else address + PAGE_SIZE
+    pmd = alloc_pmd(s, mm, address)
+    if kind == THP:
+        if not pte_none(s.entries[pmd]):
+            return -EEXIST
+        do_huge_pmd_anonymous_page(s, mm, position, pmd, address, True)
+        return address + PMD_SIZE
+    if kind == THP_PTE:
+        stop = min(end, (address & -PMD_SIZE) + PMD_SIZE)
+        return _install_thp_pte(s, mm, position, address, end) if _is_empty(s, mm, address, stop) else -EEXIST
+    if pmd_huge(s.entries[pmd]):
+        return -EEXIST
+    slot = alloc_pte(s, mm, pmd, address)
+    if not pte_none(s.entries[slot]):
+        return -EEXIST
+    do_anonymous_page(s, mm, position, slot, address, kind == ANON)
+    return address + PAGE_SIZE
+
+
+@unit
+def install_pages(s: State, mm: int, address: int, end: int, kind: int) -> int:
+    """Make [address, end) resident as ``kind``, whatever the protection: 0, -errno, or -NEED_ROOM with State.ctl[CURSOR].
+
+    -EFAULT: no VMA; -EINVAL: a kind that the VMA cannot have, or a huge page that is not aligned; -EEXIST: mapped already.
+    """
+    while address < end:
+        position = find_vma(s, mm, address)
+        if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] > address:
+            return -EFAULT
+        record = s.vmas[s.order[position]]
+        anonymous = record["vm_file"] == 0
+        if anonymous != (kind != FILE) and kind != ANON:
+            return -EINVAL
+        stop = min(end, record["vm_end"])
+        if kind == THP and ((address | stop) & (PMD_SIZE - 1)) != 0:
+            return -EINVAL
+        if _low(s):
+            s.ctl[CURSOR] = address
+            return -NEED_ROOM
+        address = _install_one(s, mm, position, address, stop, kind)
+        if address < 0:
+            return address
+    lru_add_drain(s)
+    return 0
+
+
+@unit
+def swap_out(s: State, mm: int, address: int, end: int) -> int:
+    """Replace the order-0 anonymous pages of [address, end) that are mapped once by swap entries: how many.
+
+    Models what reclaim leaves behind, for pages of unlocked VMAs; a locked page stays.
+    """
+    swapped = 0
+    lru_add_drain(s)
+    while address < end:
+        slot = find_pte(s, mm, address)
+        position = find_vma(s, mm, address)
+        if slot != 0 and position < s.mms[mm]["map_count"] and pte_present(s.entries[slot]):
+            entry = s.entries[slot]
+            pfn = pte_pfn(entry)
+            page = s.pages[pfn]
+            evictable = entry & _PAGE_SPECIAL == 0 and not is_zero_pfn(s.pages, pfn) and not page_trans_compound(s.pages, pfn)
+            if evictable and page["mapping"] & 1 != 0 and page["refcount"] == 1 and not is_unevictable(s, pfn):
+                s.ctl[SWAP_NEXT] += 1
+                s.entries[slot] = swap_entry(SWP_SWAPFILE, s.ctl[SWAP_NEXT])
+                page_remove_rmap(s, pfn, s.vmas[s.order[position]]["vm_flags"], False)
+                put_page(s, pfn)
+                swapped += 1
+        address += PAGE_SIZE
+    return swapped
+
+
+@kernel
+def is_unevictable(s: State, pfn: int) -> bool:
+    """Whether reclaim would pass over the page."""
+    return s.pages[pfn]["flags"] & (PG_mlocked | PG_unevictable) != 0

@@ -1,0 +1,145 @@
+"""How the model is compiled, and where compiled code is kept.
+
+numba's cache knows the file of a function, not the files of what it calls, so after an edit elsewhere it would serve code older
+than the sources.  The cache therefore lives in a directory named by a digest of everything that goes into the machine code: all
+sources of this package, the versions of numba, llvmlite and numpy, and the settings below.  An edit makes a new directory.
+
+Environment: ``MMMODEL_COUNTING=0`` compiles the same source without the ``model_`` counters (to measure what counting costs);
+``NUMBA_DISABLE_JIT``, ``NUMBA_BOUNDSCHECK`` as numba defines them, each with a cache of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import llvmlite.binding
+import numba
+
+COUNTING: Final = os.environ.get("MMMODEL_COUNTING", "1") != "0"
+_KEPT_DIRECTORIES: Final = 6  # of compiled code: older ones belong to sources that are no longer there
+_SETTINGS: Final = ("MMMODEL_COUNTING", "NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_DEBUG", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+F = TypeVar("F", bound=Callable[..., Any])
+Progress = Callable[[int, int, str], None]  # units done, units in all, name of the next
+
+
+def source_digest() -> str:
+    """Digest of the sources, library versions and settings that the compiled code depends on: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for package in ("numba", "llvmlite", "numpy"):
+        digest.update(f"{package}={version(package)}\0".encode())
+    for setting in _SETTINGS:
+        digest.update(f"{setting}={os.environ.get(setting, '')}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _cache_root() -> Path:
+    """Where compiled code goes: the user's cache directory, or a private temporary one where that cannot be written."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    root = Path(home) / "unlockall-bench" / "numba"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if os.access(root, os.W_OK):
+            return root
+    except OSError:
+        pass  # no home directory, or a read-only one: the temporary directory serves
+    private = Path(tempfile.gettempdir()) / f"unlockall-bench-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    if private.stat().st_uid != os.getuid():
+        raise PermissionError(f"{private} belongs to another user: set XDG_CACHE_HOME to a directory that you can write")
+    return private
+
+
+def _prune(root: Path, keep: Path) -> None:
+    """Remove all but the newest directories of compiled code; another process may be doing the same."""
+    others = [path for path in root.iterdir() if path.is_dir() and path != keep]
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in others[_KEPT_DIRECTORIES - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _select_cache() -> Path:
+    root = _cache_root()
+    directory = root / source_digest()
+    fresh = not directory.exists()
+    directory.mkdir(exist_ok=True)
+    if fresh:
+        _prune(root, directory)
+    return directory
+
+
+CACHE_DIRECTORY: Final = _select_cache()
+numba.config.CACHE_DIR = str(CACHE_DIRECTORY)
+
+
+def kernel(function: F) -> F:
+    """Compile a function into whatever calls it.
+
+    Without the wrappers that Python and C callers would need, and without reference counts, since compiled code allocates
+    nothing.
+    """
+    decorate = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+    return cast(F, decorate(function))
+
+
+def unit(function: F) -> F:
+    """Compile a function once, on its own, and let compiled callers link to it by name, as object files are.
+
+    numba compiles into each function all that it calls, and again into its callers: a function ten calls deep ten times.  For
+    two hundred functions that took 70 s; with the larger ones as units it takes about 12 s.  A call to a unit is not inlined.
+    Parameters must be State, int or bool, results int, bool or None, as annotated.  Compiled by :func:`load_units`.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    symbol = f"{function.__module__}.{function.__qualname__}"
+    signature = _signature(function)
+    _UNITS[symbol] = (function, signature)
+    return cast(F, numba.types.ExternalFunction(symbol, signature))
+
+
+def exported(function: F) -> F:
+    """Compile a function that Python calls; its machine code is kept."""
+    return cast(F, numba.njit(error_model="numpy", cache=True, no_cfunc_wrapper=True, _nrt=False)(function))
+
+
+_UNITS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {}
+_loaded: Final[set[str]] = set()
+
+
+def _signature(function: Callable[..., Any]) -> Any:
+    """numba's signature of a function by its annotations."""
+    from mmmodel.statetype import STATE_TYPE
+
+    known = {"State": STATE_TYPE, "int": numba.int64, "bool": numba.boolean, "None": numba.void}
+    annotations = dict(function.__annotations__)
+    returned = known[annotations.pop("return")]
+    return returned(*(known[annotation] for annotation in annotations.values()))
+
+
+def load_units(progress: Progress | None = None) -> None:
+    """Compile, or load from the cache, every unit that is not loaded yet, and make it known to the linker by its name."""
+    missing = [symbol for symbol in _UNITS if symbol not in _loaded]
+    for done, symbol in enumerate(missing):
+        if progress is not None:
+            progress(done, len(missing), symbol)
+        function, signature = _UNITS[symbol]
+        compiled = numba.cfunc(signature, cache=True, error_model="numpy", _nrt=False)(function)
+        llvmlite.binding.add_symbol(symbol, compiled.address)
+        _loaded.add(symbol)
+        _keep.append(compiled)
+
+
+_keep: Final[list[Any]] = []  # the machine code of the units
+
+
+if not numba.config.DISABLE_JIT:
+    import mmmodel.statetype  # noqa: F401  # registers the type of State

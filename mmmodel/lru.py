@@ -1,0 +1,205 @@
+"""LRU lists, the per-CPU vector of pages on their way to them, and the end of a page.
+
+Models mm/swap.c, include/linux/mm_inline.h and isolate_lru_page()/putback_lru_page() of mm/vmscan.c.  In 5.10 unevictable pages
+are on a list like the others; in 6.1 they are on none, and the place of ``lru.prev`` holds mlock_count.
+"""
+
+from __future__ import annotations
+
+from mmmodel.constants import (
+    LRU_UNEVICTABLE,
+    NR_LRU_LISTS,
+    PAGE_WALK,
+    PAGEVEC_SIZE,
+    PG_active,
+    PG_head,
+    PG_lru,
+    PG_mlocked,
+    PG_referenced,
+    PG_swapbacked,
+    PG_unevictable,
+)
+from mmmodel.counters import (
+    ISOLATED,
+    LRU_LOCK,
+    NR_INACTIVE_ANON,
+    NR_MLOCK,
+    NR_UNEVICTABLE,
+    PGCLEARED,
+    PGCULLED,
+    PGRESCUED,
+    PUTBACK,
+)
+from mmmodel.jit import COUNTING, kernel, unit
+from mmmodel.pages import compound_head, free_frames, page_node, thp_nr_pages
+from mmmodel.state import CPU, IMPL, LRU_ADD_PVEC, Records, State, Words
+
+
+@kernel
+def count(counters: Words, counter: int, number: int) -> None:
+    """Add to a model counter.  Compiled away without MMMODEL_COUNTING."""
+    if COUNTING:
+        counters[counter] += number
+
+
+@kernel
+def page_evictable(pages: Records, pfn: int) -> bool:
+    """Models page_evictable(); no mapping of the model is AS_UNEVICTABLE."""
+    return pages[pfn]["flags"] & PG_mlocked == 0
+
+
+@kernel
+def page_lru(pages: Records, pfn: int) -> int:
+    """Models page_lru(): the list that a page belongs on by its flags."""
+    flags = pages[pfn]["flags"]
+    if flags & PG_unevictable != 0:
+        return LRU_UNEVICTABLE
+    base = 0 if flags & PG_swapbacked != 0 else 2
+    return base + 1 if flags & PG_active != 0 else base
+
+
+@kernel
+def _mod_lru_size(counters: Words, lru: int, nr_pages: int) -> None:
+    counters[NR_UNEVICTABLE if lru == LRU_UNEVICTABLE else NR_INACTIVE_ANON + lru] += nr_pages
+
+
+@kernel
+def add_page_to_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -> None:
+    """Models add_page_to_lru_list(): to the head of its list.  Needs the LRU lock."""
+    lru = page_lru(pages, pfn)
+    _mod_lru_size(counters, lru, thp_nr_pages(pages, pfn))
+    if lru == LRU_UNEVICTABLE and impl == PAGE_WALK:
+        return  # on no list; lru_prev is mlock_count now
+    head = page_node(pages, pfn) * NR_LRU_LISTS + lru
+    first = pages[head]["lru_next"]
+    pages[pfn]["lru_next"] = first
+    pages[pfn]["lru_prev"] = head
+    pages[first]["lru_prev"] = pfn
+    pages[head]["lru_next"] = pfn
+
+
+@kernel
+def del_page_from_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -> None:
+    """Models del_page_from_lru_list(): the flags still name the list.  Needs the LRU lock."""
+    lru = page_lru(pages, pfn)
+    _mod_lru_size(counters, lru, -thp_nr_pages(pages, pfn))
+    if lru != LRU_UNEVICTABLE or impl != PAGE_WALK:
+        previous, following = pages[pfn]["lru_prev"], pages[pfn]["lru_next"]
+        pages[previous]["lru_next"] = following
+        pages[following]["lru_prev"] = previous
+    pages[pfn]["lru_next"] = 0
+    pages[pfn]["lru_prev"] = 0
+
+
+@unit
+def page_free(s: State, pfn: int) -> None:
+    """The last reference is gone: off the LRU, and back to the allocator.
+
+    Models __page_cache_release() and, for 6.1.192, the final clearance of PG_mlocked in free_pages_prepare().
+    """
+    if s.pages[pfn]["flags"] & PG_lru != 0:
+        count(s.counters, LRU_LOCK, 1)
+        del_page_from_lru_list(s.pages, s.counters, s.ctl[IMPL], pfn)
+    if s.pages[pfn]["flags"] & PG_mlocked != 0:
+        nr_pages = thp_nr_pages(s.pages, pfn)
+        s.counters[NR_MLOCK] -= nr_pages
+        s.counters[PGCLEARED] += nr_pages
+    free_frames(s, pfn)
+
+
+@kernel
+def put_page(s: State, pfn: int) -> None:
+    """Models put_page(): one reference less on the head."""
+    head = compound_head(s.pages, pfn)
+    s.pages[head]["refcount"] -= 1
+    if s.pages[head]["refcount"] == 0:
+        page_free(s, head)
+
+
+@kernel
+def lru_add_fn(s: State, pfn: int) -> None:
+    """Put a page that is on no list on the one that its state asks for.  Needs the LRU lock.
+
+    Models __pagevec_lru_add_fn() (5.10) and lru_add_fn() (6.1, which also resets mlock_count).
+    """
+    nr_pages = thp_nr_pages(s.pages, pfn)
+    flags = s.pages[pfn]["flags"]
+    was_unevictable = flags & PG_unevictable != 0
+    if page_evictable(s.pages, pfn):
+        flags &= ~PG_unevictable
+        if was_unevictable:
+            s.counters[PGRESCUED] += nr_pages
+    else:
+        flags = (flags & ~PG_active) | PG_unevictable
+        s.pages[pfn]["lru_prev"] = 0
+        if not was_unevictable:
+            s.counters[PGCULLED] += nr_pages
+    s.pages[pfn]["flags"] = flags | PG_lru
+    add_page_to_lru_list(s.pages, s.counters, s.ctl[IMPL], pfn)
+
+
+@unit
+def pagevec_lru_add(s: State, cpu: int) -> None:
+    """Move the pages of a CPU's vector to their lists.  Models __pagevec_lru_add(); the lock is taken once."""
+    pvec = s.pvecs[cpu, LRU_ADD_PVEC]
+    if pvec[0] == 0:
+        return
+    count(s.counters, LRU_LOCK, 1)
+    count(s.counters, PUTBACK, pvec[0])
+    for i in range(1, pvec[0] + 1):
+        lru_add_fn(s, pvec[i])
+    length = pvec[0]
+    pvec[0] = 0
+    for i in range(1, length + 1):
+        put_page(s, pvec[i])
+
+
+@unit
+def lru_cache_add(s: State, pfn: int) -> None:
+    """Models lru_cache_add() / folio_add_lru(): to this CPU's vector, emptied when full and for a huge page."""
+    cpu = s.ctl[CPU]
+    pvec = s.pvecs[cpu, LRU_ADD_PVEC]
+    s.pages[pfn]["refcount"] += 1
+    pvec[0] += 1
+    pvec[pvec[0]] = pfn
+    if pvec[0] == PAGEVEC_SIZE or s.pages[pfn]["flags"] & PG_head != 0:
+        pagevec_lru_add(s, cpu)
+
+
+@kernel
+def isolate_locked(s: State, pfn: int) -> None:
+    """Take a page off its list with a reference; PG_unevictable stays.  Needs the LRU lock and PG_lru."""
+    count(s.counters, ISOLATED, 1)
+    s.pages[pfn]["refcount"] += 1
+    del_page_from_lru_list(s.pages, s.counters, s.ctl[IMPL], pfn)
+    s.pages[pfn]["flags"] &= ~PG_lru
+
+
+@kernel
+def isolate_lru_page(s: State, pfn: int) -> bool:
+    """Models isolate_lru_page(), true where that gives 0: the page was on a list and now is not."""
+    if s.pages[pfn]["flags"] & PG_lru == 0:
+        return False
+    count(s.counters, LRU_LOCK, 1)
+    isolate_locked(s, pfn)
+    return True
+
+
+@kernel
+def putback_lru_page(s: State, pfn: int) -> None:
+    """Models putback_lru_page(): to the vector, and the isolation's reference dropped."""
+    lru_cache_add(s, pfn)
+    put_page(s, pfn)
+
+
+@kernel
+def mark_page_accessed(s: State, pfn: int) -> None:
+    """Models mark_page_accessed(), simplified: activation is at once, not through a per-CPU vector."""
+    head = compound_head(s.pages, pfn)
+    flags = s.pages[head]["flags"]
+    if flags & PG_referenced == 0:
+        s.pages[head]["flags"] |= PG_referenced
+    elif flags & (PG_active | PG_unevictable) == 0 and flags & PG_lru != 0:
+        del_page_from_lru_list(s.pages, s.counters, s.ctl[IMPL], head)
+        s.pages[head]["flags"] = (flags & ~PG_referenced) | PG_active
+        add_page_to_lru_list(s.pages, s.counters, s.ctl[IMPL], head)

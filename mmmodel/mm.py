@@ -1,0 +1,436 @@
+"""One process's address space: the calls of the manual pages, with the errors that the kernel would give."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final, Literal
+
+import numpy as np
+
+from mmmodel import state as st
+from mmmodel import syscalls as sys
+from mmmodel.constants import (
+    DEFAULT_MAP_WINDOW,
+    DEFAULT_MAX_MAP_COUNT,
+    MAP_ANONYMOUS,
+    MAP_HUGETLB,
+    MAP_NONBLOCK,
+    MAP_POPULATE,
+    MCL_CURRENT,
+    MEMLOCK_LIMIT_5_10,
+    MEMLOCK_LIMIT_6_1,
+    MLOCK_ONFAULT,
+    MMAP_GAP,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    TASK_SIZE_4,
+    TASK_SIZE_5,
+    VM_LOCKED,
+    VM_LOCKONFAULT,
+)
+from mmmodel.counters import NAMES
+from mmmodel.errno_codes import EAGAIN, EFAULT, EINVAL, ENOMEM, NEED_ROOM
+from mmmodel.estimate import pages_to_populate
+from mmmodel.install import KINDS
+from mmmodel.jit import load_units
+from mmmodel.machine import Machine, Snapshot
+from mmmodel.observe import ObservableState, PageRun, VmaInfo, observable_state, pagemap, smaps
+from mmmodel.state import PAGE_DTYPE, State
+
+_BYTES_PER_PAGE: Final = PAGE_DTYPE.itemsize + 8  # a frame and its entry
+_CALL_ROOM: Final = 4  # VMAs that one call may add
+_U64: Final = 1 << 64
+
+
+def _signed(value: int) -> int:
+    """A C ``unsigned long`` as the signed word that holds it; anything else is no argument of a system call."""
+    if not -(_U64 >> 1) <= value < _U64:
+        raise OverflowError(f"{value:#x} does not fit in 64 bits")
+    return value - _U64 if value >= _U64 >> 1 else value
+
+
+class File:
+    """An open file whose pages may be mapped: :meth:`Mm.create_file`."""
+
+    def __init__(self, mm: Mm, number: int, nbytes: int) -> None:
+        self._mm = mm
+        self.number = number
+        self.nbytes = nbytes
+
+    def truncate(self, nbytes: int) -> None:
+        """Change the size; pages beyond it are unmapped everywhere and dropped."""
+        self._mm._call(sys.TRUNCATE, "truncate", self.number, -(-nbytes >> PAGE_SHIFT))
+        self.nbytes = nbytes
+
+
+class Mm:
+    """An address space on a machine of its own, which ``fork()`` shares.
+
+    ``impl``: "per-page" (Linux 5.10), "hole-skip" or "page-walk" (Linux 6.1); the whole kernel follows it.  ``thp``: "never",
+    "madvise", "always".  ``levels``: of page tables, 4 or 5.  ``ram``: bytes, for the overcommit heuristic; None never refuses.
+    The process starts with no mappings, CAP_IPC_LOCK, and the kernel's default RLIMIT_MEMLOCK.
+
+    >>> mm = Mm("per-page")
+    >>> address = mm.mmap(None, 1 << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS)
+    >>> mm.mlockall(MCL_CURRENT | MCL_FUTURE)
+    >>> mm.munlockall()
+    >>> mm.call_counters()["model_pages_looked_up"]
+    262144
+    """
+
+    def __init__(
+        self,
+        impl: str = "page-walk",
+        *,
+        thp: str = "never",
+        levels: int = 4,
+        nr_cpus: int = 1,
+        ram: int | None = None,
+        max_map_count: int = DEFAULT_MAX_MAP_COUNT,
+        _forked_from: Mm | None = None,
+    ) -> None:
+        load_units()
+        if _forked_from is not None:
+            self.machine = _forked_from.machine
+        else:
+            self.machine = Machine(
+                impl, thp=thp, levels=levels, nr_cpus=nr_cpus, ram=ram, max_map_count=max_map_count
+            )
+        self._mm = self.machine.add_mm(64)
+        record = self.machine.arrays["mms"][self._mm]
+        record["task_size"] = TASK_SIZE_4 if self.machine.levels == 4 else TASK_SIZE_5
+        record["mmap_base"] = DEFAULT_MAP_WINDOW - MMAP_GAP
+        record["rlimit_memlock"] = MEMLOCK_LIMIT_6_1 if self.impl == "page-walk" else MEMLOCK_LIMIT_5_10
+        record["cap_ipc_lock"] = 1
+        self._before = self.machine.counters.copy()
+        self._state = self.machine.states[self._mm]
+
+    # ---- the way in ----
+
+    @property
+    def impl(self) -> str:
+        """Name of the implementation."""
+        return self.machine.impl
+
+    @property
+    def state(self) -> State:
+        """The arrays, for who wants to look; see :mod:`mmmodel.state`."""
+        return self._state
+
+    @property
+    def cpu(self) -> int:
+        """CPU that the next calls run on: whose per-CPU batches they fill."""
+        return int(self.machine.ctl[st.CPU])
+
+    @cpu.setter
+    def cpu(self, cpu: int) -> None:
+        if not 0 <= cpu < self.machine.nr_cpus:
+            raise ValueError(f"CPU {cpu}: this machine has 0 to {self.machine.nr_cpus - 1}")
+        self.machine.ctl[st.CPU] = cpu
+
+    def _run(self, number: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
+        return int(sys.system_call(self.state, self._mm, number, a, b, c, d, e, f))
+
+    def _call(self, number: int, name: str, *arguments: int) -> int:
+        """Run one call from the beginning of its counters: its result, or OSError."""
+        np.copyto(self._before, self.machine.counters)
+        result = self._run(number, *arguments)
+        if result < 0:
+            raise OSError(-result, os.strerror(-result), name)
+        return result
+
+    def _make_room(self) -> None:
+        """Room for the VMAs that one call may split off."""
+        self.machine.ensure(vmas=_CALL_ROOM, tables=16, files=1)
+        self.machine.ensure_vma_list(self._mm, self.map_count + _CALL_ROOM)
+
+    def _run_with_room(self, bound: Callable[[int], int], number: int, start: int, *arguments: int) -> int:
+        """Run a call that faults pages in, and grow the arrays whenever it stops for want of room.
+
+        ``bound``: pages that it can still need, given the address it has reached.
+        """
+        while (result := self._run(number, start, *arguments)) == -NEED_ROOM:
+            start = int(self.machine.ctl[st.CURSOR])
+            self.machine.ensure_fault_room(bound(start))
+        return result
+
+    def _foretell(self, start: int, end: int, name: str) -> None:
+        """Refuse to populate [start, end) if that could need more memory than there is."""
+        needed = pages_to_populate(self.state, self._mm, start, end, self.machine.impl == "page-walk")
+        if needed > 1 << 16:
+            self.machine.refuse_beyond_memory(needed * _BYTES_PER_PAGE, f"{name} of {needed:,} pages")
+
+    def _populate(self, start: int, end: int, ignore_errors: bool) -> int:
+        def bound(reached: int) -> int:
+            return int(pages_to_populate(self.state, self._mm, reached, end, self.machine.impl == "page-walk"))
+
+        return self._run_with_room(bound, sys.POPULATE, start, end, int(ignore_errors))
+
+    # ---- calls ----
+
+    def mmap(
+        self, addr: int | None, length: int, prot: int, flags: int, file: File | None = None, offset: int = 0
+    ) -> int:
+        """mmap(2): the address.  ``file`` None means MAP_ANONYMOUS.  ``length`` and ``offset`` in bytes."""
+        if offset & (PAGE_SIZE - 1):
+            raise OSError(EINVAL, os.strerror(EINVAL), "mmap")
+        self._make_room()
+        self.machine.ensure(tables=64)
+        number = file.number if file and not flags & MAP_ANONYMOUS else 0
+        address = self._call(
+            sys.MMAP, "mmap", _signed(addr or 0), _signed(length), prot, flags, number, offset >> PAGE_SHIFT
+        )
+        end = address + (-(-length // PAGE_SIZE) << PAGE_SHIFT)
+        locked = self._vm_flags_at(address) & VM_LOCKED
+        if (locked or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE) and not flags & MAP_HUGETLB:
+            self._foretell_or_undo(address, end)
+            self._populate(address, end, True)
+        return address
+
+    def _foretell_or_undo(self, start: int, end: int) -> None:
+        """Foretell for a mapping that is there already; if refused, it goes again."""
+        try:
+            self._foretell(start, end, "mmap")
+        except MemoryError:
+            self._run(sys.MUNMAP, start, end - start)
+            raise
+
+    def munmap(self, addr: int, length: int) -> None:
+        """munmap(2)."""
+        self._make_room()
+        self._call(sys.MUNMAP, "munmap", _signed(addr), _signed(length))
+
+    def mprotect(self, addr: int, length: int, prot: int) -> None:
+        """mprotect(2)."""
+        self._make_room()
+        self.machine.ensure_vma_list(self._mm, self.map_count + _CALL_ROOM)
+        if self.locked_vm:  # a locked private mapping that becomes writable is populated on the spot
+            end = addr + length
+            self._foretell(addr, end, "mprotect")
+            pages = pages_to_populate(self.state, self._mm, addr, end, True)
+            if pages:
+                self.machine.ensure_fault_room(int(pages) + 16)
+        self._call(sys.MPROTECT, "mprotect", _signed(addr), _signed(length), prot)
+
+    def mremap(self, old_address: int, old_size: int, new_size: int, flags: int = 0, new_address: int = 0) -> int:
+        """mremap(2): the address."""
+        self._make_room()
+        self.machine.ensure(vmas=8, tables=16 + int(self.state.mms[self._mm]["nr_tables"]))
+        self.machine.ensure_vma_list(self._mm, self.map_count + 8)
+        locked = self._vm_flags_at(old_address) & VM_LOCKED
+        address = self._call(
+            sys.MREMAP, "mremap", *map(_signed, (old_address, old_size, new_size, flags, new_address))
+        )
+        if locked and new_size > old_size:
+            start = address + (-(-old_size // PAGE_SIZE) << PAGE_SHIFT)
+            self._populate(start, address + (-(-new_size // PAGE_SIZE) << PAGE_SHIFT), True)
+        return address
+
+    def madvise(self, addr: int, length: int, advice: int) -> None:
+        """madvise(2): MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, from 5.18 on MADV_DONTNEED_LOCKED."""
+        self._make_room()
+        self._call(sys.MADVISE, "madvise", _signed(addr), _signed(length), advice)
+
+    def mlock(self, addr: int, length: int) -> None:
+        """mlock(2)."""
+        self._lock(addr, length, VM_LOCKED, "mlock")
+
+    def mlock2(self, addr: int, length: int, flags: int) -> None:
+        """mlock2(2): ``flags`` 0 or MLOCK_ONFAULT."""
+        if flags & ~MLOCK_ONFAULT:
+            raise OSError(EINVAL, os.strerror(EINVAL), "mlock2")
+        self._lock(addr, length, VM_LOCKED | VM_LOCKONFAULT if flags & MLOCK_ONFAULT else VM_LOCKED, "mlock2")
+
+    def _lock(self, addr: int, length: int, vm_flags: int, name: str) -> None:
+        addr, length = _signed(addr), _signed(length)
+        start = addr & -PAGE_SIZE
+        end = start + ((length + (addr - start) + PAGE_SIZE - 1) & -PAGE_SIZE)
+        self._make_room()
+        if not vm_flags & VM_LOCKONFAULT:
+            self._foretell(start, end, name)
+        self._call(sys.MLOCK, name, addr, length, vm_flags)
+        error = self._populate(start, end, False)
+        if error:  # as __mlock_posix_error_return() has it
+            error = {-EFAULT: ENOMEM, -ENOMEM: EAGAIN}.get(error, -error)
+            raise OSError(error, os.strerror(error), name)
+
+    def munlock(self, addr: int, length: int) -> None:
+        """munlock(2)."""
+        self._make_room()
+        self._call(sys.MUNLOCK, "munlock", _signed(addr), _signed(length))
+
+    def mlockall(self, flags: int) -> None:
+        """mlockall(2): ``flags`` of MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT."""
+        task_size = int(self.state.mms[self._mm]["task_size"])
+        if flags & MCL_CURRENT:
+            self._foretell(0, task_size, "mlockall")
+        self._call(sys.MLOCKALL, "mlockall", flags)
+        if flags & MCL_CURRENT:
+            self._populate(0, task_size, True)
+
+    def munlockall(self) -> None:
+        """munlockall(2)."""
+        np.copyto(self._before, self.machine.counters)
+        sys.system_call(self.state, self._mm, sys.MUNLOCKALL, 0, 0, 0, 0, 0, 0)
+
+    def touch(
+        self, addr: int, length: int = 1, access: Literal["read", "write"] = "read", stride: int = PAGE_SIZE
+    ) -> None:
+        """The program accesses one byte every ``stride`` bytes of [addr, addr + length).
+
+        OSError(EFAULT) where it would get SIGSEGV or SIGBUS; accesses before that have happened.
+        """
+        if access not in ("read", "write"):
+            raise ValueError(f"access {access!r}: read or write")
+        if length < 0 or stride < 1:
+            raise ValueError(f"length {length}, stride {stride}: not negative, and at least 1")
+        accesses = -(-length // stride)
+        needed = min(accesses, pages_to_populate(self.state, self._mm, addr, addr + length, True))
+        if needed > 1 << 16:
+            self.machine.refuse_beyond_memory(needed * _BYTES_PER_PAGE, f"touch of {needed:,} pages")
+        np.copyto(self._before, self.machine.counters)
+        end = addr + length
+        self.machine.ensure(vmas=1)
+        result = self._run_with_room(
+            lambda reached: -(-(end - reached) // max(stride, PAGE_SIZE)),
+            sys.TOUCH,
+            addr,
+            end,
+            stride,
+            int(access == "write"),
+        )
+        if result < 0:
+            raise OSError(-result, os.strerror(-result), "touch")
+
+    def fork(self) -> Mm:
+        """fork(2): the child's address space, on the same machine."""
+        parent = self.state.mms[self._mm]
+        self.machine.ensure(vmas=2 * self.map_count + 1, tables=int(parent["nr_tables"]) + 16)
+        child = Mm(_forked_from=self)
+        self.machine.ensure_vma_list(child._mm, self.map_count)
+        record, parent = (self.machine.arrays["mms"][mm] for mm in (child._mm, self._mm))
+        for field in ("rlimit_memlock", "cap_ipc_lock"):
+            record[field] = parent[field]
+        np.copyto(self._before, self.machine.counters)
+        error = int(sys.fork_call(self.state, self._mm, child.state, child._mm))
+        if error:
+            child.exit()
+            raise OSError(-error, os.strerror(-error), "fork")
+        return child
+
+    def exit(self) -> None:
+        """The process ends: everything is unmapped.  Later calls on this object see an empty address space without tables."""
+        self._call(sys.EXIT, "exit")
+
+    def setrlimit_memlock(self, nbytes: int) -> None:
+        """setrlimit(RLIMIT_MEMLOCK): soft and hard limit in bytes."""
+        self.machine.arrays["mms"][self._mm]["rlimit_memlock"] = nbytes
+
+    def drop_cap_ipc_lock(self) -> None:
+        """Give up CAP_IPC_LOCK."""
+        self.machine.arrays["mms"][self._mm]["cap_ipc_lock"] = 0
+
+    def lru_add_drain_all(self) -> None:
+        """Empty the per-CPU batches of all CPUs."""
+        np.copyto(self._before, self.machine.counters)
+        for cpu in range(self.machine.nr_cpus):
+            self._run(sys.DRAIN_CPU, cpu)
+
+    def create_file(self, nbytes: int) -> File:
+        """A regular file of ``nbytes`` with nothing in the page cache, for ``mmap(file=...)``."""
+        self._make_room()
+        number = self._call(sys.CREATE_FILE, "create_file", -(-nbytes >> PAGE_SHIFT))
+        return File(self, number, nbytes)
+
+    # ---- states that no call makes by itself ----
+
+    def install_pages(self, addr: int, length: int, kind: str) -> None:
+        """Make [addr, addr + length) resident as if faulted long ago, whatever its protection.
+
+        ``kind``: "anon", "zero", "thp" (2 MiB aligned), "thp-pte" (part of a huge page mapped by entries), "file" (needs a
+        file VMA).  OSError: EFAULT no VMA, EINVAL wrong kind for it or not aligned, EEXIST mapped already.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind {kind!r}: one of {', '.join(KINDS)}")
+        self.machine.refuse_beyond_memory((length >> PAGE_SHIFT) * _BYTES_PER_PAGE, f"install_pages of {length:,} bytes")
+        self.machine.ensure(vmas=1)
+        np.copyto(self._before, self.machine.counters)
+        end = addr + length
+        result = self._run_with_room(
+            lambda reached: ((end - reached) >> PAGE_SHIFT) + 1024, sys.INSTALL, addr, end, KINDS.index(kind)
+        )
+        if result < 0:
+            raise OSError(-result, os.strerror(-result), "install_pages")
+
+    def install_special_mapping(self, addr: int, length: int, prot: int, vm_flags: int) -> None:
+        """A VMA like [vvar] or [vdso] at a free place: ``vm_flags`` of VM_SPECIAL, never locked."""
+        self._make_room()
+        self._call(sys.SPECIAL_MAPPING, "install_special_mapping", addr, addr + length, prot | vm_flags, addr >> PAGE_SHIFT)
+
+    def swap_out(self, addr: int, length: int) -> int:
+        """Swap out the evictable anonymous pages of [addr, addr + length) that are mapped once: how many."""
+        return self._call(sys.SWAP_OUT, "swap_out", addr, addr + length)
+
+    # ---- looking ----
+
+    def _field(self, name: str) -> int:
+        return int(self.machine.arrays["mms"][self._mm][name])
+
+    @property
+    def locked_vm(self) -> int:
+        """VmLck, in pages."""
+        return self._field("locked_vm")
+
+    @property
+    def total_vm(self) -> int:
+        """VmSize, in pages."""
+        return self._field("total_vm")
+
+    @property
+    def map_count(self) -> int:
+        """Number of VMAs."""
+        return self._field("map_count")
+
+    def _vm_flags_at(self, address: int) -> int:
+        """Flags of the VMA at an address, 0 if there is none."""
+        s = self.state
+        for vma in s.vmas[s.order[: self.map_count]]:
+            if vma["vm_start"] <= address < vma["vm_end"]:
+                return int(vma["vm_flags"])
+        return 0
+
+    def smaps(self) -> list[VmaInfo]:
+        """The VMAs, as /proc/PID/smaps shows them."""
+        return smaps(self.state, self._mm)
+
+    def pagemap(self, start: int, end: int) -> list[PageRun]:
+        """Present pages of [start, end), as runs in pages from ``start``."""
+        return pagemap(self.state, self._mm, start, end)
+
+    def vmstat(self) -> dict[str, int]:
+        """The machine's counters under their names in /proc/vmstat."""
+        return self.machine.vmstat()
+
+    def call_counters(self) -> dict[str, int]:
+        """What the last call of this address space counted: all names of :mod:`mmmodel.counters`."""
+        return dict(zip(NAMES, (self.machine.counters - self._before).tolist(), strict=True))
+
+    def observable_state(self) -> ObservableState:
+        """What the process can see of its locks; equal for all implementations after the same calls."""
+        return observable_state(self.state, self._mm)
+
+    def memory_bytes(self) -> int:
+        """Bytes of model memory in use by the machine."""
+        return self.machine.memory_bytes()
+
+    def snapshot(self) -> Snapshot:
+        """Copy the whole machine."""
+        return self.machine.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put the whole machine back."""
+        self.machine.restore(snapshot)
+
+
+__all__ = ["File", "Mm"]

@@ -1,0 +1,303 @@
+"""mmap, munmap and the end of an address space.
+
+Models mm/mmap.c, 5.10 and 6.1: do_mmap(), mmap_region(), __do_munmap(), unmap_region(), exit_mmap(), and the heuristic overcommit
+of mm/util.c.  Names are 5.10's where they differ.
+"""
+
+from __future__ import annotations
+
+from mmmodel.constants import (
+    DEFAULT_MAP_WINDOW,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_HUGETLB,
+    MAP_LOCKED,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_TYPE,
+    MMAP_MIN_ADDR,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PAGE_WALK,
+    PMD_SIZE,
+    VM_ACCESS_FLAGS,
+    VM_ACCOUNT,
+    VM_DONTEXPAND,
+    VM_HUGETLB,
+    VM_LOCKED,
+    VM_LOCKED_CLEAR_MASK,
+    VM_MAYEXEC,
+    VM_MAYREAD,
+    VM_MAYSHARE,
+    VM_MAYWRITE,
+    VM_NORESERVE,
+    VM_SHARED,
+    VM_SPECIAL,
+    VM_WRITE,
+)
+from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM
+from mmmodel.filemap import alloc_file, put_file
+from mmmodel.jit import kernel, unit
+from mmmodel.mlock_batch import lru_add_drain
+from mmmodel.per_page import munlock_vma_pages_range
+from mmmodel.pgtable import free_pgd_range, free_table
+from mmmodel.state import IMPL, MAX_MAP_COUNT, RAM_PAGES, State
+from mmmodel.vma import (
+    __split_vma,
+    alloc_vma,
+    expand_for_mapping,
+    find_vma,
+    find_vma_intersection,
+    free_vma,
+    vma_link,
+    vma_pages,
+    vma_unlink,
+)
+from mmmodel.zap import unmap_page_range
+
+
+@kernel
+def page_align(length: int) -> int:
+    """Models PAGE_ALIGN(): bytes rounded up to pages."""
+    return (length + PAGE_SIZE - 1) & -PAGE_SIZE
+
+
+@kernel
+def vm_enough_memory(s: State, pages: int) -> bool:
+    """Overcommit mode 0: refuse only what no machine of this size could hold."""
+    return s.ctl[RAM_PAGES] == 0 or pages <= s.ctl[RAM_PAGES]
+
+
+@kernel
+def can_do_mlock(s: State, mm: int) -> bool:
+    """Models can_do_mlock()."""
+    return s.mms[mm]["rlimit_memlock"] != 0 or s.mms[mm]["cap_ipc_lock"] != 0
+
+
+@kernel
+def mlock_future_check(s: State, mm: int, vm_flags: int, length: int) -> int:
+    """Models mlock_future_check(): -EAGAIN if ``length`` more locked bytes are over the limit."""
+    if vm_flags & VM_LOCKED == 0 or s.mms[mm]["cap_ipc_lock"] != 0:
+        return 0
+    locked = s.mms[mm]["locked_vm"] + (length >> PAGE_SHIFT)
+    return -EAGAIN if locked > s.mms[mm]["rlimit_memlock"] >> PAGE_SHIFT else 0
+
+
+# ---- where ----
+
+
+@kernel
+def _highest_gap(s: State, mm: int, length: int, low: int, high: int) -> int:
+    """Start of the highest free range of ``length`` bytes in [low, high), at its upper end; 0 if there is none."""
+    position = find_vma(s, mm, high - 1)
+    if position < s.mms[mm]["map_count"]:
+        high = min(high, s.vmas[s.order[position]]["vm_start"])
+    while True:
+        floor = max(low, s.vmas[s.order[position - 1]]["vm_end"]) if position > 0 else low
+        if high - floor >= length:
+            return high - length
+        if position == 0:
+            return 0
+        position -= 1
+        high = s.vmas[s.order[position]]["vm_start"]
+
+
+@unit
+def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) -> int:
+    """Models get_unmapped_area(), top-down: the address for a mapping, or -errno."""
+    task_size = s.mms[mm]["task_size"]
+    if length > task_size:
+        return -ENOMEM
+    if flags & MAP_FIXED != 0:
+        if address & (PAGE_SIZE - 1) != 0:
+            return -EINVAL
+        return address if 0 <= address <= task_size - length else -ENOMEM
+    hint = page_align(address)
+    if address != 0 and MMAP_MIN_ADDR <= hint <= task_size - length and not find_vma_intersection(s, mm, hint, hint + length):
+        return hint
+    high = s.mms[mm]["mmap_base"]
+    if address > DEFAULT_MAP_WINDOW:  # 5-level: the part above 2^47 only for who asks for it
+        high += task_size - DEFAULT_MAP_WINDOW
+    found = _highest_gap(s, mm, length, MMAP_MIN_ADDR, high)
+    if found == 0:  # bottom-up from a third of the address space
+        found = _highest_gap(s, mm, length, page_align(min(task_size, DEFAULT_MAP_WINDOW) // 3), min(task_size, DEFAULT_MAP_WINDOW))
+    return found if found != 0 else -ENOMEM
+
+
+# ---- munmap ----
+
+
+@kernel
+def _unlock_range(s: State, mm: int, first: int, last: int) -> None:
+    """Take locked VMAs out of locked_vm; 5.10 also munlocks their pages, present or not.  Positions [first, last)."""
+    for position in range(first, last):
+        vma = s.order[position]
+        if s.vmas[vma]["vm_flags"] & VM_LOCKED != 0:
+            s.mms[mm]["locked_vm"] -= vma_pages(s, vma)
+            if s.ctl[IMPL] != PAGE_WALK:
+                munlock_vma_pages_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
+
+
+@kernel
+def free_pgtables(s: State, mm: int, first: int, last: int, floor: int, ceiling: int) -> None:
+    """Free the tables that only the VMAs at positions [first, last) used.  Models free_pgtables() with its gathering."""
+    while first < last:
+        start = s.vmas[s.order[first]]["vm_start"]
+        end = s.vmas[s.order[first]]["vm_end"]
+        first += 1
+        while first < last and s.vmas[s.order[first]]["vm_start"] <= end + PMD_SIZE:
+            end = s.vmas[s.order[first]]["vm_end"]
+            first += 1
+        free_pgd_range(s, mm, start, end, floor, s.vmas[s.order[first]]["vm_start"] if first < last else ceiling)
+
+
+@kernel
+def _unmap_region(s: State, mm: int, first: int, last: int) -> None:
+    """Unmap the VMAs at positions [first, last), with the tables that only they used.  Models unmap_region()."""
+    lru_add_drain(s)
+    for position in range(first, last):
+        vma = s.order[position]
+        unmap_page_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
+    floor = s.vmas[s.order[first - 1]]["vm_end"] if first > 0 else 0
+    ceiling = s.vmas[s.order[last]]["vm_start"] if last < s.mms[mm]["map_count"] else 0
+    free_pgtables(s, mm, first, last, floor, ceiling)
+
+
+@kernel
+def _remove_vmas(s: State, mm: int, first: int, last: int) -> None:
+    """Forget the VMAs at positions [first, last).  Models remove_vma_list()."""
+    for position in range(last - 1, first - 1, -1):
+        vma = vma_unlink(s, mm, position)
+        s.mms[mm]["total_vm"] -= vma_pages(s, vma)
+        file = s.vmas[vma]["vm_file"]
+        free_vma(s, vma)
+        put_file(s, file)
+
+
+@unit
+def do_munmap(s: State, mm: int, start: int, length: int) -> int:
+    """Models __do_munmap(): 0 or -errno; VMAs that were split stay split after a failure."""
+    task_size = s.mms[mm]["task_size"]
+    if start & (PAGE_SIZE - 1) != 0 or start < 0 or start > task_size or length < 0 or length > task_size - start:
+        return -EINVAL
+    end = start + page_align(length)
+    if end == start:
+        return -EINVAL
+    first = find_vma(s, mm, start)
+    if first == s.mms[mm]["map_count"] or s.vmas[s.order[first]]["vm_start"] >= end:
+        return 0
+    if start > s.vmas[s.order[first]]["vm_start"]:
+        if end < s.vmas[s.order[first]]["vm_end"] and s.mms[mm]["map_count"] >= s.ctl[MAX_MAP_COUNT]:
+            return -ENOMEM
+        __split_vma(s, mm, first, start)
+        first += 1
+    last = find_vma(s, mm, end)
+    if last < s.mms[mm]["map_count"] and s.vmas[s.order[last]]["vm_start"] < end:
+        __split_vma(s, mm, last, end)
+        last += 1
+    _unlock_range(s, mm, first, last)
+    _unmap_region(s, mm, first, last)
+    _remove_vmas(s, mm, first, last)
+    return 0
+
+
+@unit
+def exit_mmap(s: State, mm: int) -> None:
+    """Models exit_mmap(): 5.10 munlocks every locked VMA page by page first."""
+    last = s.mms[mm]["map_count"]
+    if s.ctl[IMPL] != PAGE_WALK and s.mms[mm]["locked_vm"] != 0:
+        _unlock_range(s, mm, 0, last)
+    if last != 0:
+        _unmap_region(s, mm, 0, last)
+        _remove_vmas(s, mm, 0, last)
+    s.mms[mm]["locked_vm"] = 0
+    free_table(s, mm, s.mms[mm]["pgd"])
+    s.mms[mm]["pgd"] = 0
+
+
+# ---- mmap ----
+
+
+@kernel
+def mmap_region(s: State, mm: int, address: int, length: int, vm_flags: int, file: int, pgoff: int) -> int:
+    """Map a range that may replace others: the address, or -ENOMEM.  Models mmap_region()."""
+    pages = length >> PAGE_SHIFT
+    if do_munmap(s, mm, address, length) != 0:
+        return -ENOMEM
+    if vm_flags & (VM_HUGETLB | VM_NORESERVE | VM_SHARED | VM_WRITE) == VM_WRITE:
+        if not vm_enough_memory(s, pages):
+            return -ENOMEM
+        vm_flags |= VM_ACCOUNT
+    position = -1
+    if file != 0 or vm_flags & VM_SHARED == 0:
+        position = expand_for_mapping(s, mm, address, address + length, vm_flags, file, pgoff)
+    if position < 0:
+        if file == 0 and vm_flags & VM_SHARED != 0:  # shared anonymous memory: a file of its own
+            if vm_flags & VM_NORESERVE == 0 and not vm_enough_memory(s, pages):
+                return -ENOMEM
+            file = alloc_file(s, pages, 1)
+        insert_vma(s, mm, address, address + length, vm_flags, file, pgoff)
+    s.mms[mm]["total_vm"] += pages
+    if vm_flags & VM_LOCKED != 0:
+        position = find_vma(s, mm, address)
+        if vm_flags & (VM_SPECIAL | VM_HUGETLB) != 0:
+            s.vmas[s.order[position]]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
+        else:
+            s.mms[mm]["locked_vm"] += pages
+    return address
+
+
+@kernel
+def insert_vma(s: State, mm: int, start: int, end: int, vm_flags: int, file: int, pgoff: int) -> int:
+    """A new VMA for the free range [start, end): its slot."""
+    vma = alloc_vma(s)
+    record = s.vmas[vma]
+    record["vm_start"] = start
+    record["vm_end"] = end
+    record["vm_flags"] = vm_flags
+    record["vm_pgoff"] = pgoff
+    record["vm_file"] = file
+    vma_link(s, mm, find_vma(s, mm, start), vma)
+    return vma
+
+
+@unit
+def do_mmap(s: State, mm: int, address: int, length: int, prot: int, flags: int, file: int, pgoff: int) -> int:
+    """Models do_mmap(): the address, or -errno, with the checks in the kernel's order."""
+    if length == 0:
+        return -EINVAL
+    length = page_align(length)
+    if length <= 0:
+        return -ENOMEM
+    if flags & MAP_FIXED_NOREPLACE != 0:
+        flags |= MAP_FIXED
+    if flags & MAP_HUGETLB != 0:
+        length = (length + PMD_SIZE - 1) & -PMD_SIZE
+    if s.mms[mm]["map_count"] > s.ctl[MAX_MAP_COUNT]:
+        return -ENOMEM
+    address = get_unmapped_area(s, mm, address, length, flags)
+    if address < 0:
+        return address
+    if flags & MAP_FIXED_NOREPLACE != 0 and find_vma_intersection(s, mm, address, address + length):
+        return -EEXIST
+    vm_flags = (prot & VM_ACCESS_FLAGS) | s.mms[mm]["def_flags"] | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+    if flags & MAP_LOCKED != 0:
+        vm_flags |= VM_LOCKED
+        if not can_do_mlock(s, mm):
+            return -EPERM
+    error = mlock_future_check(s, mm, vm_flags, length)
+    if error != 0:
+        return error
+    kind = flags & MAP_TYPE
+    if kind == MAP_SHARED:
+        vm_flags |= VM_SHARED | VM_MAYSHARE
+    elif kind != MAP_PRIVATE:
+        return -EINVAL
+    elif file == 0:
+        pgoff = address >> PAGE_SHIFT
+    if flags & MAP_NORESERVE != 0:
+        vm_flags |= VM_NORESERVE
+    if flags & MAP_HUGETLB != 0:
+        vm_flags |= VM_HUGETLB | VM_DONTEXPAND
+    return mmap_region(s, mm, address, length, vm_flags, file, pgoff)

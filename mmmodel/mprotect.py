@@ -1,0 +1,212 @@
+"""mprotect and madvise.
+
+Models mm/mprotect.c and mm/madvise.c, 5.10 and 6.1.
+"""
+
+from __future__ import annotations
+
+from mmmodel.constants import (
+    _PAGE_DIRTY,
+    _PAGE_PSE,
+    _PAGE_RW,
+    MADV_DONTNEED,
+    MADV_DONTNEED_LOCKED,
+    MADV_HUGEPAGE,
+    MADV_NOHUGEPAGE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PAGE_WALK,
+    PG_anon_exclusive,
+    PMD_SIZE,
+    VM_ACCESS_FLAGS,
+    VM_ACCOUNT,
+    VM_HUGEPAGE,
+    VM_HUGETLB,
+    VM_LOCKED,
+    VM_NOHUGEPAGE,
+    VM_NORESERVE,
+    VM_PFNMAP,
+    VM_SHARED,
+    VM_SPECIAL,
+    VM_WRITE,
+)
+from mmmodel.errno_codes import EACCES, EINVAL, ENOMEM
+from mmmodel.gup import populate_vma_page_range
+from mmmodel.jit import kernel, unit
+from mmmodel.mmap import page_align, vm_enough_memory
+from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_modify, pte_offset, pte_pfn, pte_present, vm_page_prot
+from mmmodel.split import split_huge_pmd
+from mmmodel.state import IMPL, State
+from mmmodel.vma import find_vma, vma_modify_flags
+from mmmodel.zap import zap_page_range
+
+
+@kernel
+def _can_change_pte_writable(s: State, entry: int) -> bool:
+    """6.1: a dirty page that belongs to this mm alone becomes writable at once, without a fault."""
+    return entry & _PAGE_DIRTY != 0 and s.pages[pte_pfn(entry)]["flags"] & PG_anon_exclusive != 0
+
+
+@kernel
+def _change_pte_range(s: State, pmd: int, address: int, end: int, prot: int, try_writable: bool) -> None:
+    """Give the present entries of [address, end) under one PMD entry the new protection."""
+    first = pte_offset(s, pmd, address)
+    for slot in range(first, first + (end - address) // PAGE_SIZE):
+        entry = s.entries[slot]
+        if pte_present(entry):
+            entry = pte_modify(entry, prot)
+            if try_writable and _can_change_pte_writable(s, entry):
+                entry |= _PAGE_RW
+            s.entries[slot] = entry
+
+
+@unit
+def change_protection(s: State, mm: int, vma: int, start: int, end: int) -> None:
+    """Bring the entries of [start, end) in line with the VMA's flags.  Models change_protection()."""
+    vm_flags = s.vmas[vma]["vm_flags"]
+    prot = vm_page_prot(vm_flags)
+    try_writable = s.ctl[IMPL] == PAGE_WALK and vm_flags & (VM_SHARED | VM_WRITE) == VM_WRITE
+    while start < end:
+        start, pmd = next_pmd(s, mm, start, end)
+        if pmd == 0 or start >= end:
+            return
+        following = min((start & -PMD_SIZE) + PMD_SIZE, end)
+        if pmd_huge(s.entries[pmd]):
+            if following - start == PMD_SIZE:
+                s.entries[pmd] = pte_modify(s.entries[pmd], prot | _PAGE_PSE)
+                start = following
+                continue
+            split_huge_pmd(s, mm, pmd, vm_flags)
+        if pmd_present(s.entries[pmd]):
+            _change_pte_range(s, pmd, start, following, prot, try_writable)
+        start = following
+
+
+@kernel
+def mprotect_fixup(s: State, mm: int, position: int, prev: int, start: int, end: int, newflags: int) -> tuple[int, int]:
+    """Models mprotect_fixup(): (error, position of the VMA that now ends there).
+
+    A private mapping that becomes writable is charged and keeps VM_ACCOUNT for good, which later keeps it from merging with
+    neighbours that never were.  A locked one is populated with write faults at once.
+    """
+    oldflags = s.vmas[s.order[position]]["vm_flags"]
+    if newflags == oldflags:
+        return 0, position
+    if newflags & VM_WRITE != 0 and oldflags & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE) == 0:
+        if not vm_enough_memory(s, (end - start) >> PAGE_SHIFT):
+            return -ENOMEM, position
+        newflags |= VM_ACCOUNT
+    error, position = vma_modify_flags(s, mm, position, prev, start, end, newflags)
+    if error != 0:
+        return error, position
+    vma = s.order[position]
+    s.vmas[vma]["vm_flags"] = newflags
+    change_protection(s, mm, vma, start, end)
+    if oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED and newflags & VM_WRITE != 0:
+        populate_vma_page_range(s, mm, position, start, end)  # room was made before the call; errors are ignored
+    return 0, position
+
+
+@unit
+def do_mprotect(s: State, mm: int, start: int, length: int, prot: int) -> int:
+    """Models do_mprotect_pkey(): 0 or -errno; VMAs before a hole stay changed."""
+    if start & (PAGE_SIZE - 1) != 0:
+        return -EINVAL
+    if length == 0:
+        return 0
+    end = start + page_align(length)
+    if end <= start:
+        return -ENOMEM
+    position = find_vma(s, mm, start)
+    if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] > start:
+        return -ENOMEM
+    prev = position if start > s.vmas[s.order[position]]["vm_start"] else position - 1
+    while True:
+        record = s.vmas[s.order[position]]
+        newflags = (prot & VM_ACCESS_FLAGS) | (record["vm_flags"] & ~VM_ACCESS_FLAGS)
+        if newflags & ~(newflags >> 4) & VM_ACCESS_FLAGS != 0:
+            return -EACCES
+        stop = min(record["vm_end"], end)
+        error, prev = mprotect_fixup(s, mm, position, prev, start, stop, newflags)
+        if error != 0:
+            return error
+        start = max(stop, s.vmas[s.order[prev]]["vm_end"])
+        if start >= end:
+            return 0
+        position = prev + 1
+        if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] != start:
+            return -ENOMEM
+
+
+@kernel
+def _madvise_dontneed(s: State, mm: int, position: int, start: int, end: int, advice: int) -> int:
+    """Drop the pages of [start, end) of one VMA; only MADV_DONTNEED_LOCKED may do that to a locked one."""
+    vma = s.order[position]
+    refused = VM_HUGETLB | VM_PFNMAP
+    if advice == MADV_DONTNEED:
+        refused |= VM_LOCKED
+    if s.vmas[vma]["vm_flags"] & refused != 0:
+        return -EINVAL
+    zap_page_range(s, mm, vma, start, end)
+    return 0
+
+
+@kernel
+def _madvise_hugepage(
+    s: State, mm: int, position: int, prev: int, start: int, end: int, advice: int
+) -> tuple[int, int]:
+    """Set VM_HUGEPAGE or VM_NOHUGEPAGE: (error, position).  Models hugepage_madvise() and madvise_behavior()."""
+    oldflags = s.vmas[s.order[position]]["vm_flags"]
+    if advice == MADV_HUGEPAGE:
+        if oldflags & (VM_SPECIAL | VM_HUGETLB) != 0:
+            return -EINVAL, position
+        newflags = (oldflags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE
+    else:
+        newflags = (oldflags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE
+    if newflags == oldflags:
+        return 0, position
+    error, position = vma_modify_flags(s, mm, position, prev, start, end, newflags)
+    if error == 0:
+        s.vmas[s.order[position]]["vm_flags"] = newflags
+    return error, position
+
+
+@unit
+def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
+    """Models do_madvise(): 0 or -errno; a hole is passed over and reported as -ENOMEM at the end."""
+    known = advice == MADV_DONTNEED or advice == MADV_HUGEPAGE or advice == MADV_NOHUGEPAGE
+    if not known and not (advice == MADV_DONTNEED_LOCKED and s.ctl[IMPL] == PAGE_WALK):
+        return -EINVAL
+    if start & (PAGE_SIZE - 1) != 0:
+        return -EINVAL
+    end = start + page_align(length)
+    if end < start or (length != 0 and end == start):
+        return -EINVAL
+    if end == start:
+        return 0
+    unmapped_error = 0
+    position = find_vma(s, mm, start)
+    prev = position - 1
+    if position < s.mms[mm]["map_count"] and start > s.vmas[s.order[position]]["vm_start"]:
+        prev = position
+    while True:
+        if position == s.mms[mm]["map_count"]:
+            return -ENOMEM
+        record = s.vmas[s.order[position]]
+        if start < record["vm_start"]:
+            unmapped_error = -ENOMEM
+            start = record["vm_start"]
+            if start >= end:
+                return unmapped_error
+        stop = min(record["vm_end"], end)
+        if advice == MADV_HUGEPAGE or advice == MADV_NOHUGEPAGE:
+            error, prev = _madvise_hugepage(s, mm, position, prev, start, stop, advice)
+        else:
+            error = _madvise_dontneed(s, mm, position, start, stop, advice)
+            prev = position
+        if error != 0:
+            return error
+        start = max(stop, s.vmas[s.order[prev]]["vm_end"]) if stop < end else stop
+        if start >= end:
+            return unmapped_error
+        position = prev + 1

@@ -1,0 +1,189 @@
+"""struct page: frames, compound pages, references that do not free.
+
+Models include/linux/mm.h and mm/page_alloc.c.  The allocator is simplified: single frames and blocks of 512, no buddy merging,
+no zones but ZONE_NORMAL of the node that the machine is set to.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmmodel.constants import (
+    HPAGE_PMD_NR,
+    MAX_NR_ZONES,
+    PG_head,
+    PG_mlocked,
+    PG_tail,
+    PG_zero,
+    ZONE_NORMAL,
+    ZONE_SHIFT,
+)
+from mmmodel.jit import kernel
+from mmmodel.state import (
+    HUGE_FREE,
+    HUGE_NFREE,
+    HUGE_ZERO_PFN,
+    NODE,
+    PAGES_FREE,
+    PAGES_NFREE,
+    PAGES_TOP,
+    TABLES_NFREE,
+    TABLES_TOP,
+    THP,
+    Records,
+    State,
+)
+
+TABLES_PER_FAULT = 9  # four levels of page tables, a deposit, and four of a page cache
+
+
+@kernel
+def arena_low(s: State) -> bool:
+    """Whether one more page fault could run out of frames or tables: Python must grow the arrays first."""
+    tables = (len(s.entries) >> 9) - s.ctl[TABLES_TOP] + s.ctl[TABLES_NFREE]
+    never_used = len(s.pages) - s.ctl[PAGES_TOP]
+    if s.ctl[THP] != 0:
+        return tables < TABLES_PER_FAULT or never_used <= HPAGE_PMD_NR
+    return tables < TABLES_PER_FAULT or never_used + s.ctl[PAGES_NFREE] + s.ctl[HUGE_NFREE] < 1
+
+
+@kernel
+def compound_head(pages: Records, pfn: int) -> int:
+    """Models compound_head(): the frame that holds references and flags."""
+    return pages[pfn]["compound"] if pages[pfn]["flags"] & PG_tail != 0 else pfn
+
+
+@kernel
+def thp_nr_pages(pages: Records, pfn: int) -> int:
+    """Models thp_nr_pages() of a head or order-0 page, in pages."""
+    return HPAGE_PMD_NR if pages[pfn]["flags"] & PG_head != 0 else 1
+
+
+@kernel
+def page_trans_compound(pages: Records, pfn: int) -> bool:
+    """Models PageTransCompound(): part of a huge page, however it is mapped."""
+    return pages[pfn]["flags"] & (PG_head | PG_tail) != 0
+
+
+@kernel
+def page_zone_id(pages: Records, pfn: int) -> int:
+    """Models page_zone_id(): node and zone of a page as one number."""
+    return pages[pfn]["flags"] >> ZONE_SHIFT
+
+
+@kernel
+def page_node(pages: Records, pfn: int) -> int:
+    """NUMA node of a page."""
+    return (pages[pfn]["flags"] >> ZONE_SHIFT) // MAX_NR_ZONES
+
+
+@kernel
+def is_zero_pfn(pages: Records, pfn: int) -> bool:
+    """Models is_zero_pfn() and is_huge_zero_page()."""
+    return pages[pfn]["flags"] & PG_zero != 0
+
+
+@kernel
+def page_mapcount(pages: Records, pfn: int) -> int:
+    """Models page_mapcount(): mappings of this page by page table entries and of its whole huge page by PMDs."""
+    head = compound_head(pages, pfn)
+    mapcount = np.int64(pages[pfn]["mapcount"])  # widened: without JIT numpy would go on in 32 bits
+    return mapcount + pages[head]["compound"] if pages[head]["flags"] & PG_head != 0 else mapcount
+
+
+@kernel
+def get_page(pages: Records, pfn: int) -> None:
+    """Models get_page(): one more reference on the head."""
+    pages[compound_head(pages, pfn)]["refcount"] += 1
+
+
+@kernel
+def test_clear_page_mlocked(pages: Records, pfn: int) -> bool:
+    """Models TestClearPageMlocked()."""
+    flags = pages[pfn]["flags"]
+    pages[pfn]["flags"] = flags & ~PG_mlocked
+    return flags & PG_mlocked != 0
+
+
+@kernel
+def _init_page(s: State, pfn: int, flags: int) -> None:
+    page = s.pages[pfn]
+    page["index"] = 0
+    page["flags"] = flags | ((s.ctl[NODE] * MAX_NR_ZONES + ZONE_NORMAL) << ZONE_SHIFT)
+    page["refcount"] = 0
+    page["mapcount"] = 0
+    page["lru_next"] = 0
+    page["lru_prev"] = 0
+    page["mapping"] = 0
+    page["compound"] = 0
+
+
+@kernel
+def _break_huge_block(s: State) -> None:
+    """Turn a free block of 512 frames into free single frames."""
+    block = s.ctl[HUGE_FREE]
+    s.ctl[HUGE_FREE] = s.pages[block]["lru_next"]
+    s.ctl[HUGE_NFREE] -= 1
+    for pfn in range(block + HPAGE_PMD_NR - 1, block - 1, -1):
+        s.pages[pfn]["lru_next"] = s.ctl[PAGES_FREE]
+        s.ctl[PAGES_FREE] = pfn
+    s.ctl[PAGES_NFREE] += HPAGE_PMD_NR
+
+
+@kernel
+def alloc_page(s: State, flags: int) -> int:
+    """A frame with ``flags`` and one reference.  The caller has asked :func:`arena_low`."""
+    if s.ctl[PAGES_FREE] == 0 and s.ctl[PAGES_TOP] == len(s.pages):
+        _break_huge_block(s)
+    pfn = s.ctl[PAGES_FREE]
+    if pfn != 0:
+        s.ctl[PAGES_FREE] = s.pages[pfn]["lru_next"]
+        s.ctl[PAGES_NFREE] -= 1
+    else:
+        pfn = s.ctl[PAGES_TOP]
+        s.ctl[PAGES_TOP] = pfn + 1
+    _init_page(s, pfn, flags)
+    s.pages[pfn]["refcount"] = 1
+    return pfn
+
+
+@kernel
+def alloc_huge_page(s: State, flags: int) -> int:
+    """A compound page of 512 frames with one reference: pfn of its head."""
+    head = s.ctl[HUGE_FREE]
+    if head != 0:
+        s.ctl[HUGE_FREE] = s.pages[head]["lru_next"]
+        s.ctl[HUGE_NFREE] -= 1
+    else:
+        head = s.ctl[PAGES_TOP]
+        s.ctl[PAGES_TOP] = head + HPAGE_PMD_NR
+    _init_page(s, head, flags | PG_head)
+    s.pages[head]["refcount"] = 1
+    for pfn in range(head + 1, head + HPAGE_PMD_NR):
+        _init_page(s, pfn, PG_tail)
+        s.pages[pfn]["compound"] = head
+    return head
+
+
+@kernel
+def huge_zero_page(s: State) -> int:
+    """Models mm_get_huge_zero_page(): allocated at first use; one frame stands for it, since nobody looks at its tails."""
+    if s.ctl[HUGE_ZERO_PFN] == 0:
+        s.ctl[HUGE_ZERO_PFN] = alloc_page(s, PG_zero | PG_head)
+    return s.ctl[HUGE_ZERO_PFN]
+
+
+@kernel
+def free_frames(s: State, pfn: int) -> None:
+    """Give back a page without references, off every list: a single frame or a whole compound page."""
+    if s.pages[pfn]["flags"] & PG_head != 0:
+        for frame in range(pfn, pfn + HPAGE_PMD_NR):
+            _init_page(s, frame, 0)
+        s.pages[pfn]["lru_next"] = s.ctl[HUGE_FREE]
+        s.ctl[HUGE_FREE] = pfn
+        s.ctl[HUGE_NFREE] += 1
+    else:
+        _init_page(s, pfn, 0)
+        s.pages[pfn]["lru_next"] = s.ctl[PAGES_FREE]
+        s.ctl[PAGES_FREE] = pfn
+        s.ctl[PAGES_NFREE] += 1

@@ -1,0 +1,265 @@
+"""munlock as Linux 5.10 does it: every page of the range looked up from the top of the page tables.
+
+Models munlock_vma_pages_range() of mm/mlock.c, v5.10, with the same logic: follow_page(FOLL_GET | FOLL_DUMP) page by page; where
+that finds an order-0 page, up to 14 neighbours of the same page table join it in a pagevec and are munlocked in three phases.
+``hole-skip`` is this loop with the change proposed in February 2021 and never merged: no_page_table() reports the size of what
+is missing, and the loop steps over it.
+"""
+
+from __future__ import annotations
+
+from mmmodel.constants import (
+    _PAGE_SPECIAL,
+    HOLE_SKIP,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PAGEVEC_SIZE,
+    PG_head,
+    PG_lru,
+    PG_tail,
+    PG_unevictable,
+    PMD_SIZE,
+    VM_LOCKED_CLEAR_MASK,
+)
+from mmmodel.counters import (
+    COND_RESCHED,
+    FOLLOW_PAGE,
+    ISOLATED,
+    LRU_LOCK,
+    NR_MLOCK,
+    PAGE_LOCK,
+    PAGES_LOOKED_UP,
+    PAGEVECS,
+    PGMUNLOCKED,
+    PGRESCUED,
+    PTE_LOCK,
+    PTE_READ,
+    PUTBACK,
+)
+from mmmodel.jit import kernel, unit
+from mmmodel.lookup import (
+    FIRST_SLOT,
+    NONE_AT_P4D,
+    NONE_AT_PGD,
+    NONE_AT_PMD,
+    NONE_AT_PUD,
+    count_lookup,
+    count_lookups,
+    hole_size_shift,
+    lookup,
+)
+from mmmodel.lru import count, del_page_from_lru_list, lru_add_fn, page_evictable, put_page
+from mmmodel.mlock_batch import lru_add_drain
+from mmmodel.munlock_page import __munlock_isolated_page, __munlock_isolation_failed, munlock_vma_page
+from mmmodel.pages import (
+    get_page,
+    is_zero_pfn,
+    page_mapcount,
+    page_trans_compound,
+    page_zone_id,
+    test_clear_page_mlocked,
+)
+from mmmodel.pgtable import entry_index, pte_pfn, pte_present
+from mmmodel.state import CPU, IMPL, MUNLOCK_PVEC, Pagevec, State
+
+
+@kernel
+def usable_pte(entry: int) -> bool:
+    """Whether follow_page(FOLL_DUMP) gives a page for this entry: present (PROT_NONE too) and not special (the zero page)."""
+    return pte_present(entry) and entry & _PAGE_SPECIAL == 0
+
+
+@kernel
+def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Pagevec) -> int:
+    """Add the pages behind the first one, which is in ``pvec`` already; returns the address to go on at.
+
+    ``pvec``: its length in front.  Stops at the end of the page table, at an entry without a usable page, at a
+    page of another zone or part of a huge page, and when full.
+    """
+    pages = s.pages
+    zone = page_zone_id(pages, pvec[1])
+    end = min(end, (start & -PMD_SIZE) + PMD_SIZE)
+    start += PAGE_SIZE
+    read = 0
+    while start < end and pvec[0] < PAGEVEC_SIZE:
+        slot += 1
+        read += 1
+        entry = s.entries[slot]
+        if not usable_pte(entry):
+            break
+        pfn = pte_pfn(entry)
+        if page_zone_id(pages, pfn) != zone or page_trans_compound(pages, pfn):
+            break
+        get_page(pages, pfn)
+        pvec[0] += 1
+        pvec[pvec[0]] = pfn
+        start += PAGE_SIZE
+    count(s.counters, PTE_LOCK, 1)
+    count(s.counters, PTE_READ, read)
+    count(s.counters, PAGES_LOOKED_UP, pvec[0] - 1)
+    return start
+
+
+@kernel
+def _munlock_pagevec_isolate(s: State, pvec: Pagevec) -> bool:
+    """Phase 1, under one LRU lock: clear PG_mlocked and take the pages off their lists.
+
+    Slots of pages that need nothing more become 0, and true tells that there are such: they are put back at once.
+    """
+    pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
+    nr_mlocked = 0
+    nr_isolated = 0
+    for i in range(1, pvec[0] + 1):
+        pfn = pvec[i]
+        if test_clear_page_mlocked(pages, pfn):
+            nr_mlocked += 1
+            if pages[pfn]["flags"] & PG_lru != 0:
+                del_page_from_lru_list(pages, counters, impl, pfn)
+                pages[pfn]["flags"] &= ~PG_lru
+                nr_isolated += 1
+                continue
+            __munlock_isolation_failed(s, pfn)
+        pvec[i] = -pfn
+    counters[NR_MLOCK] -= nr_mlocked
+    count(counters, LRU_LOCK, 1)
+    count(counters, ISOLATED, nr_isolated)
+    return nr_isolated < pvec[0]
+
+
+@kernel
+def _munlock_pagevec_release(s: State, pvec: Pagevec) -> None:
+    """Drop the pages that phase 1 sorted out.  Models pagevec_release(): this CPU's vectors are drained first."""
+    lru_add_drain(s)
+    for i in range(1, pvec[0] + 1):
+        if pvec[i] < 0:
+            put_page(s, -pvec[i])
+
+
+@kernel
+def _munlock_pagevec_putback(s: State, pvec: Pagevec) -> None:
+    """Phases 2 and 3: pages mapped once go straight to an evictable list, the others through the reverse-map walk."""
+    pages, counters = s.pages, s.counters
+    nr_fast = 0
+    nr_rescued = 0
+    nr_locked = 0
+    for i in range(1, pvec[0] + 1):
+        pfn = pvec[i]
+        if pfn < 0:
+            continue
+        nr_locked += 1
+        if page_mapcount(pages, pfn) <= 1 and page_evictable(pages, pfn):
+            nr_fast += 1
+            if pages[pfn]["flags"] & PG_unevictable != 0:
+                nr_rescued += 1
+                pages[pfn]["flags"] &= ~PG_unevictable
+            pvec[nr_fast] = pfn
+        else:
+            get_page(pages, pfn)  # __munlock_isolated_page() drops one
+            __munlock_isolated_page(s, pfn)
+            put_page(s, pfn)
+    count(counters, PAGE_LOCK, nr_locked)
+    if nr_fast == 0:
+        return
+    counters[PGMUNLOCKED] += nr_fast
+    counters[PGRESCUED] += nr_rescued
+    count(counters, LRU_LOCK, 1)
+    count(counters, PUTBACK, nr_fast)
+    for i in range(1, nr_fast + 1):
+        lru_add_fn(s, pvec[i])
+    for i in range(1, nr_fast + 1):
+        put_page(s, pvec[i])
+
+
+@kernel
+def __munlock_pagevec(s: State, pvec: Pagevec) -> None:
+    """Munlock the pages of a vector, which holds a reference to each, and drop the references."""
+    count(s.counters, PAGEVECS, 1)
+    if _munlock_pagevec_isolate(s, pvec):
+        _munlock_pagevec_release(s, pvec)
+    _munlock_pagevec_putback(s, pvec)
+
+
+@kernel
+def _munlock_found(s: State, pfn: int, slot: int, start: int, end: int, pvec: Pagevec) -> int:
+    """Munlock what follow_page() found at ``start``; returns the address to go on at.  ``slot``: 0 for a huge PMD."""
+    flags = s.pages[pfn]["flags"]
+    if flags & PG_tail != 0:
+        return start + PAGE_SIZE
+    if flags & PG_head != 0:
+        count(s.counters, PAGE_LOCK, 1)
+        return start + ((1 + munlock_vma_page(s, pfn)) << PAGE_SHIFT)
+    get_page(s.pages, pfn)
+    pvec[0] = 1
+    pvec[1] = pfn
+    start = __munlock_pagevec_fill(s, slot, start, end, pvec)
+    __munlock_pagevec(s, pvec)
+    return start
+
+
+@kernel
+def _step_over_holes(s: State, top: int, five_level: bool, start: int, end: int, skip: bool) -> int:
+    """Look up page after page until one is there: its address, or ``end``.
+
+    This is the loop of the report: one full look-up for each 4 KiB.  ``skip``: step by the size of what is missing.
+    """
+    entries, counters = s.entries, s.counters
+    at_pgd, at_p4d, at_pud, at_pmd, at_pte, calls = 0, 0, 0, 0, 0, 0
+    while start < end:
+        found = lookup(entries, top, five_level, start)
+        if found >= FIRST_SLOT:
+            if usable_pte(entries[found]):
+                break
+            at_pte += 1
+        elif found == NONE_AT_PMD:
+            at_pmd += 1
+        elif found == NONE_AT_PUD:
+            at_pud += 1
+        elif found == NONE_AT_P4D:
+            at_p4d += 1
+        elif found == NONE_AT_PGD:
+            at_pgd += 1
+        else:  # a huge PMD
+            break
+        calls += 1
+        if skip and found < FIRST_SLOT:
+            size = 1 << hole_size_shift(found)
+            start = min((start & -size) + size, end)
+        else:
+            start += PAGE_SIZE
+    count_lookups(counters, five_level, at_pgd, at_p4d, at_pud, at_pmd, at_pte)
+    count(counters, PTE_LOCK, at_pte)
+    count(counters, FOLLOW_PAGE, calls)
+    count(counters, PAGES_LOOKED_UP, calls)
+    count(counters, COND_RESCHED, calls)
+    return start
+
+
+@unit
+def munlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
+    """Munlock the pages of [start, end) of a VMA.  Needs mmap_lock for writing.
+
+    Visits: every page of the range, present or not (hole-skip: every page that is there and every missing table).
+    """
+    s.vmas[vma]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
+    top = s.mms[mm]["pgd"]
+    five_level = s.mms[mm]["levels"] == 5
+    skip = s.ctl[IMPL] == HOLE_SKIP
+    pvec = s.pvecs[s.ctl[CPU], MUNLOCK_PVEC]
+    while True:
+        start = _step_over_holes(s, top, five_level, start, end, skip)
+        if start >= end:
+            return
+        found = lookup(s.entries, top, five_level, start)  # what the loop above stopped at: the same look-up, booked here
+        count_lookup(s.counters, five_level, found)
+        count(s.counters, FOLLOW_PAGE, 1)
+        count(s.counters, PAGES_LOOKED_UP, 1)
+        count(s.counters, PTE_LOCK, 1)
+        count(s.counters, COND_RESCHED, 1)
+        if found > 0:
+            start = _munlock_found(s, pte_pfn(s.entries[found]), found, start, end, pvec)
+            continue
+        pfn = pte_pfn(s.entries[-found])
+        if is_zero_pfn(s.pages, pfn):  # FOLL_DUMP refuses the huge zero page: no page, and no size
+            start += PAGE_SIZE
+        else:
+            start = _munlock_found(s, pfn + entry_index(start, PAGE_SHIFT), 0, start, end, pvec)

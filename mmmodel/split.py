@@ -1,0 +1,71 @@
+"""Huge PMDs taken apart: __split_huge_pmd() of mm/huge_memory.c, 5.10 and 6.1."""
+
+from __future__ import annotations
+
+from mmmodel.constants import (
+    _PAGE_ACCESSED,
+    _PAGE_DIRTY,
+    _PAGE_PRESENT,
+    _PAGE_PROTNONE,
+    _PAGE_RW,
+    _PAGE_SPECIAL,
+    _PAGE_USER,
+    _PAGE_NX,
+    HPAGE_PMD_NR,
+    PAGE_WALK,
+    PMD_SIZE,
+    PTE_SHIFT,
+    PTRS_PER_TABLE,
+    PTRS_SHIFT,
+    TABLE_BITS,
+)
+from mmmodel.counters import PMD_SPLITS
+from mmmodel.jit import kernel, unit
+from mmmodel.lru import count
+from mmmodel.pages import is_zero_pfn
+from mmmodel.pgtable import find_pmd, mk_pte, pmd_huge, pte_pfn, withdraw_table
+from mmmodel.rmap import clear_page_mlock, munlock_vma_page
+from mmmodel.state import IMPL, ZERO_PFN, State
+
+_KEPT = (
+    _PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_NX
+)  # bits that the page table entries inherit
+
+
+@unit
+def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
+    """Replace the huge PMD at slot ``pmd`` by a table of 512 entries that map the same pages.
+
+    Models __split_huge_pmd(), simplified: no freezing, no PMD migration entries.  A PTE-mapped huge page is never mlocked: 5.10
+    clears PG_mlocked (counted as cleared), 6.1 takes back this PMD's count if the VMA is locked (counted as munlocked).
+    """
+    entry = s.entries[pmd]
+    count(s.counters, PMD_SPLITS, 1)
+    pfn = pte_pfn(entry)
+    zero = is_zero_pfn(s.pages, pfn)
+    if not zero and s.ctl[IMPL] != PAGE_WALK:
+        clear_page_mlock(s, pfn)
+    table = withdraw_table(s, mm)
+    for i in range(PTRS_PER_TABLE):
+        if zero:
+            s.entries[(table << PTRS_SHIFT) | i] = mk_pte(ZERO_PFN, (entry & _KEPT & ~_PAGE_RW) | _PAGE_SPECIAL)
+        else:
+            s.entries[(table << PTRS_SHIFT) | i] = mk_pte(pfn + i, entry & _KEPT)
+            s.pages[pfn + i]["mapcount"] += 1
+    s.entries[pmd] = (table << PTE_SHIFT) | TABLE_BITS
+    if zero:
+        return
+    s.pages[pfn]["refcount"] += HPAGE_PMD_NR - 1
+    s.pages[pfn]["compound"] -= 1
+    if s.ctl[IMPL] == PAGE_WALK:
+        munlock_vma_page(s, pfn, vm_flags, True)
+
+
+@kernel
+def split_huge_pmd_address(s: State, mm: int, address: int, vm_flags: int) -> None:
+    """Split the huge PMD, if one is there, that ``address`` lies inside of.  Models split_huge_pmd_address()."""
+    if address & (PMD_SIZE - 1) == 0:
+        return
+    pmd = find_pmd(s, mm, address)
+    if pmd != 0 and pmd_huge(s.entries[pmd]):
+        split_huge_pmd(s, mm, pmd, vm_flags)

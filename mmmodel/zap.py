@@ -1,0 +1,96 @@
+"""Taking pages out of page tables: zap_page_range() and what munmap, exit, madvise and truncate make of it.
+
+Models mm/memory.c and mm/huge_memory.c, 5.10 and 6.1.  Pages are released one by one rather than in mmu_gather batches; the
+drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()) comes once at the end.
+"""
+
+from __future__ import annotations
+
+from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
+from mmmodel.filemap import truncate_inode_pages
+from mmmodel.jit import kernel, unit
+from mmmodel.lru import put_page
+from mmmodel.mlock_batch import lru_add_drain
+from mmmodel.pages import is_zero_pfn
+from mmmodel.pgtable import free_table, next_pmd, pmd_huge, pmd_present, pte_none, pte_offset, pte_pfn, pte_present, withdraw_table
+from mmmodel.rmap import page_remove_rmap
+from mmmodel.split import split_huge_pmd
+from mmmodel.state import State
+
+
+@kernel
+def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
+    """Unmap a huge page; the deposited table goes too."""
+    pfn = pte_pfn(s.entries[pmd])
+    s.entries[pmd] = 0
+    free_table(s, mm, withdraw_table(s, mm))
+    if not is_zero_pfn(s.pages, pfn):
+        page_remove_rmap(s, pfn, vm_flags, True)
+        put_page(s, pfn)
+
+
+@kernel
+def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> int:
+    """Clear the entries of [address, end) under one PMD entry; the table stays.  Returns the pages unmapped."""
+    zapped = 0
+    first = pte_offset(s, pmd, address)
+    for slot in range(first, first + (end - address) // PAGE_SIZE):
+        entry = s.entries[slot]
+        if pte_none(entry):
+            continue
+        s.entries[slot] = 0
+        if not pte_present(entry) or is_zero_pfn(s.pages, pte_pfn(entry)):
+            continue
+        pfn = pte_pfn(entry)
+        page_remove_rmap(s, pfn, vm_flags, False)
+        put_page(s, pfn)
+        zapped += 1
+    return zapped
+
+
+@unit
+def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
+    """Unmap what is mapped in [start, end) of a VMA, then drain this CPU's vectors if there was anything."""
+    vm_flags = s.vmas[vma]["vm_flags"]
+    zapped = 0
+    while start < end:
+        start, pmd = next_pmd(s, mm, start, end)
+        if pmd == 0 or start >= end:
+            break
+        following = min((start & -PMD_SIZE) + PMD_SIZE, end)
+        if pmd_huge(s.entries[pmd]):
+            if following - start == PMD_SIZE:
+                zap_huge_pmd(s, mm, pmd, vm_flags)
+                zapped += 1
+                start = following
+                continue
+            split_huge_pmd(s, mm, pmd, vm_flags)
+        if pmd_present(s.entries[pmd]):
+            zapped += zap_pte_range(s, pmd, start, following, vm_flags)
+        start = following
+    if zapped != 0:
+        lru_add_drain(s)
+
+
+@kernel
+def zap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
+    """Models zap_page_range(): MADV_DONTNEED."""
+    lru_add_drain(s)
+    unmap_page_range(s, mm, vma, start, end)
+
+
+@unit
+def do_truncate(s: State, file: int, nr_pages: int) -> None:
+    """Change a file's size in pages; beyond it pages are unmapped everywhere, private copies too, and dropped.
+
+    Models truncate_pagecache(): unmap_mapping_range() under i_mmap_rwsem, then truncate_inode_pages().
+    """
+    s.files[file]["nr_pages"] = nr_pages
+    vma = s.files[file]["i_mmap"]
+    while vma != 0:
+        record = s.vmas[vma]
+        start = record["vm_start"] + (max(nr_pages - record["vm_pgoff"], 0) << PAGE_SHIFT)
+        if start < record["vm_end"]:
+            unmap_page_range(s, record["vm_mm"], vma, start, record["vm_end"])
+        vma = record["i_mmap_next"]
+    truncate_inode_pages(s, file, nr_pages)

@@ -29,7 +29,7 @@ from mmmodel.mmap import do_munmap, get_unmapped_area, insert_vma, mlock_future_
 from mmmodel.pgtable import alloc_pmd, alloc_pte, next_pmd, pmd_huge, pmd_present, pte_none, pte_offset
 from mmmodel.rmap import anon_vma_clone, unlink_anon_vmas
 from mmmodel.split import split_huge_pmd
-from mmmodel.state import IMPL, LOCKED_VM_LEAK, MAX_MAP_COUNT, State
+from mmmodel.state import IMPL, MAX_MAP_COUNT, State
 from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge, vma_pages
 
 
@@ -108,7 +108,7 @@ def _leave_behind(s: State, vma: int, new_vma: int, old: int, length: int) -> No
     """
     record = s.vmas[vma]
     if record["vm_flags"] & VM_LOCKED != 0:
-        s.ctl[LOCKED_VM_LEAK] += vma_pages(s, vma) - (length >> PAGE_SHIFT)
+        s.mms[record["vm_mm"]]["locked_vm_leak"] += vma_pages(s, vma) - (length >> PAGE_SHIFT)
     record["vm_flags"] &= VM_LOCKED_CLEAR_MASK
     if new_vma != vma and record["vm_start"] == old and record["vm_end"] == old + length:
         unlink_anon_vmas(s, vma)

@@ -93,6 +93,7 @@ MM_DTYPE: Final = np.dtype(
         ("cap_ipc_lock", "i8"),  # 0 or 1
         ("deposit", "i8"),  # first of the deposited tables (one per huge PMD), linked through their entry 0
         ("nr_tables", "i8"),  # page tables, the top one and deposits included
+        ("locked_vm_leak", "i8"),  # pages of locked_vm that no VM_LOCKED VMA stands for: 5.10 loses account (kernel bugs)
     ]
 )
 
@@ -128,8 +129,7 @@ HUGE_ZERO_PFN: Final = 27  # 0 until first used
 CURSOR: Final = 28  # address at which a populate or touch stopped for lack of arena room
 SWAP_NEXT: Final = 29  # next swap offset
 MAX_CHAIN: Final = 30  # longest anon_vma_chain so far: bounds what a split may need
-LOCKED_VM_LEAK: Final = 31  # pages that 5.10 left in locked_vm for good (partial MREMAP_DONTUNMAP)
-NR_CTL: Final = 32
+NR_CTL: Final = 31
 
 # The first frames hold the LRU list heads, a node's five lists in a row, so that list surgery needs no special case.
 NR_LRU_HEADS: Final = MAX_NUMNODES * NR_LRU_LISTS

@@ -41,6 +41,7 @@ _PAGE_SPECIAL: Final = 1 << 9
 _PAGE_NX: Final = -(1 << 63)
 PFN_FIELD: Final = (1 << 40) - 1  # width of the frame number in an entry, after shifting
 PTE_PFN_MASK: Final = PFN_FIELD << PAGE_SHIFT
+PFN_INDEX: Final = (1 << 31) - 1  # a pfn in 32 bits; masked with it, an index is known not to be negative (4 % in dense munlock)
 NONE_MASK: Final = ~(_PAGE_ACCESSED | _PAGE_DIRTY)  # an entry is none if no other bit is set (erratum mask)
 TABLE_BITS: Final = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY
 
@@ -94,7 +95,8 @@ PG_reserved: Final = 1 << 10
 PG_anon_exclusive: Final = 1 << 11  # 5.19+; kept by 6.1's rules and read only there
 PG_zero: Final = 1 << 12  # a zero page (order 0 or huge): model only
 ZONE_SHIFT: Final = 24  # page_zone_id(): node * MAX_NR_ZONES + zone
-MAX_NR_ZONES: Final = 4
+NODE_SHIFT: Final = 26
+MAX_NR_ZONES: Final = 1 << (NODE_SHIFT - ZONE_SHIFT)
 ZONE_NORMAL: Final = 2
 MAX_NUMNODES: Final = 4
 

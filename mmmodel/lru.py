@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from mmmodel.constants import (
     LRU_UNEVICTABLE,
+    NODE_SHIFT,
     NR_LRU_LISTS,
     PAGE_WALK,
     PAGEVEC_SIZE,
+    PFN_INDEX,
     PG_active,
     PG_head,
     PG_lru,
@@ -30,65 +32,81 @@ from mmmodel.counters import (
     PGRESCUED,
     PUTBACK,
 )
-from mmmodel.jit import COUNTING, kernel, unit
-from mmmodel.pages import compound_head, free_frames, page_node, thp_nr_pages
+from mmmodel.jit import COUNTING, kernel, primitive, unit
+from mmmodel.pages import compound_head, free_frames, thp_nr_pages
 from mmmodel.state import CPU, IMPL, LRU_ADD_PVEC, Records, State, Words
 
 
-@kernel
+@primitive
 def count(counters: Words, counter: int, number: int) -> None:
     """Add to a model counter.  Compiled away without MMMODEL_COUNTING."""
     if COUNTING:
         counters[counter] += number
 
 
-@kernel
+@primitive
 def page_evictable(pages: Records, pfn: int) -> bool:
     """Models page_evictable(); no mapping of the model is AS_UNEVICTABLE."""
     return pages[pfn]["flags"] & PG_mlocked == 0
 
 
-@kernel
-def page_lru(pages: Records, pfn: int) -> int:
-    """Models page_lru(): the list that a page belongs on by its flags."""
-    flags = pages[pfn]["flags"]
+@primitive
+def page_lru(flags: int) -> int:
+    """Models page_lru(): the list that a page with these flags belongs on."""
     if flags & PG_unevictable != 0:
         return LRU_UNEVICTABLE
     base = 0 if flags & PG_swapbacked != 0 else 2
     return base + 1 if flags & PG_active != 0 else base
 
 
-@kernel
+@primitive
 def _mod_lru_size(counters: Words, lru: int, nr_pages: int) -> None:
     counters[NR_UNEVICTABLE if lru == LRU_UNEVICTABLE else NR_INACTIVE_ANON + lru] += nr_pages
 
 
-@kernel
-def add_page_to_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -> None:
-    """Models add_page_to_lru_list(): to the head of its list.  Needs the LRU lock."""
-    lru = page_lru(pages, pfn)
-    _mod_lru_size(counters, lru, thp_nr_pages(pages, pfn))
-    if lru == LRU_UNEVICTABLE and impl == PAGE_WALK:
-        return  # on no list; lru_prev is mlock_count now
-    head = page_node(pages, pfn) * NR_LRU_LISTS + lru
-    first = pages[head]["lru_next"]
+@primitive
+def list_add(pages: Records, pfn: int, flags: int, lru: int) -> None:
+    """Link a page with these flags in behind the head of its node's list ``lru``.  Needs the LRU lock."""
+    head = ((flags >> NODE_SHIFT) * NR_LRU_LISTS + lru) & PFN_INDEX
+    first = pages[head]["lru_next"] & PFN_INDEX
     pages[pfn]["lru_next"] = first
     pages[pfn]["lru_prev"] = head
     pages[first]["lru_prev"] = pfn
     pages[head]["lru_next"] = pfn
 
 
-@kernel
+@primitive
+def add_page_to_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -> None:
+    """Models add_page_to_lru_list(): to the head of its list.  Needs the LRU lock."""
+    flags = pages[pfn]["flags"]
+    lru = page_lru(flags)
+    nr_pages = thp_nr_pages(pages, pfn)
+    if lru != LRU_UNEVICTABLE or impl != PAGE_WALK:  # there it is on no list: lru_prev is mlock_count now
+        list_add(pages, pfn, flags, lru)
+    _mod_lru_size(counters, lru, nr_pages)
+
+
+@primitive
+def list_del(pages: Records, pfn: int) -> None:
+    """Unlink a page from its list.  Needs the LRU lock."""
+    page = pages[pfn]
+    previous, following = page["lru_prev"] & PFN_INDEX, page["lru_next"] & PFN_INDEX
+    page["lru_next"] = 0
+    page["lru_prev"] = 0
+    pages[previous]["lru_next"] = following
+    pages[following]["lru_prev"] = previous
+
+
+@primitive
 def del_page_from_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -> None:
     """Models del_page_from_lru_list(): the flags still name the list.  Needs the LRU lock."""
-    lru = page_lru(pages, pfn)
-    _mod_lru_size(counters, lru, -thp_nr_pages(pages, pfn))
+    lru = page_lru(pages[pfn]["flags"])
+    nr_pages = thp_nr_pages(pages, pfn)
     if lru != LRU_UNEVICTABLE or impl != PAGE_WALK:
-        previous, following = pages[pfn]["lru_prev"], pages[pfn]["lru_next"]
-        pages[previous]["lru_next"] = following
-        pages[following]["lru_prev"] = previous
-    pages[pfn]["lru_next"] = 0
-    pages[pfn]["lru_prev"] = 0
+        list_del(pages, pfn)
+    else:
+        pages[pfn]["lru_prev"] = 0  # mlock_count
+    _mod_lru_size(counters, lru, -nr_pages)
 
 
 @unit
@@ -107,35 +125,39 @@ def page_free(s: State, pfn: int) -> None:
     free_frames(s, pfn)
 
 
-@kernel
+@primitive
+def put_page_testzero(pages: Records, head: int) -> bool:
+    """Models put_page_testzero(): one reference less on a head or order-0 page; true if it was the last."""
+    pages[head]["refcount"] -= 1
+    return pages[head]["refcount"] == 0
+
+
+@primitive
 def put_page(s: State, pfn: int) -> None:
     """Models put_page(): one reference less on the head."""
     head = compound_head(s.pages, pfn)
-    s.pages[head]["refcount"] -= 1
-    if s.pages[head]["refcount"] == 0:
+    if put_page_testzero(s.pages, head):
         page_free(s, head)
 
 
-@kernel
-def lru_add_fn(s: State, pfn: int) -> None:
+@primitive
+def lru_add_fn(pages: Records, counters: Words, impl: int, pfn: int) -> None:
     """Put a page that is on no list on the one that its state asks for.  Needs the LRU lock.
 
     Models __pagevec_lru_add_fn() (5.10) and lru_add_fn() (6.1, which also resets mlock_count).
     """
-    nr_pages = thp_nr_pages(s.pages, pfn)
-    flags = s.pages[pfn]["flags"]
+    page = pages[pfn]
+    flags = page["flags"]
     was_unevictable = flags & PG_unevictable != 0
-    if page_evictable(s.pages, pfn):
-        flags &= ~PG_unevictable
-        if was_unevictable:
-            s.counters[PGRESCUED] += nr_pages
+    evictable = page_evictable(pages, pfn)
+    if evictable:
+        page["flags"] = (flags & ~PG_unevictable) | PG_lru
     else:
-        flags = (flags & ~PG_active) | PG_unevictable
-        s.pages[pfn]["lru_prev"] = 0
-        if not was_unevictable:
-            s.counters[PGCULLED] += nr_pages
-    s.pages[pfn]["flags"] = flags | PG_lru
-    add_page_to_lru_list(s.pages, s.counters, s.ctl[IMPL], pfn)
+        page["flags"] = (flags & ~PG_active) | PG_unevictable | PG_lru
+        page["lru_prev"] = 0
+    add_page_to_lru_list(pages, counters, impl, pfn)
+    if evictable == was_unevictable:  # it changes sides
+        counters[PGRESCUED if evictable else PGCULLED] += thp_nr_pages(pages, pfn)
 
 
 @unit
@@ -146,12 +168,14 @@ def pagevec_lru_add(s: State, cpu: int) -> None:
         return
     count(s.counters, LRU_LOCK, 1)
     count(s.counters, PUTBACK, pvec[0])
+    pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
     for i in range(1, pvec[0] + 1):
-        lru_add_fn(s, pvec[i])
+        lru_add_fn(pages, counters, impl, pvec[i] & PFN_INDEX)
     length = pvec[0]
     pvec[0] = 0
     for i in range(1, length + 1):
-        put_page(s, pvec[i])
+        if put_page_testzero(pages, pvec[i] & PFN_INDEX):
+            page_free(s, pvec[i])
 
 
 @unit

@@ -9,28 +9,30 @@ mlock_count lives in ``lru_prev`` and is valid only while PG_lru and PG_unevicta
 
 from __future__ import annotations
 
-from mmmodel.constants import PAGE_WALK, PAGEVEC_SIZE, PG_active, PG_head, PG_lru, PG_mlocked, PG_unevictable
+from mmmodel.constants import PAGE_WALK, PAGEVEC_SIZE, PFN_INDEX, PG_active, PG_head, PG_lru, PG_mlocked, PG_unevictable
 from mmmodel.counters import (
     LRU_LOCK,
     MLOCK_BATCHES,
+    NR_INACTIVE_ANON,
     NR_MLOCK,
+    NR_UNEVICTABLE,
     PGCULLED,
     PGMLOCKED,
     PGMUNLOCKED,
     PGRESCUED,
     PGSTRANDED,
 )
-from mmmodel.jit import kernel, unit
-from mmmodel.lru import add_page_to_lru_list, count, del_page_from_lru_list, page_evictable, pagevec_lru_add, put_page
+from mmmodel.jit import kernel, primitive, unit
+from mmmodel.lru import add_page_to_lru_list, count, list_add, list_del, page_evictable, page_lru, page_free, pagevec_lru_add, put_page_testzero
 from mmmodel.pages import test_clear_page_mlocked, thp_nr_pages
-from mmmodel.state import CPU, IMPL, MLOCK_PVEC, Records, State, Words
+from mmmodel.state import CPU, IMPL, MLOCK_PVEC, Pagevec, Records, State, Words
 
 MUNLOCK_ENTRY = 0  # tags of an entry, in the low bits of the page's address in the kernel
 LRU_PAGE = 1
 NEW_PAGE = 2
 
 
-@kernel
+@primitive
 def test_clear_page_lru(pages: Records, pfn: int) -> bool:
     """Models TestClearPageLRU(): whoever gets true has isolated the page."""
     flags = pages[pfn]["flags"]
@@ -38,37 +40,55 @@ def test_clear_page_lru(pages: Records, pfn: int) -> bool:
     return flags & PG_lru != 0
 
 
-@kernel
+@primitive
 def _move_to_evictable(pages: Records, counters: Words, pfn: int) -> None:
-    """Rescue an isolated page from the unevictable LRU.  Needs the LRU lock."""
-    del_page_from_lru_list(pages, counters, PAGE_WALK, pfn)
-    pages[pfn]["flags"] &= ~PG_unevictable
-    add_page_to_lru_list(pages, counters, PAGE_WALK, pfn)
-    counters[PGRESCUED] += thp_nr_pages(pages, pfn)
+    """Rescue an isolated page from the unevictable LRU, which is no list, and let go of it.  Needs the LRU lock."""
+    nr_pages = thp_nr_pages(pages, pfn)
+    flags = (pages[pfn]["flags"] & ~PG_unevictable) | PG_lru
+    lru = page_lru(flags)
+    pages[pfn]["flags"] = flags
+    list_add(pages, pfn, flags, lru)
+    counters[NR_UNEVICTABLE] -= nr_pages
+    counters[NR_INACTIVE_ANON + lru] += nr_pages
+    counters[PGRESCUED] += nr_pages
 
 
-@kernel
+@primitive
+def _move_to_unevictable(pages: Records, counters: Words, pfn: int) -> None:
+    """Cull an isolated page from its evictable list, counted once if it is still mlocked.  Needs the LRU lock."""
+    page = pages[pfn]
+    nr_pages = thp_nr_pages(pages, pfn)
+    flags = page["flags"]
+    lru = page_lru(flags)
+    page["flags"] = (flags & ~PG_active) | PG_unevictable | PG_lru
+    list_del(pages, pfn)
+    page["lru_prev"] = 1 if flags & PG_mlocked != 0 else 0
+    counters[NR_INACTIVE_ANON + lru] -= nr_pages
+    counters[NR_UNEVICTABLE] += nr_pages
+    counters[PGCULLED] += nr_pages
+
+
+@primitive
 def __mlock_page(pages: Records, counters: Words, pfn: int) -> bool:
     """Count one more lock on a page that was on an LRU.  True if the LRU lock was needed."""
+    page = pages[pfn]
     if not test_clear_page_lru(pages, pfn):
         return False
+    unevictable = page["flags"] & PG_unevictable != 0
     if page_evictable(pages, pfn):  # PG_mlocked is gone again: another CPU was faster
-        if pages[pfn]["flags"] & PG_unevictable != 0:
+        if unevictable:
             _move_to_evictable(pages, counters, pfn)
-    elif pages[pfn]["flags"] & PG_unevictable != 0:
-        if pages[pfn]["flags"] & PG_mlocked != 0:
-            pages[pfn]["lru_prev"] += 1
+        else:
+            page["flags"] |= PG_lru
+    elif unevictable:
+        page["lru_prev"] += 1
+        page["flags"] |= PG_lru
     else:
-        del_page_from_lru_list(pages, counters, PAGE_WALK, pfn)
-        pages[pfn]["flags"] = (pages[pfn]["flags"] & ~PG_active) | PG_unevictable
-        add_page_to_lru_list(pages, counters, PAGE_WALK, pfn)
-        pages[pfn]["lru_prev"] = 1 if pages[pfn]["flags"] & PG_mlocked != 0 else 0
-        counters[PGCULLED] += thp_nr_pages(pages, pfn)
-    pages[pfn]["flags"] |= PG_lru
+        _move_to_unevictable(pages, counters, pfn)
     return True
 
 
-@kernel
+@primitive
 def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> bool:
     """Put a new page on its LRU, counted once if it is still mlocked.  Needs the LRU lock: true."""
     mlocked = not page_evictable(pages, pfn)
@@ -82,25 +102,28 @@ def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> bool:
     return True
 
 
-@kernel
+@primitive
 def __munlock_page(pages: Records, counters: Words, pfn: int) -> bool:
     """Count one lock less; at none, clear PG_mlocked and rescue the page.  True if the LRU lock was needed."""
+    page = pages[pfn]
+    nr_pages = thp_nr_pages(pages, pfn)
     isolated = test_clear_page_lru(pages, pfn)
-    unevictable = pages[pfn]["flags"] & PG_unevictable != 0
+    unevictable = page["flags"] & PG_unevictable != 0
     if isolated and unevictable:
-        if pages[pfn]["lru_prev"] > 0:
-            pages[pfn]["lru_prev"] -= 1
-        if pages[pfn]["lru_prev"] > 0:
-            pages[pfn]["flags"] |= PG_lru
+        if page["lru_prev"] > 0:
+            page["lru_prev"] -= 1
+        if page["lru_prev"] > 0:
+            page["flags"] |= PG_lru
             return True
-    if test_clear_page_mlocked(pages, pfn):
-        nr_pages = thp_nr_pages(pages, pfn)
-        counters[NR_MLOCK] -= nr_pages
-        counters[PGMUNLOCKED if isolated or not unevictable else PGSTRANDED] += nr_pages
+    mlocked = test_clear_page_mlocked(pages, pfn)
     if isolated:
         if unevictable and page_evictable(pages, pfn):
             _move_to_evictable(pages, counters, pfn)
-        pages[pfn]["flags"] |= PG_lru
+        else:
+            page["flags"] |= PG_lru
+    if mlocked:
+        counters[NR_MLOCK] -= nr_pages
+        counters[PGMUNLOCKED if isolated or not unevictable else PGSTRANDED] += nr_pages
     return isolated
 
 
@@ -112,7 +135,7 @@ def mlock_pagevec(s: State, cpu: int) -> None:
     length = pvec[0]
     locked = False
     for i in range(1, length + 1):
-        pfn, tag = pvec[i] >> 2, pvec[i] & 3
+        pfn, tag = (pvec[i] & PFN_INDEX) >> 2, pvec[i] & 3
         if tag == LRU_PAGE:
             locked |= __mlock_page(pages, counters, pfn)
         elif tag == NEW_PAGE:
@@ -123,21 +146,23 @@ def mlock_pagevec(s: State, cpu: int) -> None:
     count(counters, LRU_LOCK, 1 if locked else 0)
     pvec[0] = 0
     for i in range(1, length + 1):
-        put_page(s, pvec[i] >> 2)
+        pfn = (pvec[i] & PFN_INDEX) >> 2
+        if put_page_testzero(pages, pfn):
+            page_free(s, pfn)
 
 
-@kernel
-def _batch_add(s: State, pfn: int, tag: int) -> None:
+@primitive
+def _batch_add(s: State, pages: Records, pvec: Pagevec, pfn: int, tag: int) -> None:
     """Append a page, with a reference, to this CPU's batch; process it when full or when the page is huge."""
-    pvec = s.pvecs[s.ctl[CPU], MLOCK_PVEC]
-    s.pages[pfn]["refcount"] += 1
-    pvec[0] += 1
-    pvec[pvec[0]] = (pfn << 2) | tag
-    if pvec[0] == PAGEVEC_SIZE or s.pages[pfn]["flags"] & PG_head != 0:
+    pages[pfn]["refcount"] += 1
+    length = pvec[0] + 1
+    pvec[0] = length
+    pvec[length] = (pfn << 2) | tag
+    if length == PAGEVEC_SIZE or pages[pfn]["flags"] & PG_head != 0:
         mlock_pagevec(s, s.ctl[CPU])
 
 
-@kernel
+@primitive
 def _set_page_mlocked(pages: Records, counters: Words, pfn: int) -> None:
     """Set PG_mlocked and account for it at once, whatever becomes of the batch."""
     nr_pages = thp_nr_pages(pages, pfn)
@@ -146,25 +171,37 @@ def _set_page_mlocked(pages: Records, counters: Words, pfn: int) -> None:
     counters[PGMLOCKED] += nr_pages
 
 
+@primitive
+def batch_mlock_folio(s: State, pages: Records, pvec: Pagevec, pfn: int) -> None:
+    """:func:`mlock_folio` for a loop that has ``s.pages`` and this CPU's batch at hand."""
+    if pages[pfn]["flags"] & PG_mlocked == 0:
+        _set_page_mlocked(pages, s.counters, pfn)
+    _batch_add(s, pages, pvec, pfn, LRU_PAGE)
+
+
+@primitive
+def batch_munlock_page(s: State, pages: Records, pvec: Pagevec, pfn: int) -> None:
+    """:func:`munlock_page` for a loop, likewise."""
+    _batch_add(s, pages, pvec, pfn, MUNLOCK_ENTRY)
+
+
 @kernel
 def mlock_folio(s: State, pfn: int) -> None:
     """Models mlock_folio(): a page that is on an LRU, or off it for a while."""
-    if s.pages[pfn]["flags"] & PG_mlocked == 0:
-        _set_page_mlocked(s.pages, s.counters, pfn)
-    _batch_add(s, pfn, LRU_PAGE)
+    batch_mlock_folio(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], pfn)
 
 
 @kernel
 def mlock_new_page(s: State, pfn: int) -> None:
     """Models mlock_new_page(): a page not yet on any LRU."""
     _set_page_mlocked(s.pages, s.counters, pfn)
-    _batch_add(s, pfn, NEW_PAGE)
+    _batch_add(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], pfn, NEW_PAGE)
 
 
 @kernel
 def munlock_page(s: State, pfn: int) -> None:
     """Models munlock_page(): flag and counters change only when the batch is processed."""
-    _batch_add(s, pfn, MUNLOCK_ENTRY)
+    batch_munlock_page(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], pfn)
 
 
 @kernel

@@ -37,10 +37,10 @@ from mmmodel.counters import (
 )
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import count
-from mmmodel.mlock_batch import lru_add_drain, mlock_folio, munlock_page
+from mmmodel.mlock_batch import batch_mlock_folio, batch_munlock_page, lru_add_drain, mlock_folio, munlock_page
 from mmmodel.pages import is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn, pte_present
-from mmmodel.state import State
+from mmmodel.state import CPU, MLOCK_PVEC, State
 
 
 @kernel
@@ -66,18 +66,19 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> N
     count(counters, TABLES_ENTERED, 1)
     count(counters, PTE_READ, read)
     count(counters, PAGES_LOOKED_UP, read)
+    entries, pages, pvec = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC]
     first = pte_offset(s, pmd, address)
     for slot in range(first, first + read):
-        entry = s.entries[slot]
+        entry = entries[slot]
         if not pte_present(entry) or entry & _PAGE_SPECIAL != 0:
             continue
         pfn = pte_pfn(entry)
-        if page_trans_compound(s.pages, pfn):
+        if page_trans_compound(pages, pfn):
             continue
         if lock:
-            mlock_folio(s, pfn)
+            batch_mlock_folio(s, pages, pvec, pfn)
         else:
-            munlock_page(s, pfn)
+            batch_munlock_page(s, pages, pvec, pfn)
 
 
 @kernel

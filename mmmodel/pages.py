@@ -11,6 +11,8 @@ import numpy as np
 from mmmodel.constants import (
     HPAGE_PMD_NR,
     MAX_NR_ZONES,
+    NODE_SHIFT,
+    PFN_INDEX,
     PG_head,
     PG_mlocked,
     PG_tail,
@@ -18,7 +20,7 @@ from mmmodel.constants import (
     ZONE_NORMAL,
     ZONE_SHIFT,
 )
-from mmmodel.jit import kernel
+from mmmodel.jit import kernel, primitive
 from mmmodel.state import (
     HUGE_FREE,
     HUGE_NFREE,
@@ -47,43 +49,43 @@ def arena_low(s: State) -> bool:
     return tables < TABLES_PER_FAULT or never_used + s.ctl[PAGES_NFREE] + s.ctl[HUGE_NFREE] < 1
 
 
-@kernel
+@primitive
 def compound_head(pages: Records, pfn: int) -> int:
     """Models compound_head(): the frame that holds references and flags."""
-    return pages[pfn]["compound"] if pages[pfn]["flags"] & PG_tail != 0 else pfn
+    return pages[pfn]["compound"] & PFN_INDEX if pages[pfn]["flags"] & PG_tail != 0 else pfn
 
 
-@kernel
+@primitive
 def thp_nr_pages(pages: Records, pfn: int) -> int:
     """Models thp_nr_pages() of a head or order-0 page, in pages."""
     return HPAGE_PMD_NR if pages[pfn]["flags"] & PG_head != 0 else 1
 
 
-@kernel
+@primitive
 def page_trans_compound(pages: Records, pfn: int) -> bool:
     """Models PageTransCompound(): part of a huge page, however it is mapped."""
     return pages[pfn]["flags"] & (PG_head | PG_tail) != 0
 
 
-@kernel
+@primitive
 def page_zone_id(pages: Records, pfn: int) -> int:
     """Models page_zone_id(): node and zone of a page as one number."""
     return pages[pfn]["flags"] >> ZONE_SHIFT
 
 
-@kernel
+@primitive
 def page_node(pages: Records, pfn: int) -> int:
     """NUMA node of a page."""
-    return (pages[pfn]["flags"] >> ZONE_SHIFT) // MAX_NR_ZONES
+    return pages[pfn]["flags"] >> NODE_SHIFT
 
 
-@kernel
+@primitive
 def is_zero_pfn(pages: Records, pfn: int) -> bool:
     """Models is_zero_pfn() and is_huge_zero_page()."""
     return pages[pfn]["flags"] & PG_zero != 0
 
 
-@kernel
+@primitive
 def page_mapcount(pages: Records, pfn: int) -> int:
     """Models page_mapcount(): mappings of this page by page table entries and of its whole huge page by PMDs."""
     head = compound_head(pages, pfn)
@@ -91,13 +93,13 @@ def page_mapcount(pages: Records, pfn: int) -> int:
     return mapcount + pages[head]["compound"] if pages[head]["flags"] & PG_head != 0 else mapcount
 
 
-@kernel
+@primitive
 def get_page(pages: Records, pfn: int) -> None:
     """Models get_page(): one more reference on the head."""
     pages[compound_head(pages, pfn)]["refcount"] += 1
 
 
-@kernel
+@primitive
 def test_clear_page_mlocked(pages: Records, pfn: int) -> bool:
     """Models TestClearPageMlocked()."""
     flags = pages[pfn]["flags"]

@@ -14,6 +14,7 @@ from mmmodel.constants import (
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGEVEC_SIZE,
+    PFN_INDEX,
     PG_head,
     PG_lru,
     PG_tail,
@@ -36,7 +37,7 @@ from mmmodel.counters import (
     PTE_READ,
     PUTBACK,
 )
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, primitive, unit
 from mmmodel.lookup import (
     FIRST_SLOT,
     NONE_AT_P4D,
@@ -48,13 +49,20 @@ from mmmodel.lookup import (
     hole_size_shift,
     lookup,
 )
-from mmmodel.lru import count, del_page_from_lru_list, lru_add_fn, page_evictable, put_page
+from mmmodel.lru import (
+    count,
+    del_page_from_lru_list,
+    lru_add_fn,
+    page_evictable,
+    page_free,
+    put_page,
+    put_page_testzero,
+)
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.munlock_page import __munlock_isolated_page, __munlock_isolation_failed, munlock_vma_page
 from mmmodel.pages import (
     get_page,
     is_zero_pfn,
-    page_mapcount,
     page_trans_compound,
     page_zone_id,
     test_clear_page_mlocked,
@@ -63,60 +71,61 @@ from mmmodel.pgtable import entry_index, pte_pfn, pte_present
 from mmmodel.state import CPU, IMPL, MUNLOCK_PVEC, Pagevec, State
 
 
-@kernel
+@primitive
 def usable_pte(entry: int) -> bool:
     """Whether follow_page(FOLL_DUMP) gives a page for this entry: present (PROT_NONE too) and not special (the zero page)."""
     return pte_present(entry) and entry & _PAGE_SPECIAL == 0
 
 
-@kernel
+@primitive
 def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Pagevec) -> int:
     """Add the pages behind the first one, which is in ``pvec`` already; returns the address to go on at.
 
     ``pvec``: its length in front.  Stops at the end of the page table, at an entry without a usable page, at a
     page of another zone or part of a huge page, and when full.
     """
-    pages = s.pages
+    entries, pages = s.entries, s.pages
     zone = page_zone_id(pages, pvec[1])
+    length = 1
     end = min(end, (start & -PMD_SIZE) + PMD_SIZE)
     start += PAGE_SIZE
     read = 0
-    while start < end and pvec[0] < PAGEVEC_SIZE:
+    while start < end and length < PAGEVEC_SIZE:
         slot += 1
         read += 1
-        entry = s.entries[slot]
+        entry = entries[slot]
         if not usable_pte(entry):
             break
         pfn = pte_pfn(entry)
         if page_zone_id(pages, pfn) != zone or page_trans_compound(pages, pfn):
             break
-        get_page(pages, pfn)
-        pvec[0] += 1
-        pvec[pvec[0]] = pfn
+        pages[pfn]["refcount"] += 1
+        length += 1
+        pvec[length] = pfn
         start += PAGE_SIZE
+    pvec[0] = length
     count(s.counters, PTE_LOCK, 1)
     count(s.counters, PTE_READ, read)
     count(s.counters, PAGES_LOOKED_UP, pvec[0] - 1)
     return start
 
 
-@kernel
+@primitive
 def _munlock_pagevec_isolate(s: State, pvec: Pagevec) -> bool:
     """Phase 1, under one LRU lock: clear PG_mlocked and take the pages off their lists.
 
     Slots of pages that need nothing more become 0, and true tells that there are such: they are put back at once.
     """
     pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
-    nr_mlocked = 0
-    nr_isolated = 0
+    nr_mlocked, nr_isolated = 0, 0
     for i in range(1, pvec[0] + 1):
-        pfn = pvec[i]
+        pfn = pvec[i] & PFN_INDEX
         if test_clear_page_mlocked(pages, pfn):
             nr_mlocked += 1
             if pages[pfn]["flags"] & PG_lru != 0:
-                del_page_from_lru_list(pages, counters, impl, pfn)
-                pages[pfn]["flags"] &= ~PG_lru
                 nr_isolated += 1
+                pages[pfn]["flags"] &= ~PG_lru
+                del_page_from_lru_list(pages, counters, impl, pfn)
                 continue
             __munlock_isolation_failed(s, pfn)
         pvec[i] = -pfn
@@ -135,19 +144,17 @@ def _munlock_pagevec_release(s: State, pvec: Pagevec) -> None:
             put_page(s, -pvec[i])
 
 
-@kernel
+@primitive
 def _munlock_pagevec_putback(s: State, pvec: Pagevec) -> None:
     """Phases 2 and 3: pages mapped once go straight to an evictable list, the others through the reverse-map walk."""
-    pages, counters = s.pages, s.counters
-    nr_fast = 0
-    nr_rescued = 0
-    nr_locked = 0
+    pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
+    nr_fast, nr_rescued, nr_locked = 0, 0, 0
     for i in range(1, pvec[0] + 1):
-        pfn = pvec[i]
-        if pfn < 0:
+        if pvec[i] < 0:
             continue
+        pfn = pvec[i] & PFN_INDEX
         nr_locked += 1
-        if page_mapcount(pages, pfn) <= 1 and page_evictable(pages, pfn):
+        if pages[pfn]["mapcount"] <= 1 and page_evictable(pages, pfn):
             nr_fast += 1
             if pages[pfn]["flags"] & PG_unevictable != 0:
                 nr_rescued += 1
@@ -165,12 +172,14 @@ def _munlock_pagevec_putback(s: State, pvec: Pagevec) -> None:
     count(counters, LRU_LOCK, 1)
     count(counters, PUTBACK, nr_fast)
     for i in range(1, nr_fast + 1):
-        lru_add_fn(s, pvec[i])
+        lru_add_fn(pages, counters, impl, pvec[i] & PFN_INDEX)
     for i in range(1, nr_fast + 1):
-        put_page(s, pvec[i])
+        pfn = pvec[i] & PFN_INDEX
+        if put_page_testzero(pages, pfn):
+            page_free(s, pfn)
 
 
-@kernel
+@primitive
 def __munlock_pagevec(s: State, pvec: Pagevec) -> None:
     """Munlock the pages of a vector, which holds a reference to each, and drop the references."""
     count(s.counters, PAGEVECS, 1)

@@ -39,31 +39,31 @@ from mmmodel.constants import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, primitive, unit
 from mmmodel.state import TABLES_FREE, TABLES_NFREE, TABLES_TOP, State, Words
 
 # ---- entries: values ----
 
 
-@kernel
+@primitive
 def pte_none(entry: int) -> bool:
     """Models pte_none(): nothing set but the bits that an erratum may set."""
     return entry & NONE_MASK == 0
 
 
-@kernel
+@primitive
 def pte_present(entry: int) -> bool:
     """Models pte_present(): PROT_NONE entries are present."""
     return entry & (_PAGE_PRESENT | _PAGE_PROTNONE) != 0
 
 
-@kernel
+@primitive
 def pmd_present(entry: int) -> bool:
     """Models pmd_present()."""
     return entry & (_PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_PSE) != 0
 
 
-@kernel
+@primitive
 def pmd_huge(entry: int) -> bool:
     """Models pmd_trans_huge(): a present PMD that maps 2 MiB."""
     return entry & _PAGE_PSE != 0 and pmd_present(entry)
@@ -87,7 +87,7 @@ def swp_type(entry: int) -> int:
     return (entry >> SWP_TYPE_SHIFT) & 31
 
 
-@kernel
+@primitive
 def pte_pfn(entry: int) -> int:
     """Frame number of a present entry; stored inverted where _PAGE_PRESENT is clear (the L1TF mitigation)."""
     if entry & _PAGE_PRESENT == 0:
@@ -122,13 +122,13 @@ def pte_modify(entry: int, prot: int) -> int:
     return mk_pte(pte_pfn(entry), prot | (entry & (_PAGE_DIRTY | _PAGE_SPECIAL | _PAGE_PSE)))
 
 
-@kernel
+@primitive
 def entry_table(entry: int) -> int:
     """Number of the table that an upper-level entry points to."""
     return (entry >> PTE_SHIFT) & PFN_FIELD
 
 
-@kernel
+@primitive
 def entry_index(address: int, shift: int) -> int:
     """Index within its table of the entry that covers ``address`` at the level of ``shift``."""
     return (address >> shift) & (PTRS_PER_TABLE - 1)

@@ -165,7 +165,7 @@ def _can_reuse(s: State, pfn: int) -> bool:
     return True
 
 
-@kernel
+@unit
 def wp_page_copy(s: State, mm: int, position: int, slot: int, address: int) -> None:
     """Replace the page at ``slot`` by a private copy.  5.10 munlocks the old page by hand, 6.1 in page_remove_rmap()."""
     anon_vma_prepare(s, mm, position)
@@ -240,7 +240,7 @@ def _map_file_page(s: State, vma: int, slot: int, pfn: int, write: bool) -> None
     page_add_rmap(s, pfn, vm_flags)
 
 
-@kernel
+@unit
 def do_fault_around(s: State, vma: int, pmd: int, address: int) -> None:
     """Map the cached pages near a read fault: 16 at most, from the last multiple of 64 KiB or the VMA's start.
 
@@ -259,7 +259,7 @@ def do_fault_around(s: State, vma: int, pmd: int, address: int) -> None:
                 _map_file_page(s, vma, slot, pfn, False)
 
 
-@kernel
+@unit
 def do_fault(s: State, mm: int, position: int, pmd: int, slot: int, address: int, write: bool) -> int:
     """First touch of a page of a file or of shared memory.  Models do_read_fault(), do_cow_fault(), do_shared_fault()."""
     vma = s.order[position]

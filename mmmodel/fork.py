@@ -21,7 +21,7 @@ from mmmodel.constants import (
     VM_SHARED,
 )
 from mmmodel.errno_codes import ENOMEM
-from mmmodel.jit import kernel
+from mmmodel.jit import kernel, unit
 from mmmodel.mmap import vm_enough_memory
 from mmmodel.pages import get_page, is_zero_pfn
 from mmmodel.pgtable import (
@@ -66,7 +66,7 @@ def _copy_huge_pmd(s: State, child: int, pmd: int, address: int) -> None:
     s.entries[slot] = s.entries[pmd]
 
 
-@kernel
+@unit
 def copy_page_range(s: State, mm: int, child: int, start: int, end: int, cow: bool) -> None:
     """Copy the entries of [start, end); private ones become read-only in both.  Models copy_page_range()."""
     while start < end:

@@ -107,7 +107,7 @@ def unit(function: F) -> F:
 
     numba compiles into each function all that it calls, and again into its callers: a function ten calls deep ten times.  For
     two hundred functions that took 70 s; with the larger ones as units it takes about 12 s.  A call to a unit is not inlined.
-    Parameters must be State, int or bool, results int, bool or None, as annotated.  Compiled by :func:`load_units`.
+    Parameters must be State, int or bool, results int or None, as annotated.  Compiled by :func:`load_units`.
     """
     if numba.config.DISABLE_JIT:
         return function

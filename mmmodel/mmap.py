@@ -139,7 +139,7 @@ def _unlock_range(s: State, mm: int, first: int, last: int) -> None:
                 munlock_vma_pages_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
 
 
-@kernel
+@unit
 def free_pgtables(s: State, mm: int, first: int, last: int, floor: int, ceiling: int) -> None:
     """Free the tables that only the VMAs at positions [first, last) used.  Models free_pgtables() with its gathering."""
     while first < last:
@@ -164,7 +164,7 @@ def _unmap_region(s: State, mm: int, first: int, last: int) -> None:
     free_pgtables(s, mm, first, last, floor, ceiling)
 
 
-@kernel
+@unit
 def _remove_vmas(s: State, mm: int, first: int, last: int) -> None:
     """Forget the VMAs at positions [first, last).  Models remove_vma_list()."""
     for position in range(last - 1, first - 1, -1):

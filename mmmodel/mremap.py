@@ -33,7 +33,7 @@ from mmmodel.state import IMPL, MAX_MAP_COUNT, State
 from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge, vma_pages
 
 
-@kernel
+@unit
 def move_page_tables(s: State, mm: int, vm_flags: int, old: int, new: int, length: int) -> None:
     """Move the entries of [old, old + length) to ``new``.  Pages keep their flags and counts: nothing is unmapped."""
     end = old + length
@@ -63,7 +63,7 @@ def move_page_tables(s: State, mm: int, vm_flags: int, old: int, new: int, lengt
         address = following
 
 
-@kernel
+@unit
 def copy_vma(s: State, mm: int, vma: int, address: int, length: int, pgoff: int, keep_source: bool) -> int:
     """A VMA for the new place, merged with its neighbours where possible: its slot.  Models copy_vma().
 
@@ -116,7 +116,7 @@ def _leave_behind(s: State, vma: int, new_vma: int, old: int, length: int) -> No
             record["vm_pgoff"] = record["vm_start"] >> PAGE_SHIFT
 
 
-@kernel
+@unit
 def move_vma(s: State, mm: int, old: int, old_length: int, new: int, new_length: int, flags: int) -> int:
     """Move a mapping: the new address, or -errno.  Models move_vma()."""
     if s.mms[mm]["map_count"] >= s.ctl[MAX_MAP_COUNT] - 3:
@@ -171,7 +171,7 @@ def vma_to_resize(s: State, mm: int, address: int, old_length: int, new_length: 
     return mlock_future_check(s, mm, vm_flags, new_length - old_length)
 
 
-@kernel
+@unit
 def _mremap_to(s: State, mm: int, old: int, old_length: int, new: int, new_length: int, flags: int) -> int:
     """Move to a given place (or, for DONTUNMAP alone, to any).  Models mremap_to()."""
     task_size = s.mms[mm]["task_size"]
@@ -199,7 +199,7 @@ def _mremap_to(s: State, mm: int, old: int, old_length: int, new: int, new_lengt
     return move_vma(s, mm, old, old_length, found, new_length, flags)
 
 
-@kernel
+@unit
 def _expand_in_place(s: State, mm: int, position: int, end: int) -> int:
     """Grow the VMA at ``position`` up to ``end``: 0 or -ENOMEM.  6.1 lets the extension merge with the next VMA as well."""
     vma = s.order[position]

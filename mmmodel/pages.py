@@ -20,7 +20,7 @@ from mmmodel.constants import (
     ZONE_NORMAL,
     ZONE_SHIFT,
 )
-from mmmodel.jit import kernel, primitive
+from mmmodel.jit import kernel, primitive, unit
 from mmmodel.state import (
     HUGE_FREE,
     HUGE_NFREE,
@@ -132,7 +132,7 @@ def _break_huge_block(s: State) -> None:
     s.ctl[PAGES_NFREE] += HPAGE_PMD_NR
 
 
-@kernel
+@unit
 def alloc_page(s: State, flags: int) -> int:
     """A frame with ``flags`` and one reference.  The caller has asked :func:`arena_low`."""
     if s.ctl[PAGES_FREE] == 0 and s.ctl[PAGES_TOP] == len(s.pages):
@@ -149,7 +149,7 @@ def alloc_page(s: State, flags: int) -> int:
     return pfn
 
 
-@kernel
+@unit
 def alloc_huge_page(s: State, flags: int) -> int:
     """A compound page of 512 frames with one reference: pfn of its head."""
     head = s.ctl[HUGE_FREE]
@@ -175,7 +175,7 @@ def huge_zero_page(s: State) -> int:
     return s.ctl[HUGE_ZERO_PFN]
 
 
-@kernel
+@unit
 def free_frames(s: State, pfn: int) -> None:
     """Give back a page without references, off every list: a single frame or a whole compound page."""
     if s.pages[pfn]["flags"] & PG_head != 0:

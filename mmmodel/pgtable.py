@@ -233,7 +233,7 @@ def alloc_below(s: State, mm: int, slot: int) -> int:
     return table
 
 
-@kernel
+@unit
 def alloc_pmd(s: State, mm: int, address: int) -> int:
     """Slot of the PMD entry of ``address``; the tables above are made if need be."""
     table = s.mms[mm]["pgd"]

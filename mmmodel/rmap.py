@@ -36,7 +36,7 @@ from mmmodel.state import (
 # ---- anon_vma chains ----
 
 
-@kernel
+@unit
 def anon_vma_chain_link(s: State, vma: int, anon_vma: int) -> None:
     """Link a VMA to an anon_vma.  Models anon_vma_chain_link(); the newest link is first in both lists."""
     avc = s.ctl[AVCS_FREE]
@@ -61,7 +61,7 @@ def anon_vma_chain_link(s: State, vma: int, anon_vma: int) -> None:
     s.ctl[MAX_CHAIN] = max(s.ctl[MAX_CHAIN], s.vmas[vma]["avc_count"])
 
 
-@kernel
+@unit
 def alloc_anon_vma(s: State, parent: int) -> int:
     """A new anon_vma below ``parent`` (0: a root, which counts itself as a child, as the kernel does)."""
     anon_vma = s.ctl[ANON_VMAS_FREE]

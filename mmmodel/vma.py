@@ -92,7 +92,7 @@ def alloc_vma(s: State) -> int:
     return vma
 
 
-@kernel
+@unit
 def vma_link(s: State, mm: int, position: int, vma: int) -> None:
     """Insert a filled-in VMA before ``position``.  Models vma_link()."""
     for i in range(s.mms[mm]["map_count"], position, -1):
@@ -116,7 +116,7 @@ def vma_unlink(s: State, mm: int, position: int) -> int:
     return vma
 
 
-@kernel
+@unit
 def free_vma(s: State, vma: int) -> None:
     """Give back the slot of an unlinked VMA."""
     unlink_anon_vmas(s, vma)

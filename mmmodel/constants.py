@@ -41,7 +41,7 @@ _PAGE_SPECIAL: Final = 1 << 9
 _PAGE_NX: Final = -(1 << 63)
 PFN_FIELD: Final = (1 << 40) - 1  # width of the frame number in an entry, after shifting
 PTE_PFN_MASK: Final = PFN_FIELD << PAGE_SHIFT
-PFN_INDEX: Final = (1 << 31) - 1  # a pfn in 32 bits; masked with it, an index is known not to be negative (4 % in dense munlock)
+PFN_INDEX: Final = (1 << 31) - 1  # a pfn in 32 bits; masked with it, no index can be negative (20 % in dense munlock)
 NONE_MASK: Final = ~(_PAGE_ACCESSED | _PAGE_DIRTY)  # an entry is none if no other bit is set (erratum mask)
 TABLE_BITS: Final = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY
 

@@ -16,10 +16,6 @@ from mmmodel.constants import (
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGE_WALK,
-    PG_anon_exclusive,
-    PG_lru,
-    PG_mlocked,
-    PG_swapbacked,
     PMD_SIZE,
     SWP_SWAPFILE,
     VM_ACCESS_FLAGS,
@@ -29,6 +25,10 @@ from mmmodel.constants import (
     VM_SHARED,
     VM_SPECIAL,
     VM_WRITE,
+    PG_anon_exclusive,
+    PG_lru,
+    PG_mlocked,
+    PG_swapbacked,
 )
 from mmmodel.counters import FAULTS, PAGE_LOCK
 from mmmodel.errno_codes import EDEADLK, EFAULT, NEED_ROOM
@@ -347,4 +347,3 @@ def touch(s: State, mm: int, address: int, end: int, stride: int, write: bool) -
         else:
             address += stride
     return 0
-

@@ -10,12 +10,12 @@ from mmmodel.constants import (
     _PAGE_PRESENT,
     P4D_SHIFT,
     PAGE_SHIFT,
-    PG_swapbacked,
     PMD_SHIFT,
     PTE_SHIFT,
     PTRS_PER_TABLE,
     PTRS_SHIFT,
     PUD_SHIFT,
+    PG_swapbacked,
 )
 from mmmodel.errno_codes import EFAULT
 from mmmodel.jit import kernel, unit

@@ -9,7 +9,6 @@ from __future__ import annotations
 from mmmodel.constants import (
     _PAGE_RW,
     PAGE_SIZE,
-    PG_anon_exclusive,
     PMD_SIZE,
     VM_ACCOUNT,
     VM_DONTCOPY,
@@ -19,6 +18,7 @@ from mmmodel.constants import (
     VM_MIXEDMAP,
     VM_PFNMAP,
     VM_SHARED,
+    PG_anon_exclusive,
 )
 from mmmodel.errno_codes import ENOMEM
 from mmmodel.jit import kernel, unit

@@ -12,12 +12,12 @@ from mmmodel.constants import (
     HPAGE_PMD_NR,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PG_mlocked,
-    PG_swapbacked,
-    PG_unevictable,
     PMD_SIZE,
     PTRS_PER_TABLE,
     SWP_SWAPFILE,
+    PG_mlocked,
+    PG_swapbacked,
+    PG_unevictable,
 )
 from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, NEED_ROOM
 from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault
@@ -38,7 +38,7 @@ from mmmodel.pgtable import (
     vm_page_prot,
 )
 from mmmodel.rmap import page_remove_rmap
-from mmmodel.state import CURSOR, SWAP_NEXT, TABLES_NFREE, TABLES_TOP, PAGES_TOP, State
+from mmmodel.state import CURSOR, PAGES_TOP, SWAP_NEXT, TABLES_NFREE, TABLES_TOP, State
 from mmmodel.vma import anon_vma_prepare, find_vma
 
 KINDS: Final = ("anon", "zero", "thp", "thp-pte", "file")  # indexed by the numbers below

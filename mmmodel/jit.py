@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar, cast
 
 import llvmlite.binding
 import numba
+from numba.core import config
 
 COUNTING: Final = os.environ.get("MMMODEL_COUNTING", "1") != "0"
 _KEPT_DIRECTORIES: Final = 6  # of compiled code: older ones belong to sources that are no longer there
@@ -44,13 +45,13 @@ def source_digest() -> str:
 
 def _cache_root() -> Path:
     """Where compiled code goes: the user's cache directory, or a private temporary one where that cannot be written."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    root = Path(home) / "unlockall-bench" / "numba"
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        root = Path(home) / "unlockall-bench" / "numba"
         root.mkdir(parents=True, exist_ok=True)
         if os.access(root, os.W_OK):
             return root
-    except OSError:
+    except (OSError, RuntimeError):
         pass  # no home directory, or a read-only one: the temporary directory serves
     private = Path(tempfile.gettempdir()) / f"unlockall-bench-{os.getuid()}"
     private.mkdir(mode=0o700, exist_ok=True)
@@ -78,7 +79,11 @@ def _select_cache() -> Path:
 
 
 CACHE_DIRECTORY: Final = _select_cache()
-numba.config.CACHE_DIR = str(CACHE_DIRECTORY)
+config.CACHE_DIR = str(CACHE_DIRECTORY)
+
+
+_OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "_nrt": False}  # no reference counts: nothing is allocated
+_BARE: Final[dict[str, Any]] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: F) -> F:
@@ -87,8 +92,7 @@ def kernel(function: F) -> F:
     Without the wrappers that Python and C callers would need, and without reference counts, since compiled code allocates
     nothing.
     """
-    decorate = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
-    return cast(F, decorate(function))
+    return cast(F, numba.njit(**_BARE)(function))
 
 
 def primitive(function: F) -> F:
@@ -96,10 +100,7 @@ def primitive(function: F) -> F:
 
     Passing two arrays by value costs more than what such a function does: munlock of dense pages is half as fast without.
     """
-    decorate = numba.njit(
-        error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
-    )
-    return cast(F, decorate(function))
+    return cast(F, numba.njit(**_BARE, forceinline=True)(function))
 
 
 def unit(function: F) -> F:
@@ -109,7 +110,7 @@ def unit(function: F) -> F:
     two hundred functions that took 70 s; with the larger ones as units it takes about 12 s.  A call to a unit is not inlined.
     Parameters must be State, int or bool, results int or None, as annotated.  Compiled by :func:`load_units`.
     """
-    if numba.config.DISABLE_JIT:
+    if config.DISABLE_JIT:
         return function
     symbol = f"{function.__module__}.{function.__qualname__}"
     signature = _signature(function)
@@ -119,7 +120,7 @@ def unit(function: F) -> F:
 
 def exported(function: F) -> F:
     """Compile a function that Python calls; its machine code is kept."""
-    return cast(F, numba.njit(error_model="numpy", cache=True, no_cfunc_wrapper=True, _nrt=False)(function))
+    return cast(F, numba.njit(**_OPTIONS, cache=True, no_cfunc_wrapper=True)(function))
 
 
 _UNITS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {}
@@ -143,7 +144,7 @@ def load_units(progress: Progress | None = None) -> None:
         if progress is not None:
             progress(done, len(missing), symbol)
         function, signature = _UNITS[symbol]
-        compiled = numba.cfunc(signature, cache=True, error_model="numpy", _nrt=False)(function)
+        compiled = numba.cfunc(signature, **_OPTIONS, cache=True)(function)
         llvmlite.binding.add_symbol(symbol, compiled.address)
         _loaded.add(symbol)
         _keep.append(compiled)
@@ -152,5 +153,5 @@ def load_units(progress: Progress | None = None) -> None:
 _keep: Final[list[Any]] = []  # the machine code of the units
 
 
-if not numba.config.DISABLE_JIT:
+if not config.DISABLE_JIT:
     import mmmodel.statetype  # noqa: F401  # registers the type of State

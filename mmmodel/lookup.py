@@ -6,6 +6,7 @@ which there was nothing: the number of entries read follows from it, so hot loop
 
 from __future__ import annotations
 
+from mmmodel.arraytypes import Words
 from mmmodel.constants import (
     P4D_SHIFT,
     PGD_SHIFT_LA57,
@@ -18,7 +19,6 @@ from mmmodel.constants import (
 from mmmodel.counters import P4D_READ, PGD_READ, PMD_READ, PTE_READ, PUD_READ, TABLES_ENTERED
 from mmmodel.jit import COUNTING, kernel, primitive
 from mmmodel.pgtable import entry_index, entry_table, pmd_huge, pmd_present, pte_none
-from mmmodel.state import Words
 
 NONE_AT_PMD = 2  # no page table: none, or a PMD migration entry
 NONE_AT_PUD = 3

@@ -6,6 +6,7 @@ are on a list like the others; in 6.1 they are on none, and the place of ``lru.p
 
 from __future__ import annotations
 
+from mmmodel.arraytypes import Records, Words
 from mmmodel.constants import (
     LRU_UNEVICTABLE,
     NODE_SHIFT,
@@ -34,7 +35,7 @@ from mmmodel.counters import (
 )
 from mmmodel.jit import COUNTING, kernel, primitive, unit
 from mmmodel.pages import compound_head, free_frames, thp_nr_pages
-from mmmodel.state import CPU, IMPL, LRU_ADD_PVEC, Records, State, Words
+from mmmodel.state import CPU, IMPL, LRU_ADD_PVEC, State
 
 
 @primitive

@@ -1,7 +1,7 @@
 """The machine: the arrays that all address spaces share, their growth, copying and restoring.
 
-Arrays grow here, between calls, by copying what is in use; compiled code never allocates.  A request that could need more memory
-than there is, is refused before it begins.
+Arrays grow here, between calls, by copying what is in use; compiled code never allocates.  A request that could need more
+memory than there is, is refused before it begins.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ class Machine:
     :class:`mmmodel.Mm` makes one; ``fork()`` adds address spaces to it.
     """
 
-    def __init__(
-        self, impl: str, *, thp: str, levels: int, nr_cpus: int, ram: int | None, max_map_count: int
-    ) -> None:
+    def __init__(self, impl: str, *, thp: str, levels: int, nr_cpus: int, ram: int | None, max_map_count: int) -> None:
         if impl not in IMPLEMENTATIONS:
             raise ValueError(f"unknown implementation {impl!r}: choose from {', '.join(IMPLEMENTATIONS)}")
         if thp not in THP_MODES:
@@ -181,7 +179,7 @@ class Machine:
 
     def ensure_vma_list(self, mm: int, need: int) -> None:
         """Make room for ``need`` VMAs in an address space's list."""
-        order = self.states[mm].order
+        order = self.states[mm].array("order")
         if need > len(order):
             more = np.zeros(max(need - len(order), len(order)), np.int32)
             self.states[mm].set("order", np.concatenate([order, more]))
@@ -203,7 +201,7 @@ class Machine:
         """Bytes of model memory in use: what was ever handed out of each array, and the VMA lists."""
         used = sum(int(self.ctl[arena.top]) * arena.unit_bytes for arena in _ARENAS)
         fixed = sum(self.arrays[field].nbytes for field in ("mms", "pvecs", "ctl", "counters"))
-        return used + fixed + sum(state.order.nbytes for state in self.states.values())
+        return used + fixed + sum(state.array("order").nbytes for state in self.states.values())
 
     # ---- copies ----
 
@@ -217,7 +215,7 @@ class Machine:
     def snapshot(self) -> Snapshot:
         """Copy the machine."""
         shared = {field: array[: self._used(field)].copy() for field, array in self.arrays.items()}
-        return Snapshot(shared, {mm: state.order.copy() for mm, state in self.states.items()})
+        return Snapshot(shared, {mm: state.array("order").copy() for mm, state in self.states.items()})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make the machine what it was when the snapshot was taken; arrays that have grown since stay large."""
@@ -230,6 +228,6 @@ class Machine:
         for mm in set(self.states) - set(snapshot.orders):
             del self.states[mm]
         for mm, saved_order in snapshot.orders.items():
-            order = self.states[mm].order
+            order = self.states[mm].array("order")
             order[: len(saved_order)] = saved_order
             order[len(saved_order) :] = 0

@@ -1,7 +1,7 @@
 """The mlock family down to one VMA: checks, apply_vma_lock_flags(), mlock_fixup().
 
-Models mm/mlock.c; what differs between 5.10 and 6.1 is the tail of :func:`mlock_fixup`.  Populating comes after these calls, under
-mmap_lock for reading, and is left to the caller (:mod:`mmmodel.gup`).
+Models mm/mlock.c; what differs between 5.10 and 6.1 is the tail of :func:`mlock_fixup`.  Populating comes after these calls,
+under mmap_lock for reading, and is left to the caller (:mod:`mmmodel.gup`).
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ mlock_count lives in ``lru_prev`` and is valid only while PG_lru and PG_unevicta
 
 from __future__ import annotations
 
+from mmmodel.arraytypes import Records, Words
 from mmmodel.constants import PAGE_WALK, PAGEVEC_SIZE, PFN_INDEX, PG_active, PG_head, PG_lru, PG_mlocked, PG_unevictable
 from mmmodel.counters import (
     LRU_LOCK,
@@ -23,9 +24,19 @@ from mmmodel.counters import (
     PGSTRANDED,
 )
 from mmmodel.jit import kernel, primitive, unit
-from mmmodel.lru import add_page_to_lru_list, count, list_add, list_del, page_evictable, page_lru, page_free, pagevec_lru_add, put_page_testzero
+from mmmodel.lru import (
+    add_page_to_lru_list,
+    count,
+    list_add,
+    list_del,
+    page_evictable,
+    page_free,
+    page_lru,
+    pagevec_lru_add,
+    put_page_testzero,
+)
 from mmmodel.pages import test_clear_page_mlocked, thp_nr_pages
-from mmmodel.state import CPU, IMPL, MLOCK_PVEC, Pagevec, Records, State, Words
+from mmmodel.state import CPU, IMPL, MLOCK_PVEC, State
 
 MUNLOCK_ENTRY = 0  # tags of an entry, in the low bits of the page's address in the kernel
 LRU_PAGE = 1
@@ -152,7 +163,7 @@ def mlock_pagevec(s: State, cpu: int) -> None:
 
 
 @primitive
-def _batch_add(s: State, pages: Records, pvec: Pagevec, pfn: int, tag: int) -> None:
+def _batch_add(s: State, pages: Records, pvec: Words, pfn: int, tag: int) -> None:
     """Append a page, with a reference, to this CPU's batch; process it when full or when the page is huge."""
     pages[pfn]["refcount"] += 1
     length = pvec[0] + 1
@@ -172,7 +183,7 @@ def _set_page_mlocked(pages: Records, counters: Words, pfn: int) -> None:
 
 
 @primitive
-def batch_mlock_folio(s: State, pages: Records, pvec: Pagevec, pfn: int) -> None:
+def batch_mlock_folio(s: State, pages: Records, pvec: Words, pfn: int) -> None:
     """:func:`mlock_folio` for a loop that has ``s.pages`` and this CPU's batch at hand."""
     if pages[pfn]["flags"] & PG_mlocked == 0:
         _set_page_mlocked(pages, s.counters, pfn)
@@ -180,7 +191,7 @@ def batch_mlock_folio(s: State, pages: Records, pvec: Pagevec, pfn: int) -> None
 
 
 @primitive
-def batch_munlock_page(s: State, pages: Records, pvec: Pagevec, pfn: int) -> None:
+def batch_munlock_page(s: State, pages: Records, pvec: Words, pfn: int) -> None:
     """:func:`munlock_page` for a loop, likewise."""
     _batch_add(s, pages, pvec, pfn, MUNLOCK_ENTRY)
 

@@ -92,11 +92,9 @@ class Mm:
     ) -> None:
         load_units()
         if _forked_from is not None:
-            self.machine = _forked_from.machine
+            self.machine: Machine = _forked_from.machine
         else:
-            self.machine = Machine(
-                impl, thp=thp, levels=levels, nr_cpus=nr_cpus, ram=ram, max_map_count=max_map_count
-            )
+            self.machine = Machine(impl, thp=thp, levels=levels, nr_cpus=nr_cpus, ram=ram, max_map_count=max_map_count)
         self._mm = self.machine.add_mm(64)
         record = self.machine.arrays["mms"][self._mm]
         record["task_size"] = TASK_SIZE_4 if self.machine.levels == 4 else TASK_SIZE_5
@@ -169,18 +167,14 @@ class Mm:
 
     # ---- calls ----
 
-    def mmap(
-        self, addr: int | None, length: int, prot: int, flags: int, file: File | None = None, offset: int = 0
-    ) -> int:
+    def mmap(self, addr: int | None, length: int, prot: int, flags: int, file: File | None = None, offset: int = 0) -> int:
         """mmap(2): the address.  ``file`` None means MAP_ANONYMOUS.  ``length`` and ``offset`` in bytes."""
         if offset & (PAGE_SIZE - 1):
             raise OSError(EINVAL, os.strerror(EINVAL), "mmap")
         self._make_room()
         self.machine.ensure(tables=64)
         number = file.number if file and not flags & MAP_ANONYMOUS else 0
-        address = self._call(
-            sys.MMAP, "mmap", _signed(addr or 0), _signed(length), prot, flags, number, offset >> PAGE_SHIFT
-        )
+        address = self._call(sys.MMAP, "mmap", _signed(addr or 0), _signed(length), prot, flags, number, offset >> PAGE_SHIFT)
         end = address + (-(-length // PAGE_SIZE) << PAGE_SHIFT)
         locked = self._vm_flags_at(address) & VM_LOCKED
         if (locked or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE) and not flags & MAP_HUGETLB:
@@ -219,9 +213,7 @@ class Mm:
         self.machine.ensure(vmas=8, tables=16 + int(self.state.mms[self._mm]["nr_tables"]))
         self.machine.ensure_vma_list(self._mm, self.map_count + 8)
         locked = self._vm_flags_at(old_address) & VM_LOCKED
-        address = self._call(
-            sys.MREMAP, "mremap", *map(_signed, (old_address, old_size, new_size, flags, new_address))
-        )
+        address = self._call(sys.MREMAP, "mremap", *map(_signed, (old_address, old_size, new_size, flags, new_address)))
         if locked and new_size > old_size:
             start = address + (-(-old_size // PAGE_SIZE) << PAGE_SHIFT)
             self._populate(start, address + (-(-new_size // PAGE_SIZE) << PAGE_SHIFT), True)
@@ -274,9 +266,7 @@ class Mm:
         np.copyto(self._before, self.machine.counters)
         sys.system_call(self.state, self._mm, sys.MUNLOCKALL, 0, 0, 0, 0, 0, 0)
 
-    def touch(
-        self, addr: int, length: int = 1, access: Literal["read", "write"] = "read", stride: int = PAGE_SIZE
-    ) -> None:
+    def touch(self, addr: int, length: int = 1, access: Literal["read", "write"] = "read", stride: int = PAGE_SIZE) -> None:
         """The program accesses one byte every ``stride`` bytes of [addr, addr + length).
 
         OSError(EFAULT) where it would get SIGSEGV or SIGBUS; accesses before that have happened.

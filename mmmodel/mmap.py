@@ -1,7 +1,7 @@
 """mmap, munmap and the end of an address space.
 
-Models mm/mmap.c, 5.10 and 6.1: do_mmap(), mmap_region(), __do_munmap(), unmap_region(), exit_mmap(), and the heuristic overcommit
-of mm/util.c.  Names are 5.10's where they differ.
+Models mm/mmap.c, 5.10 and 6.1: do_mmap(), mmap_region(), __do_munmap(), unmap_region(), exit_mmap(), and the heuristic
+overcommit of mm/util.c.  Names are 5.10's where they differ.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) 
         high += task_size - DEFAULT_MAP_WINDOW
     found = _highest_gap(s, mm, length, MMAP_MIN_ADDR, high)
     if found == 0:  # bottom-up from a third of the address space
-        found = _highest_gap(s, mm, length, page_align(min(task_size, DEFAULT_MAP_WINDOW) // 3), min(task_size, DEFAULT_MAP_WINDOW))
+        found = _highest_gap(
+            s, mm, length, page_align(min(task_size, DEFAULT_MAP_WINDOW) // 3), min(task_size, DEFAULT_MAP_WINDOW)
+        )
     return found if found != 0 else -ENOMEM
 
 

@@ -16,7 +16,6 @@ from mmmodel.constants import (
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGE_WALK,
-    PG_anon_exclusive,
     PMD_SIZE,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
@@ -29,6 +28,7 @@ from mmmodel.constants import (
     VM_SHARED,
     VM_SPECIAL,
     VM_WRITE,
+    PG_anon_exclusive,
 )
 from mmmodel.errno_codes import EACCES, EINVAL, ENOMEM
 from mmmodel.gup import populate_vma_page_range
@@ -152,9 +152,7 @@ def _madvise_dontneed(s: State, mm: int, position: int, start: int, end: int, ad
 
 
 @kernel
-def _madvise_hugepage(
-    s: State, mm: int, position: int, prev: int, start: int, end: int, advice: int
-) -> tuple[int, int]:
+def _madvise_hugepage(s: State, mm: int, position: int, prev: int, start: int, end: int, advice: int) -> tuple[int, int]:
     """Set VM_HUGEPAGE or VM_NOHUGEPAGE: (error, position).  Models hugepage_madvise() and madvise_behavior()."""
     oldflags = s.vmas[s.order[position]]["vm_flags"]
     if advice == MADV_HUGEPAGE:
@@ -174,7 +172,7 @@ def _madvise_hugepage(
 @unit
 def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
     """Models do_madvise(): 0 or -errno; a hole is passed over and reported as -ENOMEM at the end."""
-    known = advice == MADV_DONTNEED or advice == MADV_HUGEPAGE or advice == MADV_NOHUGEPAGE
+    known = advice in (MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE)
     if not known and not (advice == MADV_DONTNEED_LOCKED and s.ctl[IMPL] == PAGE_WALK):
         return -EINVAL
     if start & (PAGE_SIZE - 1) != 0:
@@ -199,7 +197,7 @@ def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
             if start >= end:
                 return unmapped_error
         stop = min(record["vm_end"], end)
-        if advice == MADV_HUGEPAGE or advice == MADV_NOHUGEPAGE:
+        if advice in (MADV_HUGEPAGE, MADV_NOHUGEPAGE):
             error, prev = _madvise_hugepage(s, mm, position, prev, start, stop, advice)
         else:
             error = _madvise_dontneed(s, mm, position, start, stop, advice)

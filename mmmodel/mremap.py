@@ -1,6 +1,6 @@
 """mremap.
 
-Models mm/mremap.c, 5.10 and 6.1; page tables are moved entry by entry and huge PMD by huge PMD, never whole tables (simplified).
+Models mm/mremap.c, 5.10 and 6.1; entries and huge PMDs are moved one by one, never whole tables (simplified).
 """
 
 from __future__ import annotations
@@ -252,10 +252,10 @@ def do_mremap(s: State, mm: int, old: int, old_length: int, new_length: int, fla
     if error != 0:
         return error
     end = old + new_length
-    if old + old_length == s.vmas[s.order[position]]["vm_end"] and end <= s.mms[mm]["task_size"]:
-        if not find_vma_intersection(s, mm, old + old_length, end):
-            error = _expand_in_place(s, mm, position, end)
-            return error if error != 0 else old
+    to_the_end = old + old_length == s.vmas[s.order[position]]["vm_end"] and end <= s.mms[mm]["task_size"]
+    if to_the_end and not find_vma_intersection(s, mm, old + old_length, end):
+        error = _expand_in_place(s, mm, position, end)
+        return error if error != 0 else old
     if flags & MREMAP_MAYMOVE == 0:
         return -ENOMEM
     new = get_unmapped_area(s, mm, 0, new_length, 0)

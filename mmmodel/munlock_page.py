@@ -6,7 +6,7 @@ mm/rmap.c with the same logic.  PG_mlocked is one bit for all VMAs, so who clear
 
 from __future__ import annotations
 
-from mmmodel.constants import PAGE_SHIFT, PG_head, PG_lru, PG_mlocked, PG_unevictable, VM_LOCKED
+from mmmodel.constants import PAGE_SHIFT, VM_LOCKED, PG_head, PG_lru, PG_mlocked, PG_unevictable
 from mmmodel.counters import LRU_LOCK, NR_MLOCK, PGMUNLOCKED, PGSTRANDED, RMAP_LOCK, RMAP_VMAS
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import count, isolate_locked, putback_lru_page
@@ -34,7 +34,7 @@ def page_mapped_in_vma(s: State, pfn: int, vma: int) -> bool:
 
 @kernel
 def _relock_if_vma_locks(s: State, pfn: int, vma: int) -> bool:
-    """Set PG_mlocked again if ``vma`` is locked and maps the page; true ends the walk.  Models try_to_unmap_one(TTU_MUNLOCK)."""
+    """Set PG_mlocked again if ``vma`` is locked and maps the page; true ends the walk.  Models try_to_unmap_one()."""
     count(s.counters, RMAP_VMAS, 1)
     if s.vmas[vma]["vm_flags"] & VM_LOCKED == 0 or not page_mapped_in_vma(s, pfn, vma):
         return False

@@ -7,25 +7,26 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmmodel.arraytypes import Rows
 from mmmodel.constants import (
     HPAGE_PMD_NR,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PG_head,
-    PG_mlocked,
-    PG_tail,
-    PG_unevictable,
     PMD_SIZE,
     VM_EXEC,
     VM_LOCKED,
     VM_MAYSHARE,
     VM_READ,
     VM_WRITE,
+    PG_head,
+    PG_mlocked,
+    PG_tail,
+    PG_unevictable,
 )
 from mmmodel.jit import exported, kernel
 from mmmodel.pages import is_zero_pfn, page_mapcount
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_none, pte_offset, pte_pfn, pte_present
-from mmmodel.state import State, Words
+from mmmodel.state import State
 
 PSS_SHIFT: Final = 12
 P: Final = 1  # present
@@ -80,7 +81,7 @@ def _page_state(s: State, pfn: int) -> int:
 
 
 @kernel
-def _append(runs: Words, length: int, address: int, pages: int, bits: int) -> int:
+def _append(runs: Rows, length: int, address: int, pages: int, bits: int) -> int:
     """Add pages to the list of runs, joined to the last one where that fits: the new length (rows beyond the end are lost)."""
     if 0 < length <= len(runs):
         last = runs[length - 1]
@@ -95,7 +96,7 @@ def _append(runs: Words, length: int, address: int, pages: int, bits: int) -> in
 
 
 @kernel
-def _append_huge(s: State, runs: Words, length: int, pmd: int, address: int, end: int) -> int:
+def _append_huge(s: State, runs: Rows, length: int, pmd: int, address: int, end: int) -> int:
     """Add the pages of a huge PMD in [address, end)."""
     pfn = pte_pfn(s.entries[pmd])
     if is_zero_pfn(s.pages, pfn):
@@ -107,7 +108,7 @@ def _append_huge(s: State, runs: Words, length: int, pmd: int, address: int, end
 
 
 @exported
-def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Words) -> int:
+def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows) -> int:
     """Fill ``runs`` ((n, 3) int64: address, pages, state bits) with what is present in [address, end).
 
     Returns the rows needed, which may be more than there are: call again with enough.
@@ -140,7 +141,7 @@ def _smaps_page(s: State, pfn: int) -> int:
 
 
 @exported
-def smaps_rows(s: State, mm: int, rows: Words) -> None:
+def smaps_rows(s: State, mm: int, rows: Rows) -> None:
     """Fill ``rows`` ((map_count, 5) int64): start, end, vm_flags, resident bytes, proportional bytes << PSS_SHIFT."""
     for position in range(s.mms[mm]["map_count"]):
         vma = s.vmas[s.order[position]]

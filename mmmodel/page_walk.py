@@ -1,8 +1,8 @@
 """mlock and munlock as Linux 6.1 does them: one walk over the page tables that exist.
 
-Models mlock_vma_pages_range() and mlock_pte_range() of mm/mlock.c and walk_page_range() of mm/pagewalk.c, v6.1.  Same logic; the
-kernel's walker calls back, this one is written out for the one callback that it serves.  A level is a function, as there; what
-is none is stepped over with one read.
+Models mlock_vma_pages_range() and mlock_pte_range() of mm/mlock.c and walk_page_range() of mm/pagewalk.c, v6.1.  Same logic;
+the kernel's walker calls back, this one is written out for the one callback that it serves.  A level is a function, as there;
+what is none is stepped over with one read.
 """
 
 from __future__ import annotations

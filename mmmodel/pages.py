@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmmodel.arraytypes import Records
 from mmmodel.constants import (
     HPAGE_PMD_NR,
     MAX_NR_ZONES,
     NODE_SHIFT,
     PFN_INDEX,
+    ZONE_NORMAL,
+    ZONE_SHIFT,
     PG_head,
     PG_mlocked,
     PG_tail,
     PG_zero,
-    ZONE_NORMAL,
-    ZONE_SHIFT,
 )
 from mmmodel.jit import kernel, primitive, unit
 from mmmodel.state import (
@@ -32,7 +33,6 @@ from mmmodel.state import (
     TABLES_NFREE,
     TABLES_TOP,
     THP,
-    Records,
     State,
 )
 
@@ -89,7 +89,7 @@ def is_zero_pfn(pages: Records, pfn: int) -> bool:
 def page_mapcount(pages: Records, pfn: int) -> int:
     """Models page_mapcount(): mappings of this page by page table entries and of its whole huge page by PMDs."""
     head = compound_head(pages, pfn)
-    mapcount = np.int64(pages[pfn]["mapcount"])  # widened: without JIT numpy would go on in 32 bits
+    mapcount: int = np.int64(pages[pfn]["mapcount"])  # type: ignore[assignment]  # widened: without JIT numpy would go on in 32 bits
     return mapcount + pages[head]["compound"] if pages[head]["flags"] & PG_head != 0 else mapcount
 
 

@@ -1,13 +1,14 @@
 """munlock as Linux 5.10 does it: every page of the range looked up from the top of the page tables.
 
-Models munlock_vma_pages_range() of mm/mlock.c, v5.10, with the same logic: follow_page(FOLL_GET | FOLL_DUMP) page by page; where
-that finds an order-0 page, up to 14 neighbours of the same page table join it in a pagevec and are munlocked in three phases.
-``hole-skip`` is this loop with the change proposed in February 2021 and never merged: no_page_table() reports the size of what
-is missing, and the loop steps over it.
+Models munlock_vma_pages_range() of mm/mlock.c, v5.10, with the same logic: follow_page(FOLL_GET | FOLL_DUMP) page by page;
+where that finds an order-0 page, up to 14 neighbours of the same page table join it in a pagevec and are munlocked in three
+phases.  ``hole-skip`` is this loop with the change proposed in February 2021 and never merged: no_page_table() reports the size
+of what is missing, and the loop steps over it.
 """
 
 from __future__ import annotations
 
+from mmmodel.arraytypes import Words
 from mmmodel.constants import (
     _PAGE_SPECIAL,
     HOLE_SKIP,
@@ -15,12 +16,12 @@ from mmmodel.constants import (
     PAGE_SIZE,
     PAGEVEC_SIZE,
     PFN_INDEX,
+    PMD_SIZE,
+    VM_LOCKED_CLEAR_MASK,
     PG_head,
     PG_lru,
     PG_tail,
     PG_unevictable,
-    PMD_SIZE,
-    VM_LOCKED_CLEAR_MASK,
 )
 from mmmodel.counters import (
     COND_RESCHED,
@@ -68,7 +69,7 @@ from mmmodel.pages import (
     test_clear_page_mlocked,
 )
 from mmmodel.pgtable import entry_index, pte_pfn, pte_present
-from mmmodel.state import CPU, IMPL, MUNLOCK_PVEC, Pagevec, State
+from mmmodel.state import CPU, IMPL, MUNLOCK_PVEC, State
 
 
 @primitive
@@ -78,7 +79,7 @@ def usable_pte(entry: int) -> bool:
 
 
 @primitive
-def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Pagevec) -> int:
+def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Words) -> int:
     """Add the pages behind the first one, which is in ``pvec`` already; returns the address to go on at.
 
     ``pvec``: its length in front.  Stops at the end of the page table, at an entry without a usable page, at a
@@ -111,7 +112,7 @@ def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Page
 
 
 @primitive
-def _munlock_pagevec_isolate(s: State, pvec: Pagevec) -> bool:
+def _munlock_pagevec_isolate(s: State, pvec: Words) -> bool:
     """Phase 1, under one LRU lock: clear PG_mlocked and take the pages off their lists.
 
     Slots of pages that need nothing more become 0, and true tells that there are such: they are put back at once.
@@ -136,7 +137,7 @@ def _munlock_pagevec_isolate(s: State, pvec: Pagevec) -> bool:
 
 
 @kernel
-def _munlock_pagevec_release(s: State, pvec: Pagevec) -> None:
+def _munlock_pagevec_release(s: State, pvec: Words) -> None:
     """Drop the pages that phase 1 sorted out.  Models pagevec_release(): this CPU's vectors are drained first."""
     lru_add_drain(s)
     for i in range(1, pvec[0] + 1):
@@ -145,7 +146,7 @@ def _munlock_pagevec_release(s: State, pvec: Pagevec) -> None:
 
 
 @primitive
-def _munlock_pagevec_putback(s: State, pvec: Pagevec) -> None:
+def _munlock_pagevec_putback(s: State, pvec: Words) -> None:
     """Phases 2 and 3: pages mapped once go straight to an evictable list, the others through the reverse-map walk."""
     pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
     nr_fast, nr_rescued, nr_locked = 0, 0, 0
@@ -180,7 +181,7 @@ def _munlock_pagevec_putback(s: State, pvec: Pagevec) -> None:
 
 
 @primitive
-def __munlock_pagevec(s: State, pvec: Pagevec) -> None:
+def __munlock_pagevec(s: State, pvec: Words) -> None:
     """Munlock the pages of a vector, which holds a reference to each, and drop the references."""
     count(s.counters, PAGEVECS, 1)
     if _munlock_pagevec_isolate(s, pvec):
@@ -189,7 +190,7 @@ def __munlock_pagevec(s: State, pvec: Pagevec) -> None:
 
 
 @kernel
-def _munlock_found(s: State, pfn: int, slot: int, start: int, end: int, pvec: Pagevec) -> int:
+def _munlock_found(s: State, pfn: int, slot: int, start: int, end: int, pvec: Words) -> int:
     """Munlock what follow_page() found at ``start``; returns the address to go on at.  ``slot``: 0 for a huge PMD."""
     flags = s.pages[pfn]["flags"]
     if flags & PG_tail != 0:

@@ -8,6 +8,7 @@ walks are in :mod:`mmmodel.gup` and :mod:`mmmodel.page_walk`.
 
 from __future__ import annotations
 
+from mmmodel.arraytypes import Words
 from mmmodel.constants import (
     _PAGE_ACCESSED,
     _PAGE_DIRTY,
@@ -20,6 +21,7 @@ from mmmodel.constants import (
     _PAGE_USER,
     NONE_MASK,
     P4D_SHIFT,
+    P4D_SIZE,
     PFN_FIELD,
     PGD_SHIFT_LA57,
     PMD_SHIFT,
@@ -29,7 +31,6 @@ from mmmodel.constants import (
     PTRS_SHIFT,
     PUD_SHIFT,
     PUD_SIZE,
-    P4D_SIZE,
     SWP_OFFSET_FIELD,
     SWP_OFFSET_SHIFT,
     SWP_TYPE_SHIFT,
@@ -40,7 +41,7 @@ from mmmodel.constants import (
     VM_WRITE,
 )
 from mmmodel.jit import kernel, primitive, unit
-from mmmodel.state import TABLES_FREE, TABLES_NFREE, TABLES_TOP, State, Words
+from mmmodel.state import TABLES_FREE, TABLES_NFREE, TABLES_TOP, State
 
 # ---- entries: values ----
 

@@ -10,11 +10,11 @@ from mmmodel.constants import (
     HPAGE_PMD_NR,
     PAGE_SHIFT,
     PAGE_WALK,
+    VM_LOCKED,
+    VM_SPECIAL,
     PG_anon_exclusive,
     PG_mlocked,
     PG_unevictable,
-    VM_LOCKED,
-    VM_SPECIAL,
 )
 from mmmodel.counters import NR_MLOCK, PGCLEARED, PGMLOCKED, PGSTRANDED
 from mmmodel.jit import kernel, unit
@@ -233,7 +233,7 @@ def page_add_new_anon_rmap(s: State, pfn: int, vma: int, address: int, compound:
 
 @kernel
 def lru_cache_add_inactive_or_unevictable(s: State, pfn: int, vm_flags: int) -> None:
-    """A new anonymous page goes to the LRU, mlocked if its VMA is.  Models the function of that name (6.1: folio_add_lru_vma)."""
+    """A new anonymous page goes to the LRU, mlocked if its VMA is.  6.1 calls it folio_add_lru_vma()."""
     if vm_flags & (VM_LOCKED | VM_SPECIAL) != VM_LOCKED:
         lru_cache_add(s, pfn)
     elif s.ctl[IMPL] == PAGE_WALK:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from mmmodel.constants import (
     _PAGE_ACCESSED,
     _PAGE_DIRTY,
+    _PAGE_NX,
     _PAGE_PRESENT,
     _PAGE_PROTNONE,
     _PAGE_RW,
     _PAGE_SPECIAL,
     _PAGE_USER,
-    _PAGE_NX,
     HPAGE_PMD_NR,
     PAGE_WALK,
     PMD_SIZE,

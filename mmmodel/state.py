@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mmmodel.arraytypes import Records, Words
 from mmmodel.constants import MAX_NUMNODES, NR_LRU_LISTS, PAGEVEC_SIZE, PG_reserved, PG_zero
 
 # struct page.  Packed: 36 bytes.
@@ -144,10 +145,6 @@ MUNLOCK_PVEC: Final = 2  # 5.10's, on the stack there
 NR_PVECS: Final = 3
 PVEC_ROW: Final = PAGEVEC_SIZE + 1
 
-Records = npt.NDArray[Any]
-Pagevec = npt.NDArray[np.int32]
-Words = npt.NDArray[np.int64]
-
 
 # The arrays of a machine: field -> (dtype, dimensions).
 ARRAYS: Final = {
@@ -183,11 +180,11 @@ class State:
     anon_vmas: Records
     files: Records
     mms: Records
-    pvecs: npt.NDArray[np.int32]
+    pvecs: Words
     ctl: Words
     counters: Words
-    order: npt.NDArray[np.int32]
-    header: Words  # (fields, 4) int64
+    order: Words
+    header: npt.NDArray[np.int64]  # (fields, 4)
     address: int  # of header
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -205,3 +202,8 @@ class State:
         row = self.header[FIELDS.index(field)]
         row[0] = array.ctypes.data
         row[1 : 1 + dimensions] = array.shape
+
+    def array(self, field: str) -> npt.NDArray[Any]:
+        """An array as numpy knows it, for Python to look at."""
+        array: npt.NDArray[Any] = getattr(self, field)
+        return array

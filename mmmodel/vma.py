@@ -173,9 +173,8 @@ def split_vma(s: State, mm: int, position: int, address: int) -> int:
 @kernel
 def is_mergeable_anon_vma(s: State, anon_vma1: int, anon_vma2: int, vma: int) -> bool:
     """Models is_mergeable_anon_vma(): equal, or one is missing and ``vma`` (if given) has exactly one link."""
-    if anon_vma1 == 0 or anon_vma2 == 0:
-        if vma == 0 or s.vmas[vma]["avc_count"] == 1:
-            return True
+    if (anon_vma1 == 0 or anon_vma2 == 0) and (vma == 0 or s.vmas[vma]["avc_count"] == 1):
+        return True
     return anon_vma1 == anon_vma2
 
 
@@ -263,9 +262,7 @@ def _merge_into_next(s: State, mm: int, following: int, address: int) -> int:
 
 
 @unit
-def vma_merge(
-    s: State, mm: int, prev: int, address: int, end: int, vm_flags: int, anon_vma: int, file: int, pgoff: int
-) -> int:
+def vma_merge(s: State, mm: int, prev: int, address: int, end: int, vm_flags: int, anon_vma: int, file: int, pgoff: int) -> int:
     """Let [address, end) with new attributes join a neighbour: position of the merged VMA, or -1.
 
     Models vma_merge() (5.10 and 6.1: same logic).  ``prev``: position of the VMA before, or -1; where the range is the tail of
@@ -281,9 +278,7 @@ def vma_merge(
     before = s.order[prev] if prev >= 0 else 0
     after = s.order[following] if following < map_count else 0
     merge_prev = (
-        before != 0
-        and s.vmas[before]["vm_end"] == address
-        and can_vma_merge_after(s, before, vm_flags, anon_vma, file, pgoff)
+        before != 0 and s.vmas[before]["vm_end"] == address and can_vma_merge_after(s, before, vm_flags, anon_vma, file, pgoff)
     )
     merge_next = (
         after != 0
@@ -299,9 +294,7 @@ def vma_merge(
 
 
 @kernel
-def vma_modify_flags(
-    s: State, mm: int, position: int, prev: int, start: int, end: int, newflags: int
-) -> tuple[int, int]:
+def vma_modify_flags(s: State, mm: int, position: int, prev: int, start: int, end: int, newflags: int) -> tuple[int, int]:
     """Merge or split so that [start, end) of the VMA at ``position`` may get ``newflags``: (error, position it is at now).
 
     What mlock_fixup(), mprotect_fixup() and madvise share (a function of this name since 6.7).  ``prev``: as in
@@ -341,16 +334,10 @@ def expand_for_mapping(s: State, mm: int, address: int, end: int, vm_flags: int,
     before = s.order[position - 1] if position > 0 else 0
     pages = (end - address) >> PAGE_SHIFT
     merge_next = (
-        after != 0
-        and s.vmas[after]["vm_start"] == end
-        and can_vma_merge_before(s, after, vm_flags, 0, file, pgoff + pages)
+        after != 0 and s.vmas[after]["vm_start"] == end and can_vma_merge_before(s, after, vm_flags, 0, file, pgoff + pages)
     )
     anon_vma = s.vmas[after]["anon_vma"] if merge_next else 0
-    if (
-        before != 0
-        and s.vmas[before]["vm_end"] == address
-        and can_vma_merge_after(s, before, vm_flags, anon_vma, file, pgoff)
-    ):
+    if before != 0 and s.vmas[before]["vm_end"] == address and can_vma_merge_after(s, before, vm_flags, anon_vma, file, pgoff):
         return _merge_into_prev(s, mm, position - 1, end, merge_next)
     return _merge_into_next(s, mm, position, address) if merge_next else -1
 

@@ -12,7 +12,17 @@ from mmmodel.jit import kernel, unit
 from mmmodel.lru import put_page
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pages import is_zero_pfn
-from mmmodel.pgtable import free_table, next_pmd, pmd_huge, pmd_present, pte_none, pte_offset, pte_pfn, pte_present, withdraw_table
+from mmmodel.pgtable import (
+    free_table,
+    next_pmd,
+    pmd_huge,
+    pmd_present,
+    pte_none,
+    pte_offset,
+    pte_pfn,
+    pte_present,
+    withdraw_table,
+)
 from mmmodel.rmap import page_remove_rmap
 from mmmodel.split import split_huge_pmd
 from mmmodel.state import State

@@ -13,8 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -25,6 +29,7 @@ from numba.core import config
 
 COUNTING: Final = os.environ.get("MMMODEL_COUNTING", "1") != "0"
 _KEPT_DIRECTORIES: Final = 6  # of compiled code: older ones belong to sources that are no longer there
+_MOST_COMPILERS: Final = 4
 _SETTINGS: Final = ("MMMODEL_COUNTING", "NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_DEBUG", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,7 +112,8 @@ def unit(function: F) -> F:
     """Compile a function once, on its own, and let compiled callers link to it by name, as object files are.
 
     numba compiles into each function all that it calls, and again into its callers: a function ten calls deep ten times.  For
-    two hundred functions that took 70 s; with the larger ones as units it takes about 12 s.  A call to a unit is not inlined.
+    two hundred functions that took 70 s; with the larger ones as units it takes 25 s, less with several processes side by
+    side.  A call to a unit is not inlined.
     Parameters must be State, int or bool, results int or None, as annotated.  Compiled by :func:`load_units`.
     """
     if config.DISABLE_JIT:
@@ -120,37 +126,87 @@ def unit(function: F) -> F:
 
 def exported(function: F) -> F:
     """Compile a function that Python calls; its machine code is kept."""
-    return cast(F, numba.njit(**_OPTIONS, cache=True, no_cfunc_wrapper=True)(function))
+    compiled = cast(F, numba.njit(**_OPTIONS, cache=True, no_cfunc_wrapper=True)(function))
+    if not config.DISABLE_JIT:
+        _EXPORTED.append(compiled)
+    return compiled
 
 
 _UNITS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {}
-_loaded: Final[set[str]] = set()
+_EXPORTED: Final[list[Any]] = []
+_machine_code: Final[dict[str, Any]] = {}  # of the units that are loaded
 
 
 def _signature(function: Callable[..., Any]) -> Any:
     """numba's signature of a function by its annotations."""
     from mmmodel.statetype import STATE_TYPE
 
-    known = {"State": STATE_TYPE, "int": numba.int64, "bool": numba.boolean, "None": numba.void}
+    types = numba.types
+    known = {"State": STATE_TYPE, "Rows": types.int64[:, ::1], "int": types.int64, "bool": types.boolean, "None": types.void}
     annotations = dict(function.__annotations__)
     returned = known[annotations.pop("return")]
     return returned(*(known[annotation] for annotation in annotations.values()))
 
 
+def _compile_unit(symbol: str) -> Any:
+    """Machine code of a unit, compiled or from the cache."""
+    function, signature = _UNITS[symbol]
+    return numba.cfunc(signature, **_OPTIONS, cache=True)(function)
+
+
 def load_units(progress: Progress | None = None) -> None:
-    """Compile, or load from the cache, every unit that is not loaded yet, and make it known to the linker by its name."""
-    missing = [symbol for symbol in _UNITS if symbol not in _loaded]
-    for done, symbol in enumerate(missing):
+    """Make every unit known to the linker by its name, compiling what is not in the cache.
+
+    With nothing there yet, one process for each CPU compiles first.  ``progress`` is called before each piece.
+    """
+    missing = [symbol for symbol in _UNITS if symbol not in _machine_code]
+    if missing and not _cached_pieces():
+        _compile_side_by_side(progress)
+    for symbol in missing:
         if progress is not None:
-            progress(done, len(missing), symbol)
-        function, signature = _UNITS[symbol]
-        compiled = numba.cfunc(signature, **_OPTIONS, cache=True)(function)
-        llvmlite.binding.add_symbol(symbol, compiled.address)
-        _loaded.add(symbol)
-        _keep.append(compiled)
+            progress(len(_machine_code), len(_UNITS), f"loading {symbol}")
+        _machine_code[symbol] = _compile_unit(symbol)
+        llvmlite.binding.add_symbol(symbol, _machine_code[symbol].address)
 
 
-_keep: Final[list[Any]] = []  # the machine code of the units
+# ---- the first time ----
+
+
+def _cached_pieces() -> int:
+    """Units and exported functions that are in the cache."""
+    return sum(1 for _ in CACHE_DIRECTORY.rglob("*.nbi"))
+
+
+def compile_share(number: int, shares: int) -> None:
+    """Compile one of ``shares`` equal shares of the pieces into the cache: the work of one helper process.
+
+    Nothing is run here, so whatever a piece links to may have any address.
+    """
+    for symbol in _UNITS:
+        llvmlite.binding.add_symbol(symbol, id(None))
+    pieces = [partial(_compile_unit, symbol) for symbol in _UNITS]
+    pieces += [partial(function.compile, _signature(function.py_func).args) for function in _EXPORTED]
+    for piece in pieces[len(pieces) * number // shares : len(pieces) * (number + 1) // shares]:  # neighbours share callees
+        piece()
+
+
+def _compile_side_by_side(progress: Progress | None) -> None:
+    """Fill the cache with one process for each CPU that this one may use; what they leave out is compiled later."""
+    shares = min(len(os.sched_getaffinity(0)), _MOST_COMPILERS)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    helpers = [
+        subprocess.Popen([sys.executable, "-m", "mmmodel.compile", str(number), str(shares)], env=environment)
+        for number in range(shares if shares > 1 else 0)
+    ]
+    try:
+        while any(helper.poll() is None for helper in helpers):
+            if progress is not None:
+                progress(_cached_pieces(), len(_UNITS) + len(_EXPORTED), f"compiling, {shares} processes")
+            time.sleep(0.1)
+    finally:
+        for helper in helpers:
+            helper.terminate()
+            helper.wait()
 
 
 if not config.DISABLE_JIT:

@@ -26,7 +26,7 @@ def _overview() -> str:
             *lines,
             "",
             "unlockall-bench COMMAND --help tells a command's options.",
-            "exit codes: 0 done, 2 bad usage or input, 3 measurement cannot be trusted, 130 interrupted",
+            "exit codes: 0 done, 1 differences found, 2 bad usage or input, 3 measurement cannot be trusted, 130 interrupted",
         ]
     )
 

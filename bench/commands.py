@@ -11,6 +11,7 @@ from bench.errors import UsageError
 COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("bench.report", "reproduce the report: count, check, time, table, figure (the main job)"),
     "list": ("bench.list", "list scenarios, implementations and layouts"),
+    "replay": ("bench.replay", "run recorded or random sequences of calls through the model, or compare with a kernel's"),
     "speed": ("bench.speed", "measure the model's own speed and size against their bars"),
 }
 

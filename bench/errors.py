@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+EXIT_DIFFERENCES = 1  # a comparison that was asked for found some
 EXIT_USAGE = 2
 EXIT_MEASUREMENT = 3
 EXIT_INTERRUPTED = 130  # as a shell reports a process that SIGINT ended

@@ -1,0 +1,220 @@
+"""The `replay` command: traces through the model, as JSON lines or held against what a kernel did; traces made at random."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.commands import parser_of
+from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line
+from bench.generate import MAX_TRACES, random_traces
+from bench.progress import compile_model, progress_bar
+from bench.results import write_atomic
+from bench.sizes import parse_bytes
+from bench.steps import RECORDED_RAM, Difference, differences, replay
+from bench.table import console, new_table
+from bench.trace import OP_NAMES, Loaded, Result, Step, Trace, encode_lines, load_results, load_traces, op_name
+from mmmodel.constants import IMPLEMENTATIONS
+
+MAX_OUTPUT_BYTES: Final = 4 << 30
+Tick = Callable[[], None]
+
+
+class _Output:
+    """Standard output, with an end to what it takes."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+
+    def write(self, value: object) -> None:
+        """Write one JSON line."""
+        self.add(msgspec.json.encode(value) + b"\n")
+
+    def add(self, data: bytes) -> None:
+        """Write a part of a line."""
+        self.nbytes += len(data)
+        if self.nbytes > MAX_OUTPUT_BYTES:
+            raise UsageError(f"the output is larger than {MAX_OUTPUT_BYTES >> 30} GiB; give fewer traces at once")
+        sys.stdout.write(data.decode())
+
+
+class Runner:
+    """Runs traces on one implementation, each on a machine of its own."""
+
+    def __init__(self, impl: str, thp: str, ram: int) -> None:
+        self.impl = impl
+        self.thp = thp
+        self.ram = ram
+
+    def steps(self, trace: Trace, where: str, tick: Tick) -> Iterator[Step]:
+        """Yield the steps of a trace; `where`: file and line, for a message when memory does not suffice."""
+        from mmmodel import Mm  # here, because it loads the compiler
+
+        number = 0
+        try:
+            for step in replay(Mm(self.impl, thp=self.thp, ram=self.ram), trace):
+                number += 1
+                tick()
+                yield step
+        except MemoryError as error:
+            raise UsageError(f"{where}: ops[{number}].len: needs more memory than there is: {error}") from None
+
+
+def _ignore() -> None:
+    """Do nothing, where nobody looks at the progress."""
+
+
+def print_results(traces: Loaded[Trace], runner: Runner, tick: Tick = _ignore) -> None:
+    """Print each trace's steps as one JSON line, in the format of recorded results."""
+    output = _Output()
+    for name, trace in traces.by_name.items():
+        head = msgspec.json.encode({"name": name, "kernel": f"model {runner.impl}"})
+        output.add(head[:-1] + b',"steps":[')
+        for number, step in enumerate(runner.steps(trace, traces.where(name), tick)):
+            shown = msgspec.structs.replace(step, vmstat=None) if trace.locks_all else step
+            output.add((b"," if number else b"") + msgspec.json.encode(shown))
+        output.add(b"]}\n")
+
+
+def expected_steps(traces: Loaded[Trace], results: Loaded[Result]) -> None:
+    """Raise UsageError unless there is a result with a step per op for every trace."""
+    for name, trace in traces.by_name.items():
+        if name not in results.by_name:
+            raise UsageError(f"{traces.where(name)}: name: results file {one_line(results.path, 120)} has no trace {name}")
+        found, wanted = len(results.by_name[name].steps), len(trace.ops)
+        if found != wanted:
+            raise UsageError(f"{results.where(name)}: steps: {found} of them for a trace of {wanted} ops")
+
+
+def compare(
+    traces: Loaded[Trace], results: Loaded[Result], runner: Runner, tick: Tick = _ignore
+) -> Iterator[tuple[str, int, Difference]]:
+    """Yield what differs from recorded results: trace, step, difference."""
+    for name, trace in traces.by_name.items():
+        steps = runner.steps(trace, traces.where(name), tick)
+        for number, (expected, got) in enumerate(zip(results.by_name[name].steps, steps, strict=True)):
+            for difference in differences(expected, got):
+                yield name, number, difference
+
+
+def _print_differences(found: Iterable[tuple[str, int, Difference]], traces: Loaded[Trace]) -> int:
+    """Print each difference as a JSON line; return how many there are."""
+    output, count = _Output(), 0
+    for name, number, difference in found:
+        count += 1
+        op = traces.by_name[name].ops[number]
+        output.write({"trace": name, "step": number, "op": op, **difference._asdict()})
+    return count
+
+
+def _print_coverage(outcomes: Counter[tuple[str, str, str]], impls: Sequence[str]) -> None:
+    """Print how often each op ended how in each implementation, or with what error it never did."""
+    table = new_table("Coverage of op x outcome", ("op", "outcome"), impls)
+    for op in OP_NAMES:
+        for outcome in sorted({key[2] for key in outcomes if key[1] == op}, key=lambda word: (word != "0", word)):
+            table.add_row(op, "ok" if outcome == "0" else outcome, *(f"{outcomes[impl, op, outcome]:,}" for impl in impls))
+    console().print(table)
+
+
+def _replay_random(traces: Loaded[Trace], runners: Sequence[Runner], tick: Tick) -> int:
+    """Run random traces everywhere, report what they reached, and hold hole-skip to per-page; return differences."""
+    outcomes: Counter[tuple[str, str, str]] = Counter()
+    kept: dict[str, list[Step]] = {}
+    differing = 0
+    for name, trace in traces.by_name.items():
+        for runner in runners:
+            steps = list(runner.steps(trace, traces.where(name), tick))
+            outcomes.update((runner.impl, op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True))
+            kept[runner.impl] = steps
+        if {"per-page", "hole-skip"} <= set(kept):
+            pairs = enumerate(zip(kept["per-page"], kept["hole-skip"], strict=True))
+            found = ((name, number, one) for number, (old, new) in pairs for one in differences(old, new))
+            differing += _print_differences(found, traces)
+    _print_coverage(outcomes, [runner.impl for runner in runners])
+    return differing
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    parser = parser_of("replay")
+    parser.add_argument("file", nargs="?", type=Path, help="traces, one JSON object a line")
+    parser.add_argument("--impl", help=f"implementation: {', '.join(IMPLEMENTATIONS)}")
+    parser.add_argument("--thp", choices=("never", "always"), default="never", help="transparent_hugepage= (default never)")
+    parser.add_argument("--against", type=Path, metavar="RESULTS", help="compare with these results instead of printing")
+    parser.add_argument("--ram", metavar="BYTES", help="memory of the modelled machine (default 960MiB, as recorded)")
+    parser.add_argument("--random", type=int, metavar="N", help="make and run N random traces instead of a file's")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="that they are made from (default 0)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the random traces there")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise UsageError for arguments that do not go together."""
+    if options.impl not in (None, *IMPLEMENTATIONS):
+        raise UsageError(f"unknown implementation {one_line(options.impl, 60)!r}; known are {', '.join(IMPLEMENTATIONS)}")
+    if (options.file is None) == (options.random is None):
+        raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench replay --help)")
+    if options.random is None:
+        if options.impl is None:
+            raise UsageError(f"--impl is needed: {', '.join(IMPLEMENTATIONS)}")
+        if options.out is not None:
+            raise UsageError("--out is for --random; results go to standard output")
+    elif options.against is not None:
+        raise UsageError("--against needs a file of traces")
+    elif not 1 <= options.random <= MAX_TRACES:
+        raise UsageError(f"--random {options.random}: 1 to {MAX_TRACES:,} traces")
+
+
+def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
+    """Write traces to a file, as a whole or not at all."""
+    try:
+        write_atomic(path, encode_lines(traces))
+    except MeasurementError as error:
+        raise UsageError(str(error)) from None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Replay traces: print results, or compare, or report what random ones reached."""
+    options = _parser().parse_args(argv)
+    _check(options)
+    ram = RECORDED_RAM if options.ram is None else parse_bytes(options.ram)
+    impls = IMPLEMENTATIONS if options.impl is None else (options.impl,)
+    runners = [Runner(impl, options.thp, ram) for impl in impls]
+    if options.random is not None:
+        made = random_traces(options.seed, options.random)
+        traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})
+        if options.out is not None:
+            _write_traces(options.out, list(made.values()))
+    else:
+        traces = load_traces(options.file)
+    results = load_results(options.against) if options.against is not None else None
+    if results is not None:
+        expected_steps(traces, results)
+    return _run(traces, runners, results, random=options.random is not None)
+
+
+def _run(traces: Loaded[Trace], runners: Sequence[Runner], results: Loaded[Result] | None, *, random: bool) -> int:
+    """Do what was asked for; return the exit code."""
+    nr_ops = sum(len(trace.ops) for trace in traces.by_name.values())
+    with progress_bar() as progress:
+        compile_model(progress)
+        task = progress.add_task("ops", total=nr_ops * len(runners))
+
+        def tick() -> None:
+            progress.advance(task)
+
+        if random:
+            count = _replay_random(traces, runners, tick)
+        elif results is None:
+            print_results(traces, runners[0], tick)
+            return 0
+        else:
+            count = _print_differences(compare(traces, results, runners[0], tick), traces)
+    print(f"{len(traces.by_name):,} traces, {nr_ops:,} steps, {count:,} differences", file=sys.stderr)
+    return EXIT_DIFFERENCES if count else 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from bench.errors import UsageError
@@ -18,6 +21,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
+
+    def parse_known_args(  # type: ignore[override]  # only ever called without a namespace
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, taking what follows an option for its value even where it starts with a minus, as in ``--size -4KiB``."""
+        joined: list[str] = []
+        for word in sys.argv[1:] if args is None else args:
+            if re.match(r"-\d", word) and joined and re.fullmatch(r"--[a-z-]+", joined[-1]):
+                joined[-1] += "=" + word
+            else:
+                joined.append(word)
+        return super().parse_known_args(joined, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise what is printed in one line, where argparse would print the whole usage first."""

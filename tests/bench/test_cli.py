@@ -43,6 +43,7 @@ WRONG = [
     (["report", "--layout", "/nosuch.json.gz"], "cannot read layout file /nosuch.json.gz: No such file"),
     (["report", "--size", "huge"], "size 'huge' is no number"),
     (["report", "--size=-2TiB"], "size '-2TiB' is negative"),
+    (["report", "--size", "-4KiB"], "size '-4KiB' is negative"),
     (["report", "--size", "1000"], "not a multiple of the page size"),
     (["report", "--size", "128TiB"], "larger than the address space"),
     (["report", "--levels", "6"], "argument --levels: invalid choice"),

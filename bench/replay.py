@@ -44,8 +44,8 @@ class _Output:
         sys.stdout.write(data.decode())
 
 
-class Runner:
-    """Runs traces on one implementation, each on a machine of its own."""
+class Target:
+    """One implementation as booted, on which traces run, each on a machine of its own."""
 
     def __init__(self, impl: str, thp: str, ram: int) -> None:
         self.impl = impl
@@ -70,13 +70,13 @@ def _ignore() -> None:
     """Do nothing, where nobody looks at the progress."""
 
 
-def print_results(traces: Loaded[Trace], runner: Runner, tick: Tick = _ignore) -> None:
+def print_results(traces: Loaded[Trace], target: Target, tick: Tick = _ignore) -> None:
     """Print each trace's steps as one JSON line, in the format of recorded results."""
     output = _Output()
     for name, trace in traces.by_name.items():
-        head = msgspec.json.encode({"name": name, "kernel": f"model {runner.impl}"})
+        head = msgspec.json.encode({"name": name, "kernel": f"model {target.impl}"})
         output.add(head[:-1] + b',"steps":[')
-        for number, step in enumerate(runner.steps(trace, traces.where(name), tick)):
+        for number, step in enumerate(target.steps(trace, traces.where(name), tick)):
             shown = msgspec.structs.replace(step, vmstat=None) if trace.locks_all else step
             output.add((b"," if number else b"") + msgspec.json.encode(shown))
         output.add(b"]}\n")
@@ -93,11 +93,11 @@ def expected_steps(traces: Loaded[Trace], results: Loaded[Result]) -> None:
 
 
 def compare(
-    traces: Loaded[Trace], results: Loaded[Result], runner: Runner, tick: Tick = _ignore
+    traces: Loaded[Trace], results: Loaded[Result], target: Target, tick: Tick = _ignore
 ) -> Iterator[tuple[str, int, Difference]]:
     """Yield what differs from recorded results: trace, step, difference."""
     for name, trace in traces.by_name.items():
-        steps = runner.steps(trace, traces.where(name), tick)
+        steps = target.steps(trace, traces.where(name), tick)
         for number, (expected, got) in enumerate(zip(results.by_name[name].steps, steps, strict=True)):
             for difference in differences(expected, got):
                 yield name, number, difference
@@ -122,21 +122,21 @@ def _print_coverage(outcomes: Counter[tuple[str, str, str]], impls: Sequence[str
     console().print(table)
 
 
-def _replay_random(traces: Loaded[Trace], runners: Sequence[Runner], tick: Tick) -> int:
+def _replay_random(traces: Loaded[Trace], targets: Sequence[Target], tick: Tick) -> int:
     """Run random traces everywhere, report what they reached, and hold hole-skip to per-page; return differences."""
     outcomes: Counter[tuple[str, str, str]] = Counter()
     kept: dict[str, list[Step]] = {}
     differing = 0
     for name, trace in traces.by_name.items():
-        for runner in runners:
-            steps = list(runner.steps(trace, traces.where(name), tick))
-            outcomes.update((runner.impl, op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True))
-            kept[runner.impl] = steps
+        for target in targets:
+            steps = list(target.steps(trace, traces.where(name), tick))
+            outcomes.update((target.impl, op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True))
+            kept[target.impl] = steps
         if {"per-page", "hole-skip"} <= set(kept):
             pairs = enumerate(zip(kept["per-page"], kept["hole-skip"], strict=True))
             found = ((name, number, one) for number, (old, new) in pairs for one in differences(old, new))
             differing += _print_differences(found, traces)
-    _print_coverage(outcomes, [runner.impl for runner in runners])
+    _print_coverage(outcomes, [target.impl for target in targets])
     return differing
 
 
@@ -185,7 +185,7 @@ def main(argv: Sequence[str]) -> int:
     _check(options)
     ram = RECORDED_RAM if options.ram is None else parse_bytes(options.ram)
     impls = IMPLEMENTATIONS if options.impl is None else (options.impl,)
-    runners = [Runner(impl, options.thp, ram) for impl in impls]
+    targets = [Target(impl, options.thp, ram) for impl in impls]
     if options.random is not None:
         made = random_traces(options.seed, options.random)
         traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})
@@ -196,25 +196,25 @@ def main(argv: Sequence[str]) -> int:
     results = load_results(options.against) if options.against is not None else None
     if results is not None:
         expected_steps(traces, results)
-    return _run(traces, runners, results, random=options.random is not None)
+    return _run(traces, targets, results, random=options.random is not None)
 
 
-def _run(traces: Loaded[Trace], runners: Sequence[Runner], results: Loaded[Result] | None, *, random: bool) -> int:
+def _run(traces: Loaded[Trace], targets: Sequence[Target], results: Loaded[Result] | None, *, random: bool) -> int:
     """Do what was asked for; return the exit code."""
     nr_ops = sum(len(trace.ops) for trace in traces.by_name.values())
     with progress_bar() as progress:
         compile_model(progress)
-        task = progress.add_task("ops", total=nr_ops * len(runners))
+        task = progress.add_task("ops", total=nr_ops * len(targets))
 
         def tick() -> None:
             progress.advance(task)
 
         if random:
-            count = _replay_random(traces, runners, tick)
+            count = _replay_random(traces, targets, tick)
         elif results is None:
-            print_results(traces, runners[0], tick)
+            print_results(traces, targets[0], tick)
             return 0
         else:
-            count = _print_differences(compare(traces, results, runners[0], tick), traces)
+            count = _print_differences(compare(traces, results, targets[0], tick), traces)
     print(f"{len(traces.by_name):,} traces, {nr_ops:,} steps, {count:,} differences", file=sys.stderr)
     return EXIT_DIFFERENCES if count else 0

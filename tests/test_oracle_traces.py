@@ -2,20 +2,23 @@
 
 import pytest
 from oracle import OracleMm
-from trace_format import KERNELS, MACHINE_RAM, Step, Trace, difference, recorded, replay
+from trace_format import KERNELS, recorded
+
+from bench.steps import RECORDED_RAM, differences, replay
+from bench.trace import Step, Trace
 
 RECORDED = [
-    pytest.param(impl, trace, steps, thp, id=f"{kernel}-{trace['name']}")
+    pytest.param(impl, trace, steps, thp, id=f"{kernel}-{trace.name}")
     for kernel, impl in KERNELS.items()
     for trace, steps, thp in recorded(kernel)
 ]
 
 
 @pytest.mark.parametrize(("impl", "trace", "steps", "thp"), RECORDED)
-def test_oracle_does_what_the_kernel_did(impl: str, trace: Trace, steps: list[Step], thp: str) -> None:
-    mm = OracleMm(impl, thp=thp, ram=MACHINE_RAM)
+def test_oracle_does_what_the_kernel_did(impl: str, trace: Trace, steps: tuple[Step, ...], thp: str) -> None:
+    mm = OracleMm(impl, thp=thp, ram=RECORDED_RAM)
     for number, (expected, got) in enumerate(zip(steps, replay(mm, trace), strict=True)):
-        assert not difference(expected, got), f"step {number}: {trace['ops'][number]}"
+        assert not differences(expected, got), f"step {number}: {trace.ops[number]}"
 
 
 def test_all_traces_were_found() -> None:

@@ -28,6 +28,8 @@ TASK_SIZE_5: Final = (1 << 56) - PAGE_SIZE
 DEFAULT_MAP_WINDOW: Final = TASK_SIZE_4
 MMAP_GAP: Final = 128 << 20  # below the end of the address space, for the stack: mmap_base() without randomisation
 MMAP_MIN_ADDR: Final = 65536
+PAGE_NUMBERS: Final = (1 << 52) - 1  # mask: page numbers of 64-bit addresses, and counts of pages that a length can mean
+BEYOND: Final = 1 << 45  # a page number above every user address; its address, and sums of two, still fit a signed word
 
 # Entry bits: arch/x86/include/asm/pgtable_types.h.
 _PAGE_PRESENT: Final = 1 << 0
@@ -108,6 +110,7 @@ LRU_ACTIVE_FILE: Final = 3
 LRU_UNEVICTABLE: Final = 4
 NR_LRU_LISTS: Final = 5
 
+MAX_LFS_FILESIZE: Final = (1 << 63) - 1  # include/linux/fs.h, bytes
 PAGEVEC_SIZE: Final = 15  # include/linux/pagevec.h
 FAULT_AROUND_PAGES: Final = 16  # mm/memory.c: fault_around_bytes = 64 KiB
 DEFAULT_MAX_MAP_COUNT: Final = 65530  # include/linux/mm.h
@@ -120,6 +123,7 @@ PROT_NONE: Final = 0x0
 PROT_READ: Final = 0x1
 PROT_WRITE: Final = 0x2
 PROT_EXEC: Final = 0x4
+PROT_SEM: Final = 0x8
 MAP_SHARED: Final = 0x01
 MAP_PRIVATE: Final = 0x02
 MAP_TYPE: Final = 0x0F

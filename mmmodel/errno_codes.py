@@ -14,5 +14,7 @@ EFAULT: Final = errno.EFAULT
 EBUSY: Final = errno.EBUSY
 EEXIST: Final = errno.EEXIST
 EINVAL: Final = errno.EINVAL
+EFBIG: Final = errno.EFBIG
 EDEADLK: Final = errno.EDEADLK
+EOVERFLOW: Final = errno.EOVERFLOW
 NEED_ROOM: Final = 4096  # not an errno: the arrays must grow before the call can go on; State.ctl[CURSOR] says from where

@@ -13,6 +13,7 @@ from mmmodel.constants import (
     _PAGE_RW,
     _PAGE_SPECIAL,
     FAULT_AROUND_PAGES,
+    HPAGE_PMD_NR,
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGE_WALK,
@@ -123,10 +124,18 @@ def do_huge_pmd_anonymous_page(s: State, mm: int, position: int, pmd: int, addre
 
 @kernel
 def _can_reuse_huge(s: State, pfn: int) -> bool:
-    """Whether a write may go to the huge page itself.  5.10: mapped once in all; 6.1: exclusive to this mm."""
+    """Whether a write may go to the huge page itself.
+
+    5.10: mapped once in all, by reuse_swap_page(); references do not count.  6.1: exclusive to this mm, or the only reference.
+    """
     if s.ctl[IMPL] == PAGE_WALK:
         return s.pages[pfn]["flags"] & PG_anon_exclusive != 0 or s.pages[pfn]["refcount"] == 1
-    return s.pages[pfn]["refcount"] == 1
+    if s.pages[pfn]["compound"] != 1:
+        return False
+    mapped_by_ptes = 0
+    for tail in range(pfn, pfn + HPAGE_PMD_NR):
+        mapped_by_ptes += s.pages[tail]["mapcount"]
+    return mapped_by_ptes == 0
 
 
 @kernel
@@ -136,6 +145,7 @@ def do_huge_pmd_wp_page(s: State, mm: int, vma: int, pmd: int) -> bool:
     pfn = pte_pfn(entry)
     if not is_zero_pfn(s.pages, pfn) and _can_reuse_huge(s, pfn):
         s.entries[pmd] = _maybe_mkwrite(entry, s.vmas[vma]["vm_flags"])
+        s.pages[pfn]["flags"] |= PG_anon_exclusive
         return True
     split_huge_pmd(s, mm, pmd, s.vmas[vma]["vm_flags"])
     return False
@@ -282,6 +292,17 @@ def do_fault(s: State, mm: int, position: int, pmd: int, slot: int, address: int
     return 0
 
 
+@kernel
+def _beyond_the_file(s: State, mm: int, position: int, address: int, write: bool) -> bool:
+    """Whether a fault of a file mapping ends in SIGBUS, which a missing page table survives: it is allocated last."""
+    record = s.vmas[s.order[position]]
+    if record["vm_file"] == 0:
+        return False
+    if write and record["vm_flags"] & VM_SHARED == 0:
+        anon_vma_prepare(s, mm, position)
+    return record["vm_pgoff"] + ((address - record["vm_start"]) >> PAGE_SHIFT) >= s.files[record["vm_file"]]["nr_pages"]
+
+
 @unit
 def handle_mm_fault(s: State, mm: int, position: int, address: int, write: bool) -> int:
     """Bring in the page at ``address`` of the VMA at ``position``, which allows the access: 0 or -errno."""
@@ -292,6 +313,8 @@ def handle_mm_fault(s: State, mm: int, position: int, address: int, write: bool)
         if _thp_eligible(s, vma, address):
             do_huge_pmd_anonymous_page(s, mm, position, pmd, address, write)
             return 0
+        if _beyond_the_file(s, mm, position, address, write):
+            return -EFAULT
     elif pmd_huge(s.entries[pmd]):
         if not write or s.entries[pmd] & _PAGE_RW != 0:
             return 0

@@ -46,7 +46,8 @@ def _mlock_followed(s: State, pfn: int, huge: bool) -> None:
     elif page_trans_compound(s.pages, pfn):
         return
     count(s.counters, PAGE_LOCK, 1)
-    lru_add_drain(s)
+    if not huge:
+        lru_add_drain(s)
     mlock_vma_page_5_10(s, pfn)
 
 

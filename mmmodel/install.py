@@ -24,7 +24,7 @@ from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import lru_cache_add, put_page
 from mmmodel.mlock_batch import lru_add_drain
-from mmmodel.pages import alloc_huge_page, is_zero_pfn, page_trans_compound
+from mmmodel.pages import alloc_huge_page, arena_low, is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import (
     alloc_pmd,
     alloc_pte,
@@ -53,7 +53,7 @@ FILE: Final = 4
 def _low(s: State) -> bool:
     """Whether the next page, huge or not, might not find room."""
     tables = len(s.entries) // PTRS_PER_TABLE - s.ctl[TABLES_TOP] + s.ctl[TABLES_NFREE]
-    return tables < 16 or len(s.pages) - s.ctl[PAGES_TOP] <= HPAGE_PMD_NR
+    return arena_low(s) or tables < 16 or len(s.pages) - s.ctl[PAGES_TOP] <= HPAGE_PMD_NR
 
 
 @kernel

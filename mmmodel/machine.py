@@ -16,6 +16,7 @@ import psutil
 from mmmodel import state as st
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SHIFT, PTRS_PER_TABLE, THP_MODES
 from mmmodel.counters import NAMES, NR_COUNTERS, VMSTAT_NAMES
+from mmmodel.pages import FRAMES_PER_FAULT
 from mmmodel.state import State
 
 _RESERVE: Final = 0.9  # of the memory that is available, that the model will ask for
@@ -164,18 +165,17 @@ class Machine:
         if files:
             self._ensure(_FILES, files)
 
-    def ensure_fault_room(self, pages: int) -> None:
-        """Make room for faults to go on: exactly ``pages`` more if that is few, else for a good part of them.
+    def ensure_fault_room(self, pages: int, *, whole: bool = False) -> None:
+        """Make room for faults to go on: for ``pages`` more if that is few (or ``whole``), else for a good part of them.
 
         Frames that are contiguous and were never used count here: a huge page needs 512 of them.
         """
-        if self.ctl[st.THP] or pages == 0:
-            pages += 1024
+        pages += 1024 if self.ctl[st.THP] else 2 * FRAMES_PER_FAULT
         capacity = len(self.arrays["pages"])
-        step = min(max(pages, 1), max(capacity, 1 << 22))
+        step = pages if whole else min(pages, max(capacity, 1 << 22))
         fresh = capacity - int(self.ctl[st.PAGES_TOP])
         self._ensure(_PAGES, step + self.room(_PAGES) - fresh)
-        self.ensure(tables=32 + (step + PTRS_PER_TABLE - 1) // PTRS_PER_TABLE)
+        self.ensure(tables=32 + (step + PTRS_PER_TABLE - 1) // PTRS_PER_TABLE, vmas=64)  # for their anon_vmas
 
     def ensure_vma_list(self, mm: int, need: int) -> None:
         """Make room for ``need`` VMAs in an address space's list."""

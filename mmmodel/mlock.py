@@ -10,6 +10,7 @@ from mmmodel.constants import (
     MCL_CURRENT,
     MCL_FUTURE,
     MCL_ONFAULT,
+    PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGE_WALK,
@@ -23,7 +24,7 @@ from mmmodel.counters import COND_RESCHED
 from mmmodel.errno_codes import EINVAL, ENOMEM, EPERM
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import count
-from mmmodel.mmap import can_do_mlock
+from mmmodel.mmap import can_do_mlock, over_limit, page_address, page_number
 from mmmodel.page_walk import mlock_vma_pages_range
 from mmmodel.per_page import munlock_vma_pages_range
 from mmmodel.state import IMPL, State
@@ -74,16 +75,16 @@ def mlock_fixup(s: State, mm: int, position: int, prev: int, start: int, end: in
 
 
 @kernel
-def apply_vma_lock_flags(s: State, mm: int, start: int, length: int, flags: int) -> int:
-    """Lock or unlock [start, start + length), VMA by VMA: 0 or -errno, and what came before a failure stays done.
+def apply_vma_lock_flags(s: State, mm: int, first: int, pages: int, flags: int) -> int:
+    """Lock or unlock ``pages`` from page number ``first`` on, VMA by VMA: 0 or -errno; what came before a failure stays done.
 
     Models apply_vma_lock_flags().  ``flags``: VM_LOCKED and VM_LOCKONFAULT to set, 0 to unlock.
     """
-    end = start + length
-    if end < start:
+    if first + pages > PAGE_NUMBERS:  # the end has wrapped: end < start
         return -EINVAL
-    if end == start:
+    if pages == 0:
         return 0
+    start, end = page_address(first), page_address(first + pages)
     position = find_vma(s, mm, start)
     if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] > start:
         return -ENOMEM
@@ -104,9 +105,9 @@ def apply_vma_lock_flags(s: State, mm: int, start: int, length: int, flags: int)
 
 
 @kernel
-def count_mm_mlocked_page_nr(s: State, mm: int, start: int, length: int) -> int:
-    """Pages of [start, start + length) that lie in VM_LOCKED VMAs already.  Models the function of that name."""
-    end = start + length
+def count_mm_mlocked_page_nr(s: State, mm: int, first: int, number: int) -> int:
+    """Pages of ``number`` from page ``first`` on that lie in VM_LOCKED VMAs already.  Models the function of that name."""
+    start, end = page_address(first), page_address(first + number)
     position = find_vma(s, mm, start)
     pages = 0
     while position < s.mms[mm]["map_count"]:
@@ -121,12 +122,12 @@ def count_mm_mlocked_page_nr(s: State, mm: int, start: int, length: int) -> int:
 
 @kernel
 def aligned_range(start: int, length: int) -> tuple[int, int]:
-    """Start rounded down and length rounded up to pages, as mlock() and munlock() do.
+    """Number of the first page, and how many pages there are, as mlock() and munlock() round their arguments.
 
-    ``length``: bytes as a C ``unsigned long`` seen as signed, so that sizes near 2^64 wrap as they do there.
+    ``start``, ``length``: C ``unsigned long`` seen as signed; sizes near 2^64 wrap to 0 or 1 page as they do there.
     """
-    offset = start & (PAGE_SIZE - 1)
-    return start - offset, (length + offset + PAGE_SIZE - 1) & -PAGE_SIZE
+    offsets = (start & (PAGE_SIZE - 1)) + (length & (PAGE_SIZE - 1))
+    return page_number(start), (page_number(length) + ((offsets + PAGE_SIZE - 1) >> PAGE_SHIFT)) & PAGE_NUMBERS
 
 
 @unit
@@ -134,23 +135,21 @@ def do_mlock(s: State, mm: int, start: int, length: int, flags: int) -> int:
     """Models do_mlock() up to populating: 0 or -errno.  ``flags``: VM_LOCKED, with VM_LOCKONFAULT for MLOCK_ONFAULT."""
     if not can_do_mlock(s, mm):
         return -EPERM
-    start, length = aligned_range(start, length)
+    first, pages = aligned_range(start, length)
     limit = s.mms[mm]["rlimit_memlock"] >> PAGE_SHIFT
-    pages = (length >> PAGE_SHIFT) & ((1 << 52) - 1)
     locked = pages + s.mms[mm]["locked_vm"]
-    if s.mms[mm]["cap_ipc_lock"] == 0:
-        if locked > limit:
-            locked -= count_mm_mlocked_page_nr(s, mm, start, length)
-        if locked > limit:
+    if s.mms[mm]["cap_ipc_lock"] == 0 and over_limit(locked, limit):
+        locked -= count_mm_mlocked_page_nr(s, mm, first, pages)
+        if over_limit(locked, limit):
             return -ENOMEM
-    return apply_vma_lock_flags(s, mm, start, length, flags)
+    return apply_vma_lock_flags(s, mm, first, pages, flags)
 
 
 @unit
 def do_munlock(s: State, mm: int, start: int, length: int) -> int:
     """Models the munlock() system call: 0 or -errno; needs no privilege."""
-    start, length = aligned_range(start, length)
-    return apply_vma_lock_flags(s, mm, start, length, 0)
+    first, pages = aligned_range(start, length)
+    return apply_vma_lock_flags(s, mm, first, pages, 0)
 
 
 @unit

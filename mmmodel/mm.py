@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -11,27 +12,34 @@ import numpy as np
 from mmmodel import state as st
 from mmmodel import syscalls as sys
 from mmmodel.constants import (
+    BEYOND,
     DEFAULT_MAP_WINDOW,
     DEFAULT_MAX_MAP_COUNT,
     MAP_ANONYMOUS,
     MAP_HUGETLB,
     MAP_NONBLOCK,
     MAP_POPULATE,
+    MAX_LFS_FILESIZE,
     MCL_CURRENT,
+    MCL_ONFAULT,
     MEMLOCK_LIMIT_5_10,
     MEMLOCK_LIMIT_6_1,
     MLOCK_ONFAULT,
     MMAP_GAP,
+    PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
+    PROT_WRITE,
+    RLIM_INFINITY,
     TASK_SIZE_4,
     TASK_SIZE_5,
+    VM_ACCESS_FLAGS,
     VM_LOCKED,
     VM_LOCKONFAULT,
 )
 from mmmodel.counters import NAMES
-from mmmodel.errno_codes import EAGAIN, EFAULT, EINVAL, ENOMEM, NEED_ROOM
-from mmmodel.estimate import pages_to_populate
+from mmmodel.errno_codes import EAGAIN, EFAULT, EFBIG, EINVAL, ENOMEM, EPERM, NEED_ROOM
+from mmmodel.estimate import BECOMES_WRITABLE, KEEP, pages_to_populate
 from mmmodel.install import KINDS
 from mmmodel.jit import load_units
 from mmmodel.machine import Machine, Snapshot
@@ -50,6 +58,13 @@ def _signed(value: int) -> int:
     return value - _U64 if value >= _U64 >> 1 else value
 
 
+def _span(addr: int, length: int) -> tuple[int, int]:
+    """Start rounded down and end rounded up to pages, both cut to what user addresses can be."""
+    start = max(addr, 0) & -PAGE_SIZE
+    end = -(-(addr + max(length, 0)) // PAGE_SIZE) * PAGE_SIZE
+    return min(start, BEYOND << PAGE_SHIFT), min(max(end, 0), BEYOND << PAGE_SHIFT)
+
+
 class File:
     """An open file whose pages may be mapped: :meth:`Mm.create_file`."""
 
@@ -60,6 +75,9 @@ class File:
 
     def truncate(self, nbytes: int) -> None:
         """Change the size; pages beyond it are unmapped everywhere and dropped."""
+        if not 0 <= nbytes <= MAX_LFS_FILESIZE:
+            error = EINVAL if nbytes < 0 else EFBIG
+            raise OSError(error, os.strerror(error), "truncate")
         self._mm._call(sys.TRUNCATE, "truncate", self.number, -(-nbytes >> PAGE_SHIFT))
         self.nbytes = nbytes
 
@@ -153,15 +171,22 @@ class Mm:
             self.machine.ensure_fault_room(bound(start))
         return result
 
-    def _foretell(self, start: int, end: int, name: str) -> None:
-        """Refuse to populate [start, end) if that could need more memory than there is."""
-        needed = pages_to_populate(self.state, self._mm, start, end, self.machine.impl == "page-walk")
+    def _foretell(self, start: int, end: int, name: str, lock_flags: int = KEEP) -> int:
+        """Refuse to populate [start, end) if that could need more memory than there is; the frames that it could need.
+
+        ``lock_flags``: VM_LOCKED and VM_LOCKONFAULT as the call is about to set them.
+        """
+        needed = int(pages_to_populate(self.state, self._mm, start, end, lock_flags))
+        self._refuse_frames(needed, name)
+        return needed
+
+    def _refuse_frames(self, needed: int, name: str) -> None:
         if needed > 1 << 16:
             self.machine.refuse_beyond_memory(needed * _BYTES_PER_PAGE, f"{name} of {needed:,} pages")
 
     def _populate(self, start: int, end: int, ignore_errors: bool) -> int:
         def bound(reached: int) -> int:
-            return int(pages_to_populate(self.state, self._mm, reached, end, self.machine.impl == "page-walk"))
+            return int(pages_to_populate(self.state, self._mm, reached, end, KEEP))
 
         return self._run_with_room(bound, sys.POPULATE, start, end, int(ignore_errors))
 
@@ -169,13 +194,15 @@ class Mm:
 
     def mmap(self, addr: int | None, length: int, prot: int, flags: int, file: File | None = None, offset: int = 0) -> int:
         """mmap(2): the address.  ``file`` None means MAP_ANONYMOUS.  ``length`` and ``offset`` in bytes."""
+        offset = _signed(offset)
         if offset & (PAGE_SIZE - 1):
             raise OSError(EINVAL, os.strerror(EINVAL), "mmap")
         self._make_room()
         self.machine.ensure(tables=64)
         number = file.number if file and not flags & MAP_ANONYMOUS else 0
-        address = self._call(sys.MMAP, "mmap", _signed(addr or 0), _signed(length), prot, flags, number, offset >> PAGE_SHIFT)
-        end = address + (-(-length // PAGE_SIZE) << PAGE_SHIFT)
+        pgoff = offset >> PAGE_SHIFT & PAGE_NUMBERS
+        address = self._call(sys.MMAP, "mmap", _signed(addr or 0), _signed(length), prot, flags, number, pgoff)
+        _, end = _span(address, length)
         locked = self._vm_flags_at(address) & VM_LOCKED
         if (locked or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE) and not flags & MAP_HUGETLB:
             self._foretell_or_undo(address, end)
@@ -198,25 +225,25 @@ class Mm:
     def mprotect(self, addr: int, length: int, prot: int) -> None:
         """mprotect(2)."""
         self._make_room()
-        self.machine.ensure_vma_list(self._mm, self.map_count + _CALL_ROOM)
-        if self.locked_vm:  # a locked private mapping that becomes writable is populated on the spot
-            end = addr + length
-            self._foretell(addr, end, "mprotect")
-            pages = pages_to_populate(self.state, self._mm, addr, end, True)
-            if pages:
-                self.machine.ensure_fault_room(int(pages) + 16)
+        if prot & PROT_WRITE:  # a locked private mapping that becomes writable is populated on the spot
+            needed = self._foretell(*_span(addr, length), "mprotect", BECOMES_WRITABLE)
+            if needed:
+                self.machine.ensure_fault_room(needed, whole=True)
+                self.machine.ensure(vmas=self.map_count + _CALL_ROOM)
         self._call(sys.MPROTECT, "mprotect", _signed(addr), _signed(length), prot)
 
     def mremap(self, old_address: int, old_size: int, new_size: int, flags: int = 0, new_address: int = 0) -> int:
         """mremap(2): the address."""
         self._make_room()
-        self.machine.ensure(vmas=8, tables=16 + int(self.state.mms[self._mm]["nr_tables"]))
+        self.machine.ensure(vmas=8, tables=16 + 2 * int(self._field("nr_tables")))
         self.machine.ensure_vma_list(self._mm, self.map_count + 8)
-        locked = self._vm_flags_at(old_address) & VM_LOCKED
+        vm_flags = self._vm_flags_at(old_address)
+        grows = vm_flags & VM_LOCKED and new_size > old_size
+        if grows and vm_flags & VM_ACCESS_FLAGS and not vm_flags & VM_LOCKONFAULT and new_size < self._field("task_size"):
+            self._refuse_frames((new_size - old_size) >> PAGE_SHIFT, "mremap")
         address = self._call(sys.MREMAP, "mremap", *map(_signed, (old_address, old_size, new_size, flags, new_address)))
-        if locked and new_size > old_size:
-            start = address + (-(-old_size // PAGE_SIZE) << PAGE_SHIFT)
-            self._populate(start, address + (-(-new_size // PAGE_SIZE) << PAGE_SHIFT), True)
+        if grows:
+            self._populate(_span(address, old_size)[1], _span(address, new_size)[1], True)
         return address
 
     def madvise(self, addr: int, length: int, advice: int) -> None:
@@ -236,11 +263,10 @@ class Mm:
 
     def _lock(self, addr: int, length: int, vm_flags: int, name: str) -> None:
         addr, length = _signed(addr), _signed(length)
-        start = addr & -PAGE_SIZE
-        end = start + ((length + (addr - start) + PAGE_SIZE - 1) & -PAGE_SIZE)
+        aligned = (length + addr % PAGE_SIZE + PAGE_SIZE - 1) % _U64 & -PAGE_SIZE  # near 2^64 it wraps to no or one page
+        start, end = _span(addr % _U64 & -PAGE_SIZE, aligned)
         self._make_room()
-        if not vm_flags & VM_LOCKONFAULT:
-            self._foretell(start, end, name)
+        self._foretell(start, end, name, vm_flags)
         self._call(sys.MLOCK, name, addr, length, vm_flags)
         error = self._populate(start, end, False)
         if error:  # as __mlock_posix_error_return() has it
@@ -256,7 +282,7 @@ class Mm:
         """mlockall(2): ``flags`` of MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT."""
         task_size = int(self.state.mms[self._mm]["task_size"])
         if flags & MCL_CURRENT:
-            self._foretell(0, task_size, "mlockall")
+            self._foretell(0, task_size, "mlockall", VM_LOCKED | VM_LOCKONFAULT if flags & MCL_ONFAULT else VM_LOCKED)
         self._call(sys.MLOCKALL, "mlockall", flags)
         if flags & MCL_CURRENT:
             self._populate(0, task_size, True)
@@ -275,19 +301,19 @@ class Mm:
             raise ValueError(f"access {access!r}: read or write")
         if length < 0 or stride < 1:
             raise ValueError(f"length {length}, stride {stride}: not negative, and at least 1")
-        accesses = -(-length // stride)
-        needed = min(accesses, pages_to_populate(self.state, self._mm, addr, addr + length, True))
-        if needed > 1 << 16:
-            self.machine.refuse_beyond_memory(needed * _BYTES_PER_PAGE, f"touch of {needed:,} pages")
         np.copyto(self._before, self.machine.counters)
-        end = addr + length
+        if length and not 0 <= addr < self._field("task_size"):
+            raise OSError(EFAULT, os.strerror(EFAULT), "touch")
+        end = min(addr + length, BEYOND << PAGE_SHIFT)
+        accesses = -(-(end - addr) // stride)
+        self._refuse_frames(min(2 * accesses, int(pages_to_populate(self.state, self._mm, addr, end, KEEP))), "touch")
         self.machine.ensure(vmas=1)
         result = self._run_with_room(
             lambda reached: -(-(end - reached) // max(stride, PAGE_SIZE)),
             sys.TOUCH,
             addr,
             end,
-            stride,
+            min(stride, BEYOND),
             int(access == "write"),
         )
         if result < 0:
@@ -314,7 +340,10 @@ class Mm:
         self._call(sys.EXIT, "exit")
 
     def setrlimit_memlock(self, nbytes: int) -> None:
-        """setrlimit(RLIMIT_MEMLOCK): soft and hard limit in bytes."""
+        """setrlimit(RLIMIT_MEMLOCK): soft and hard limit in bytes; RLIM_INFINITY may be -1 as unsigned long."""
+        if nbytes < 0:
+            raise OSError(EPERM, os.strerror(EPERM), "setrlimit")
+        nbytes = min(nbytes, RLIM_INFINITY)
         self.machine.arrays["mms"][self._mm]["rlimit_memlock"] = nbytes
 
     def drop_cap_ipc_lock(self) -> None:
@@ -330,6 +359,8 @@ class Mm:
     def create_file(self, nbytes: int) -> File:
         """A regular file of ``nbytes`` with nothing in the page cache, for ``mmap(file=...)``."""
         self._make_room()
+        if not 0 <= nbytes <= MAX_LFS_FILESIZE:
+            raise ValueError(f"{nbytes} bytes: a file has 0 to {MAX_LFS_FILESIZE}")
         number = self._call(sys.CREATE_FILE, "create_file", -(-nbytes >> PAGE_SHIFT))
         return File(self, number, nbytes)
 
@@ -384,11 +415,11 @@ class Mm:
 
     def _vm_flags_at(self, address: int) -> int:
         """Flags of the VMA at an address, 0 if there is none."""
-        s = self.state
-        for vma in s.vmas[s.order[: self.map_count]]:
-            if vma["vm_start"] <= address < vma["vm_end"]:
-                return int(vma["vm_flags"])
-        return 0
+        order, vmas = self.state.array("order"), self.state.array("vmas")
+        position = bisect_right(order, address, 0, self.map_count, key=lambda slot: int(vmas[slot]["vm_end"]))
+        if position == self.map_count or int(vmas[order[position]]["vm_start"]) > address:
+            return 0
+        return int(vmas[order[position]]["vm_flags"])
 
     def smaps(self) -> list[VmaInfo]:
         """The VMAs, as /proc/PID/smaps shows them."""

@@ -7,6 +7,7 @@ overcommit of mm/util.c.  Names are 5.10's where they differ.
 from __future__ import annotations
 
 from mmmodel.constants import (
+    BEYOND,
     DEFAULT_MAP_WINDOW,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -16,7 +17,9 @@ from mmmodel.constants import (
     MAP_PRIVATE,
     MAP_SHARED,
     MAP_TYPE,
+    MAX_LFS_FILESIZE,
     MMAP_MIN_ADDR,
+    PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGE_WALK,
@@ -36,7 +39,7 @@ from mmmodel.constants import (
     VM_SPECIAL,
     VM_WRITE,
 )
-from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM
+from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM
 from mmmodel.filemap import alloc_file, put_file
 from mmmodel.jit import kernel, unit
 from mmmodel.mlock_batch import lru_add_drain
@@ -54,13 +57,31 @@ from mmmodel.vma import (
     vma_pages,
     vma_unlink,
 )
-from mmmodel.zap import unmap_page_range
+from mmmodel.zap import tlb_finish_mmu, unmap_page_range
 
 
 @kernel
 def page_align(length: int) -> int:
     """Models PAGE_ALIGN(): bytes rounded up to pages."""
     return (length + PAGE_SIZE - 1) & -PAGE_SIZE
+
+
+@kernel
+def page_number(address: int) -> int:
+    """Page of an address that is a C ``unsigned long``, seen as signed."""
+    return (address >> PAGE_SHIFT) & PAGE_NUMBERS
+
+
+@kernel
+def page_count(length: int) -> int:
+    """Pages of a length that is a C ``unsigned long``, seen as signed: PAGE_ALIGN() of sizes near 2^64 wraps to 0, as there."""
+    return (page_number(length) + (1 if length & (PAGE_SIZE - 1) != 0 else 0)) & PAGE_NUMBERS
+
+
+@kernel
+def page_address(page: int) -> int:
+    """Address of a page; of one beyond all user addresses some address there, where no VMA can be."""
+    return min(page, BEYOND) << PAGE_SHIFT
 
 
 @kernel
@@ -81,7 +102,13 @@ def mlock_future_check(s: State, mm: int, vm_flags: int, length: int) -> int:
     if vm_flags & VM_LOCKED == 0 or s.mms[mm]["cap_ipc_lock"] != 0:
         return 0
     locked = s.mms[mm]["locked_vm"] + (length >> PAGE_SHIFT)
-    return -EAGAIN if locked > s.mms[mm]["rlimit_memlock"] >> PAGE_SHIFT else 0
+    return -EAGAIN if over_limit(locked, s.mms[mm]["rlimit_memlock"] >> PAGE_SHIFT) else 0
+
+
+@kernel
+def over_limit(locked: int, limit: int) -> bool:
+    """Whether locked pages are too many; locked_vm is unsigned, so what mlock_fixup() made negative is a lot."""
+    return locked < 0 or locked > limit
 
 
 # ---- where ----
@@ -103,6 +130,16 @@ def _highest_gap(s: State, mm: int, length: int, low: int, high: int) -> int:
         high = s.vmas[s.order[position]]["vm_start"]
 
 
+@kernel
+def _lowest_gap(s: State, mm: int, length: int, low: int, high: int) -> int:
+    """Start of the lowest free range of ``length`` bytes in [low, high); 0 if there is none."""
+    position = find_vma(s, mm, low)
+    while position < s.mms[mm]["map_count"] and s.vmas[s.order[position]]["vm_start"] < low + length:
+        low = s.vmas[s.order[position]]["vm_end"]
+        position += 1
+    return low if low + length <= high else 0
+
+
 @unit
 def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) -> int:
     """Models get_unmapped_area(), top-down: the address for a mapping, or -errno."""
@@ -110,20 +147,19 @@ def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) 
     if length > task_size:
         return -ENOMEM
     if flags & MAP_FIXED != 0:
-        if address & (PAGE_SIZE - 1) != 0:
-            return -EINVAL
-        return address if 0 <= address <= task_size - length else -ENOMEM
-    hint = page_align(address)
-    if address != 0 and MMAP_MIN_ADDR <= hint <= task_size - length and not find_vma_intersection(s, mm, hint, hint + length):
-        return hint
-    high = s.mms[mm]["mmap_base"]
-    if address > DEFAULT_MAP_WINDOW:  # 5-level: the part above 2^47 only for who asks for it
-        high += task_size - DEFAULT_MAP_WINDOW
-    found = _highest_gap(s, mm, length, MMAP_MIN_ADDR, high)
+        if address < 0 or address > task_size - length:
+            return -ENOMEM
+        return address if address & (PAGE_SIZE - 1) == 0 else -EINVAL
+    hint = address & -PAGE_SIZE
+    if hint > 0:
+        hint = max(hint, MMAP_MIN_ADDR)
+        one_side = (hint > DEFAULT_MAP_WINDOW) == (hint + length > DEFAULT_MAP_WINDOW)  # mmap_address_hint_valid()
+        if hint <= task_size - length and one_side and not find_vma_intersection(s, mm, hint, hint + length):
+            return hint
+    above = task_size - DEFAULT_MAP_WINDOW if hint < 0 or hint > DEFAULT_MAP_WINDOW else 0  # 5-level: only for who asks for it
+    found = _highest_gap(s, mm, length, MMAP_MIN_ADDR, s.mms[mm]["mmap_base"] + above)
     if found == 0:  # bottom-up from a third of the address space
-        found = _highest_gap(
-            s, mm, length, page_align(min(task_size, DEFAULT_MAP_WINDOW) // 3), min(task_size, DEFAULT_MAP_WINDOW)
-        )
+        found = _lowest_gap(s, mm, length, page_align(DEFAULT_MAP_WINDOW // 3), DEFAULT_MAP_WINDOW + above)
     return found if found != 0 else -ENOMEM
 
 
@@ -132,13 +168,22 @@ def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) 
 
 @kernel
 def _unlock_range(s: State, mm: int, first: int, last: int) -> None:
-    """Take locked VMAs out of locked_vm; 5.10 also munlocks their pages, present or not.  Positions [first, last)."""
+    """Take locked VMAs out of locked_vm; 5.10 also munlocks their pages, present or not.  Positions [first, last).
+
+    5.10 does neither while locked_vm reads 0, which truncation in mlock_fixup() can bring about.
+    """
+    five_ten = s.ctl[IMPL] != PAGE_WALK
+    unlocks = not five_ten or s.mms[mm]["locked_vm"] != 0
     for position in range(first, last):
         vma = s.order[position]
-        if s.vmas[vma]["vm_flags"] & VM_LOCKED != 0:
-            s.mms[mm]["locked_vm"] -= vma_pages(s, vma)
-            if s.ctl[IMPL] != PAGE_WALK:
-                munlock_vma_pages_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
+        if s.vmas[vma]["vm_flags"] & VM_LOCKED == 0:
+            continue
+        if not unlocks:
+            s.mms[mm]["locked_vm_leak"] += vma_pages(s, vma)
+            continue
+        s.mms[mm]["locked_vm"] -= vma_pages(s, vma)
+        if five_ten:
+            munlock_vma_pages_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
 
 
 @unit
@@ -158,9 +203,11 @@ def free_pgtables(s: State, mm: int, first: int, last: int, floor: int, ceiling:
 def _unmap_region(s: State, mm: int, first: int, last: int) -> None:
     """Unmap the VMAs at positions [first, last), with the tables that only they used.  Models unmap_region()."""
     lru_add_drain(s)
+    gathered = 0
     for position in range(first, last):
         vma = s.order[position]
-        unmap_page_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
+        gathered += unmap_page_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
+    tlb_finish_mmu(s, gathered)
     floor = s.vmas[s.order[first - 1]]["vm_end"] if first > 0 else 0
     ceiling = s.vmas[s.order[last]]["vm_start"] if last < s.mms[mm]["map_count"] else 0
     free_pgtables(s, mm, first, last, floor, ceiling)
@@ -214,6 +261,7 @@ def exit_mmap(s: State, mm: int) -> None:
         _unmap_region(s, mm, 0, last)
         _remove_vmas(s, mm, 0, last)
     s.mms[mm]["locked_vm"] = 0
+    s.mms[mm]["locked_vm_leak"] = 0
     free_table(s, mm, s.mms[mm]["pgd"])
     s.mms[mm]["pgd"] = 0
 
@@ -269,9 +317,10 @@ def do_mmap(s: State, mm: int, address: int, length: int, prot: int, flags: int,
     """Models do_mmap(): the address, or -errno, with the checks in the kernel's order."""
     if length == 0:
         return -EINVAL
-    length = page_align(length)
-    if length <= 0:
+    pages = page_count(length)
+    if pages == 0:
         return -ENOMEM
+    length = page_address(pages)
     if flags & MAP_FIXED_NOREPLACE != 0:
         flags |= MAP_FIXED
     if flags & MAP_HUGETLB != 0:
@@ -291,9 +340,12 @@ def do_mmap(s: State, mm: int, address: int, length: int, prot: int, flags: int,
     error = mlock_future_check(s, mm, vm_flags, length)
     if error != 0:
         return error
+    if file != 0 and pgoff > (MAX_LFS_FILESIZE - length) >> PAGE_SHIFT:  # file_mmap_ok()
+        return -EOVERFLOW
     kind = flags & MAP_TYPE
     if kind == MAP_SHARED:
         vm_flags |= VM_SHARED | VM_MAYSHARE
+        pgoff = pgoff if file != 0 else 0
     elif kind != MAP_PRIVATE:
         return -EINVAL
     elif file == 0:

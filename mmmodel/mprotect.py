@@ -13,10 +13,12 @@ from mmmodel.constants import (
     MADV_DONTNEED_LOCKED,
     MADV_HUGEPAGE,
     MADV_NOHUGEPAGE,
+    PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGE_WALK,
     PMD_SIZE,
+    PROT_SEM,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
     VM_HUGEPAGE,
@@ -30,10 +32,10 @@ from mmmodel.constants import (
     VM_WRITE,
     PG_anon_exclusive,
 )
-from mmmodel.errno_codes import EACCES, EINVAL, ENOMEM
+from mmmodel.errno_codes import EACCES, EAGAIN, EINVAL, ENOMEM, NEED_ROOM
 from mmmodel.gup import populate_vma_page_range
 from mmmodel.jit import kernel, unit
-from mmmodel.mmap import page_align, vm_enough_memory
+from mmmodel.mmap import page_address, page_count, page_number, vm_enough_memory
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_modify, pte_offset, pte_pfn, pte_present, vm_page_prot
 from mmmodel.split import split_huge_pmd
 from mmmodel.state import IMPL, State
@@ -103,7 +105,9 @@ def mprotect_fixup(s: State, mm: int, position: int, prev: int, start: int, end:
     s.vmas[vma]["vm_flags"] = newflags
     change_protection(s, mm, vma, start, end)
     if oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED and newflags & VM_WRITE != 0:
-        populate_vma_page_range(s, mm, position, start, end)  # room was made before the call; errors are ignored
+        error = populate_vma_page_range(s, mm, position, start, end)  # errors are ignored
+        if error == -NEED_ROOM:  # a defect: room for all of it was made before the call
+            return error, position
     return 0, position
 
 
@@ -114,9 +118,12 @@ def do_mprotect(s: State, mm: int, start: int, length: int, prot: int) -> int:
         return -EINVAL
     if length == 0:
         return 0
-    end = start + page_align(length)
-    if end <= start:
+    first, pages = page_number(start), page_count(length)
+    if pages == 0 or first + pages > PAGE_NUMBERS:
         return -ENOMEM
+    if prot & ~(VM_ACCESS_FLAGS | PROT_SEM) != 0:  # arch_validate_prot()
+        return -EINVAL
+    start, end = page_address(first), page_address(first + pages)
     position = find_vma(s, mm, start)
     if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] > start:
         return -ENOMEM
@@ -166,6 +173,8 @@ def _madvise_hugepage(s: State, mm: int, position: int, prev: int, start: int, e
     error, position = vma_modify_flags(s, mm, position, prev, start, end, newflags)
     if error == 0:
         s.vmas[s.order[position]]["vm_flags"] = newflags
+    elif s.ctl[IMPL] == PAGE_WALK and error == -ENOMEM:  # 5.10 converts failures of the allocator only, not this limit
+        error = -EAGAIN
     return error, position
 
 
@@ -177,11 +186,12 @@ def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
         return -EINVAL
     if start & (PAGE_SIZE - 1) != 0:
         return -EINVAL
-    end = start + page_align(length)
-    if end < start or (length != 0 and end == start):
+    first, pages = page_number(start), page_count(length)
+    if first + pages > PAGE_NUMBERS or (length != 0 and pages == 0):
         return -EINVAL
-    if end == start:
+    if pages == 0:
         return 0
+    start, end = page_address(first), page_address(first + pages)
     unmapped_error = 0
     position = find_vma(s, mm, start)
     prev = position - 1

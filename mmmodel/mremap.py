@@ -1,6 +1,6 @@
 """mremap.
 
-Models mm/mremap.c, 5.10 and 6.1; entries and huge PMDs are moved one by one, never whole tables (simplified).
+Models mm/mremap.c, 5.10 and 6.1; whole PMD tables are never moved (6.1's move_normal_pud()).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from mmmodel.constants import (
     MREMAP_DONTUNMAP,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
+    PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGE_WALK,
@@ -25,7 +26,16 @@ from mmmodel.constants import (
 )
 from mmmodel.errno_codes import EFAULT, EINVAL, ENOMEM
 from mmmodel.jit import kernel, unit
-from mmmodel.mmap import do_munmap, get_unmapped_area, insert_vma, mlock_future_check, page_align, vm_enough_memory
+from mmmodel.mmap import (
+    do_munmap,
+    get_unmapped_area,
+    insert_vma,
+    mlock_future_check,
+    page_address,
+    page_count,
+    page_number,
+    vm_enough_memory,
+)
 from mmmodel.pgtable import alloc_pmd, alloc_pte, next_pmd, pmd_huge, pmd_present, pte_none, pte_offset
 from mmmodel.rmap import anon_vma_clone, unlink_anon_vmas
 from mmmodel.split import split_huge_pmd
@@ -33,34 +43,44 @@ from mmmodel.state import IMPL, MAX_MAP_COUNT, State
 from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge, vma_pages
 
 
+@kernel
+def _move_ptes(s: State, pmd: int, new_pmd: int, old: int, end: int, new: int) -> None:
+    """Move the entries of [old, end), which lie in one page table, into another.  Models move_ptes()."""
+    source, target = pte_offset(s, pmd, old), pte_offset(s, new_pmd, new)
+    for i in range((end - old) >> PAGE_SHIFT):
+        if not pte_none(s.entries[source + i]):
+            s.entries[target + i] = s.entries[source + i]
+            s.entries[source + i] = 0
+
+
 @unit
 def move_page_tables(s: State, mm: int, vm_flags: int, old: int, new: int, length: int) -> None:
-    """Move the entries of [old, old + length) to ``new``.  Pages keep their flags and counts: nothing is unmapped."""
+    """Move the entries of [old, old + length) to ``new``.  Pages keep their flags and counts: nothing is unmapped.
+
+    Extents end where a page table ends on either side; one of 2 MiB moves as a huge PMD or as a whole page table if there is
+    none at the new place, so that the old one is free for a huge page.
+    """
     end = old + length
-    address = old
-    while address < end:
-        address, pmd = next_pmd(s, mm, address, end)
+    while old < end:
+        address, pmd = next_pmd(s, mm, old, end)
         if pmd == 0 or address >= end:
             return
-        following = min((address & -PMD_SIZE) + PMD_SIZE, end)
-        target = address - old + new
-        if pmd_huge(s.entries[pmd]):
-            if following - address == PMD_SIZE and target & (PMD_SIZE - 1) == 0:
-                slot = alloc_pmd(s, mm, target)
-                s.entries[slot] = s.entries[pmd]
-                s.entries[pmd] = 0
-                address = following
-                continue
-            split_huge_pmd(s, mm, pmd, vm_flags)
-        if pmd_present(s.entries[pmd]):
-            for page in range(address, following, PAGE_SIZE):
-                source = pte_offset(s, pmd, page)
-                if not pte_none(s.entries[source]):
-                    target = page - old + new
-                    slot = alloc_pte(s, mm, alloc_pmd(s, mm, target), target)
-                    s.entries[slot] = s.entries[source]
-                    s.entries[source] = 0
-        address = following
+        new += address - old
+        old = address
+        extent = min((old & -PMD_SIZE) + PMD_SIZE, end) - old
+        extent = min(extent, (new & -PMD_SIZE) + PMD_SIZE - new)
+        new_pmd = alloc_pmd(s, mm, new)
+        if extent == PMD_SIZE and pte_none(s.entries[new_pmd]):
+            s.entries[new_pmd] = s.entries[pmd]
+            s.entries[pmd] = 0
+        else:
+            if pmd_huge(s.entries[pmd]):
+                split_huge_pmd(s, mm, pmd, vm_flags)
+            if pmd_present(s.entries[pmd]):
+                alloc_pte(s, mm, new_pmd, new)
+                _move_ptes(s, pmd, new_pmd, old, old + extent, new)
+        old += extent
+        new += extent
 
 
 @unit
@@ -101,18 +121,23 @@ def _split_before_dontunmap(s: State, mm: int, old: int, length: int) -> int:
 
 
 @kernel
-def _leave_behind(s: State, vma: int, new_vma: int, old: int, length: int) -> None:
+def _leave_behind(s: State, mm: int, vma: int, new_vma: int, old: int, length: int) -> None:
     """MREMAP_DONTUNMAP: the old VMA stays, unlocked and empty.
 
-    5.10 clears VM_LOCKED on all of it though only a part may have moved: the rest stays in locked_vm for good.
+    5.10 clears VM_LOCKED on all of it though only a part may have moved: the rest stays in locked_vm for good.  It also
+    believes that taking out the middle has split the VMA, and gives VM_ACCOUNT to the next one, whatever that is.
     """
     record = s.vmas[vma]
+    if s.ctl[IMPL] != PAGE_WALK and record["vm_flags"] & VM_ACCOUNT != 0 and new_vma != vma:
+        following = find_vma(s, mm, record["vm_end"])
+        if record["vm_start"] < old and old + length < record["vm_end"] and following < s.mms[mm]["map_count"]:
+            s.vmas[s.order[following]]["vm_flags"] |= VM_ACCOUNT
     if record["vm_flags"] & VM_LOCKED != 0:
         s.mms[record["vm_mm"]]["locked_vm_leak"] += vma_pages(s, vma) - (length >> PAGE_SHIFT)
     record["vm_flags"] &= VM_LOCKED_CLEAR_MASK
-    if new_vma != vma and record["vm_start"] == old and record["vm_end"] == old + length:
+    if s.ctl[IMPL] == PAGE_WALK and record["vm_start"] == old and record["vm_end"] == old + length:
         unlink_anon_vmas(s, vma)
-        if s.ctl[IMPL] == PAGE_WALK and record["vm_file"] == 0:
+        if record["vm_file"] == 0:
             record["vm_pgoff"] = record["vm_start"] >> PAGE_SHIFT
 
 
@@ -130,7 +155,7 @@ def move_vma(s: State, mm: int, old: int, old_length: int, new: int, new_length:
             return error
         vma = s.order[find_vma(s, mm, old)]
     to_account = new_length if keep else new_length - old_length
-    if vm_flags & VM_ACCOUNT != 0 and not vm_enough_memory(s, to_account >> PAGE_SHIFT):
+    if s.ctl[IMPL] == PAGE_WALK and vm_flags & VM_ACCOUNT != 0 and not vm_enough_memory(s, to_account >> PAGE_SHIFT):
         return -ENOMEM
     pgoff = s.vmas[vma]["vm_pgoff"] + ((old - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
     new_vma = copy_vma(s, mm, vma, new, new_length, pgoff, keep)
@@ -138,7 +163,7 @@ def move_vma(s: State, mm: int, old: int, old_length: int, new: int, new_length:
     move_page_tables(s, mm, vm_flags, old, new, old_length)
     s.mms[mm]["total_vm"] += new_length >> PAGE_SHIFT
     if keep:
-        _leave_behind(s, vma, new_vma, old, old_length)
+        _leave_behind(s, mm, vma, new_vma, old, old_length)
         return new
     if old_length != 0:
         do_munmap(s, mm, old, old_length)
@@ -158,7 +183,7 @@ def vma_to_resize(s: State, mm: int, address: int, old_length: int, new_length: 
     if old_length == 0 and vm_flags & (VM_SHARED | VM_MAYSHARE) == 0:
         return -EINVAL
     if flags & MREMAP_DONTUNMAP != 0:
-        if vm_flags & (VM_DONTEXPAND | VM_PFNMAP) != 0:
+        if s.ctl[IMPL] == PAGE_WALK and vm_flags & (VM_DONTEXPAND | VM_PFNMAP) != 0:
             return -EINVAL
         if s.ctl[IMPL] != PAGE_WALK and record["vm_file"] != 0:  # before 5.13: private anonymous memory only
             return -EINVAL
@@ -168,7 +193,10 @@ def vma_to_resize(s: State, mm: int, address: int, old_length: int, new_length: 
         return 0
     if vm_flags & (VM_DONTEXPAND | VM_PFNMAP) != 0:
         return -EFAULT
-    return mlock_future_check(s, mm, vm_flags, new_length - old_length)
+    error = mlock_future_check(s, mm, vm_flags, new_length - old_length)  # 5.10 compares bytes: the same
+    if error != 0 or s.ctl[IMPL] == PAGE_WALK or vm_flags & VM_ACCOUNT == 0:
+        return error
+    return 0 if vm_enough_memory(s, (new_length - old_length) >> PAGE_SHIFT) else -ENOMEM
 
 
 @unit
@@ -177,7 +205,8 @@ def _mremap_to(s: State, mm: int, old: int, old_length: int, new: int, new_lengt
     task_size = s.mms[mm]["task_size"]
     if new & (PAGE_SIZE - 1) != 0 or new_length > task_size or new < 0 or new > task_size - new_length:
         return -EINVAL
-    if old + old_length > new and new + new_length > old:
+    old_end = (page_number(old) + (old_length >> PAGE_SHIFT)) & PAGE_NUMBERS  # may have wrapped
+    if old_end > page_number(new) and page_number(new + new_length) > page_number(old):
         return -EINVAL
     if s.mms[mm]["map_count"] + 2 >= s.ctl[MAX_MAP_COUNT] - 3:
         return -ENOMEM
@@ -232,19 +261,23 @@ def do_mremap(s: State, mm: int, old: int, old_length: int, new_length: int, fla
         return -EINVAL
     if old & (PAGE_SIZE - 1) != 0:
         return -EINVAL
-    old_length, new_length = page_align(old_length), page_align(new_length)
-    if new_length <= 0:
+    old_pages, new_pages = page_count(old_length), page_count(new_length)
+    if new_pages == 0:
         return -EINVAL
+    old_length, new_length = page_address(old_pages), page_address(new_pages)
+    old = page_address(page_number(old))
     position = find_vma(s, mm, old)
-    if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] > old:
+    mapped = position < s.mms[mm]["map_count"] and s.vmas[s.order[position]]["vm_start"] <= old
+    if s.ctl[IMPL] == PAGE_WALK and not mapped:  # 5.10 does not look before it shrinks or unmaps the target
         return -EFAULT
-    if s.vmas[s.order[position]]["vm_flags"] & VM_HUGETLB != 0:  # not modelled: refused as an unaligned request would be
+    if mapped and s.vmas[s.order[position]]["vm_flags"] & VM_HUGETLB != 0:  # not modelled: as if it were not aligned
         return -EINVAL
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0:
         return _mremap_to(s, mm, old, old_length, new, new_length, flags)
-    if old_length >= new_length:
-        if old_length != new_length:
-            error = do_munmap(s, mm, old + new_length, old_length - new_length)
+    if old_pages >= new_pages:
+        if old_pages != new_pages:
+            tail = page_address((page_number(old) + new_pages) & PAGE_NUMBERS)
+            error = do_munmap(s, mm, tail, page_address(old_pages - new_pages))
             if error != 0:
                 return error
         return old

@@ -23,6 +23,10 @@ from mmmodel.constants import (
 )
 from mmmodel.jit import kernel, primitive, unit
 from mmmodel.state import (
+    ANON_VMAS_NFREE,
+    ANON_VMAS_TOP,
+    AVCS_NFREE,
+    AVCS_TOP,
     HUGE_FREE,
     HUGE_NFREE,
     HUGE_ZERO_PFN,
@@ -36,17 +40,21 @@ from mmmodel.state import (
     State,
 )
 
+FRAMES_PER_FAULT = 2  # a file's page and the private copy of it; a huge page instead
 TABLES_PER_FAULT = 9  # four levels of page tables, a deposit, and four of a page cache
 
 
 @kernel
 def arena_low(s: State) -> bool:
-    """Whether one more page fault could run out of frames or tables: Python must grow the arrays first."""
+    """Whether one more page fault could run out of frames, tables or anon_vmas: Python must grow the arrays first."""
     tables = (len(s.entries) >> 9) - s.ctl[TABLES_TOP] + s.ctl[TABLES_NFREE]
     never_used = len(s.pages) - s.ctl[PAGES_TOP]
-    if s.ctl[THP] != 0:
-        return tables < TABLES_PER_FAULT or never_used <= HPAGE_PMD_NR
-    return tables < TABLES_PER_FAULT or never_used + s.ctl[PAGES_NFREE] + s.ctl[HUGE_NFREE] < 1
+    if s.ctl[THP] != 0 and s.ctl[HUGE_NFREE] == 0 and never_used < HPAGE_PMD_NR:
+        return True
+    if tables < TABLES_PER_FAULT or never_used + s.ctl[PAGES_NFREE] + s.ctl[HUGE_NFREE] * HPAGE_PMD_NR < FRAMES_PER_FAULT:
+        return True
+    anon_vmas = len(s.anon_vmas) - s.ctl[ANON_VMAS_TOP] + s.ctl[ANON_VMAS_NFREE]
+    return anon_vmas == 0 or len(s.avcs) - s.ctl[AVCS_TOP] + s.ctl[AVCS_NFREE] == 0
 
 
 @primitive

@@ -7,7 +7,6 @@ list; counted as model_rmap_vmas), and page_add_*_rmap()/page_remove_rmap() with
 from __future__ import annotations
 
 from mmmodel.constants import (
-    HPAGE_PMD_NR,
     PAGE_SHIFT,
     PAGE_WALK,
     VM_LOCKED,
@@ -222,11 +221,9 @@ def page_add_new_anon_rmap(s: State, pfn: int, vma: int, address: int, compound:
     page = s.pages[pfn]
     if compound:
         page["compound"] = 1
-        for i in range(HPAGE_PMD_NR):
-            s.pages[pfn + i]["flags"] |= PG_anon_exclusive
     else:
         page["mapcount"] = 1
-        page["flags"] |= PG_anon_exclusive
+    page["flags"] |= PG_anon_exclusive  # of the head: tails get it when the PMD is split
     page["mapping"] = (s.vmas[vma]["anon_vma"] << 1) | 1
     page["index"] = s.vmas[vma]["vm_pgoff"] + ((address - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
 

@@ -18,6 +18,7 @@ from mmmodel.constants import (
     PTRS_PER_TABLE,
     PTRS_SHIFT,
     TABLE_BITS,
+    PG_anon_exclusive,
 )
 from mmmodel.counters import PMD_SPLITS
 from mmmodel.jit import kernel, unit
@@ -45,6 +46,7 @@ def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     zero = is_zero_pfn(s.pages, pfn)
     if not zero and s.ctl[IMPL] != PAGE_WALK:
         clear_page_mlock(s, pfn)
+    exclusive = s.pages[pfn]["flags"] & PG_anon_exclusive
     table = withdraw_table(s, mm)
     for i in range(PTRS_PER_TABLE):
         if zero:
@@ -52,6 +54,7 @@ def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
         else:
             s.entries[(table << PTRS_SHIFT) | i] = mk_pte(pfn + i, entry & _KEPT)
             s.pages[pfn + i]["mapcount"] += 1
+            s.pages[pfn + i]["flags"] = (s.pages[pfn + i]["flags"] & ~PG_anon_exclusive) | exclusive
     s.entries[pmd] = (table << PTE_SHIFT) | TABLE_BITS
     if zero:
         return

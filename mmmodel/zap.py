@@ -1,7 +1,7 @@
 """Taking pages out of page tables: zap_page_range() and what munmap, exit, madvise and truncate make of it.
 
 Models mm/memory.c and mm/huge_memory.c, 5.10 and 6.1.  Pages are released one by one rather than in mmu_gather batches; the
-drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()) comes once at the end.
+drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()) comes once, in tlb_finish_mmu().
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from mmmodel.state import State
 
 
 @kernel
-def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
-    """Unmap a huge page; the deposited table goes too."""
+def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> int:
+    """Unmap a huge page; the deposited table goes too.  Returns 1, or 0 for the huge zero page."""
     pfn = pte_pfn(s.entries[pmd])
     s.entries[pmd] = 0
     free_table(s, mm, withdraw_table(s, mm))
-    if not is_zero_pfn(s.pages, pfn):
-        page_remove_rmap(s, pfn, vm_flags, True)
-        put_page(s, pfn)
+    if is_zero_pfn(s.pages, pfn):
+        return 0
+    page_remove_rmap(s, pfn, vm_flags, True)
+    put_page(s, pfn)
+    return 1
 
 
 @kernel
@@ -59,8 +61,8 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
 
 
 @unit
-def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
-    """Unmap what is mapped in [start, end) of a VMA, then drain this CPU's vectors if there was anything."""
+def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> int:
+    """Unmap what is mapped in [start, end) of a VMA: how many pages that were, zero pages not counted."""
     vm_flags = s.vmas[vma]["vm_flags"]
     zapped = 0
     while start < end:
@@ -70,37 +72,45 @@ def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_huge(s.entries[pmd]):
             if following - start == PMD_SIZE:
-                zap_huge_pmd(s, mm, pmd, vm_flags)
-                zapped += 1
+                zapped += zap_huge_pmd(s, mm, pmd, vm_flags)
                 start = following
                 continue
             split_huge_pmd(s, mm, pmd, vm_flags)
         if pmd_present(s.entries[pmd]):
             zapped += zap_pte_range(s, pmd, start, following, vm_flags)
         start = following
-    if zapped != 0:
+    return zapped
+
+
+@kernel
+def tlb_finish_mmu(s: State, gathered: int) -> None:
+    """Drain this CPU's vectors if pages were gathered, as free_pages_and_swap_cache() does.  Models tlb_finish_mmu()."""
+    if gathered != 0:
         lru_add_drain(s)
 
 
 @kernel
 def zap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
-    """Models zap_page_range(): MADV_DONTNEED."""
+    """Models zap_page_range() and zap_page_range_single(): MADV_DONTNEED, truncation."""
     lru_add_drain(s)
-    unmap_page_range(s, mm, vma, start, end)
+    tlb_finish_mmu(s, unmap_page_range(s, mm, vma, start, end))
 
 
 @unit
 def do_truncate(s: State, file: int, nr_pages: int) -> None:
     """Change a file's size in pages; beyond it pages are unmapped everywhere, private copies too, and dropped.
 
-    Models truncate_pagecache(): unmap_mapping_range() under i_mmap_rwsem, then truncate_inode_pages().
+    Models shmem_setattr(): if it shrinks, unmap_mapping_range() under i_mmap_rwsem, VMA by VMA, then shmem_truncate_range().
     """
+    shrinks = nr_pages < s.files[file]["nr_pages"]
     s.files[file]["nr_pages"] = nr_pages
+    if not shrinks:
+        return
     vma = s.files[file]["i_mmap"]
     while vma != 0:
         record = s.vmas[vma]
         start = record["vm_start"] + (max(nr_pages - record["vm_pgoff"], 0) << PAGE_SHIFT)
         if start < record["vm_end"]:
-            unmap_page_range(s, record["vm_mm"], vma, start, record["vm_end"])
+            zap_page_range(s, record["vm_mm"], vma, start, record["vm_end"])
         vma = record["i_mmap_next"]
     truncate_inode_pages(s, file, nr_pages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .constants import EINVAL, failure
+from .constants import EINVAL, PAGE_SHIFT, failure
 from .folio import File
 from .lru import Lru
 from .pagetable import zap_page_range
@@ -19,8 +19,8 @@ class OracleFile:
         """ftruncate(2), shmem_setattr(): unmap what lies beyond the end, everywhere, then drop it from the cache."""
         if nbytes < 0:
             raise failure(EINVAL)
-        shrinks, self.file.nbytes = nbytes < self.file.nbytes, nbytes
-        if not shrinks:
+        before, self.file.nbytes = self.file.nbytes, nbytes
+        if before <= self.file.nr_pages << PAGE_SHIFT:
             return
         unmap_mapping_pages(self.file, self.file.nr_pages)
         for index in sorted(i for i in self.file.cache if i >= self.file.nr_pages):

@@ -74,12 +74,16 @@ def get_unmapped_area(mm: MmStruct, addr: int | None, nr_pages: int, *, fixed: b
         free = hint + nr_pages <= task_pages and not any(mm.overlapping(hint, hint + nr_pages))
         if hint and free and not across_window:
             return hint << PAGE_SHIFT
-    return find_hole(mm, nr_pages) << PAGE_SHIFT
+    asks_for_above = addr is not None and addr & -PAGE_SIZE > MMAP_WINDOW << PAGE_SHIFT
+    return find_hole(mm, nr_pages, mm.machine.task_pages - MMAP_WINDOW if asks_for_above else 0) << PAGE_SHIFT
 
 
-def find_hole(mm: MmStruct, nr_pages: int) -> int:
-    """arch_get_unmapped_area_topdown(): the highest hole below mmap_base, or else the lowest above a third of it."""
-    top = mm.machine.mmap_base
+def find_hole(mm: MmStruct, nr_pages: int, above: int) -> int:
+    """arch_get_unmapped_area_topdown(): the highest hole below mmap_base, or else the lowest above a third of it.
+
+    `above`: pages behind the window that count too, since the hint lies there (5 levels only).
+    """
+    top = mm.machine.mmap_base + above
     for vma in reversed(mm.vmas):
         if top - vma.end >= nr_pages:
             break
@@ -91,7 +95,7 @@ def find_hole(mm: MmStruct, nr_pages: int) -> int:
         if vma.start - bottom >= nr_pages:
             break
         bottom = max(bottom, vma.end)
-    if bottom + nr_pages > MMAP_WINDOW:
+    if bottom + nr_pages > MMAP_WINDOW + above:
         raise failure(ENOMEM)
     return bottom
 

@@ -1,0 +1,31 @@
+"""The model against real kernels: every field of every step of every recorded trace, in all three implementations."""
+
+from __future__ import annotations
+
+import pytest
+from trace_format import KERNELS, recorded
+
+from bench.steps import RECORDED_RAM, differences, replay
+from bench.trace import Step, Trace
+from mmmodel import Mm, check_mm
+
+ALSO = {"per-page": ("per-page", "hole-skip"), "page-walk": ("page-walk",)}  # who should do what that kernel did
+
+RECORDED = [
+    pytest.param(impl, trace, steps, thp, id=f"{impl}-{trace.name}")
+    for kernel, first in KERNELS.items()
+    for trace, steps, thp in recorded(kernel)
+    for impl in ALSO[first]
+]
+
+
+@pytest.mark.parametrize(("impl", "trace", "steps", "thp"), RECORDED)
+def test_model_does_what_the_kernel_did(impl: str, trace: Trace, steps: tuple[Step, ...], thp: str) -> None:
+    mm = Mm(impl, thp=thp, ram=RECORDED_RAM)
+    for number, (expected, got) in enumerate(zip(steps, replay(mm, trace), strict=True)):
+        assert not differences(expected, got), f"step {number}: {trace.ops[number]}"
+        check_mm(mm)
+
+
+def test_all_traces_were_found() -> None:
+    assert len(RECORDED) == 150

@@ -242,6 +242,8 @@ class Mm:
         if grows and vm_flags & VM_ACCESS_FLAGS and not vm_flags & VM_LOCKONFAULT and new_size < self._field("task_size"):
             self._refuse_frames((new_size - old_size) >> PAGE_SHIFT, "mremap")
         address = self._call(sys.MREMAP, "mremap", *map(_signed, (old_address, old_size, new_size, flags, new_address)))
+        if address == BEYOND << PAGE_SHIFT:  # 5.10 gives back an address that it has not looked at
+            return old_address % _U64
         if grows:
             self._populate(_span(address, old_size)[1], _span(address, new_size)[1], True)
         return address

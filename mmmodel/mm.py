@@ -26,6 +26,8 @@ from mmmodel.constants import (
     MEMLOCK_LIMIT_6_1,
     MLOCK_ONFAULT,
     MMAP_GAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
     PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -239,8 +241,10 @@ class Mm:
         self.machine.ensure_vma_list(self._mm, self.map_count + 8)
         vm_flags = self._vm_flags_at(old_address)
         grows = vm_flags & VM_LOCKED and new_size > old_size
-        if grows and vm_flags & VM_ACCESS_FLAGS and not vm_flags & VM_LOCKONFAULT and new_size < self._field("task_size"):
-            self._refuse_frames((new_size - old_size) >> PAGE_SHIFT, "mremap")
+        if grows and vm_flags & VM_ACCESS_FLAGS and not vm_flags & VM_LOCKONFAULT:
+            valid = not flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) and not old_address % PAGE_SIZE
+            if valid and old_size <= new_size < self._field("task_size"):
+                self._refuse_frames((new_size - old_size) >> PAGE_SHIFT, "mremap")
         address = self._call(sys.MREMAP, "mremap", *map(_signed, (old_address, old_size, new_size, flags, new_address)))
         if address == BEYOND << PAGE_SHIFT:  # 5.10 gives back an address that it has not looked at
             return old_address % _U64

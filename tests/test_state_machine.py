@@ -69,6 +69,8 @@ SHARING = some.sampled_from([c.MAP_PRIVATE, c.MAP_PRIVATE, c.MAP_SHARED])
 OPTIONS = some.sampled_from(
     [0, 0, 0, c.MAP_LOCKED, c.MAP_POPULATE, c.MAP_NORESERVE, c.MAP_POPULATE | c.MAP_NONBLOCK, c.MAP_LOCKED | c.MAP_NORESERVE]
 )
+TOO_LARGE_TO_POPULATE = range(1 << 24, 1 << 50)  # bytes: the oracle would try
+WILD_BYTES = WILD.filter(lambda nbytes: nbytes not in TOO_LARGE_TO_POPULATE)
 MREMAP_FLAGS = some.sampled_from([0, 1, 1, 3, 3, 5, 5, 7, 2, 4, 8])
 ADVICE = some.sampled_from(
     [c.MADV_DONTNEED, c.MADV_DONTNEED, c.MADV_DONTNEED_LOCKED, c.MADV_HUGEPAGE, c.MADV_HUGEPAGE, c.MADV_NOHUGEPAGE, 3]
@@ -221,7 +223,7 @@ class Programs(RuleBasedStateMachine):
     def wild_change(self, who: int, name: str, at: int, nbytes: int) -> None:
         self.call(who, name, at, nbytes, 1 if name == "mprotect" else c.MADV_NOHUGEPAGE)
 
-    @rule(who=WHO, at=some.one_of(WILD, ADDRESSES), flags=MREMAP_FLAGS, old_bytes=WILD, new_bytes=WILD, new=WILD)
+    @rule(who=WHO, at=some.one_of(WILD, ADDRESSES), flags=MREMAP_FLAGS, old_bytes=WILD_BYTES, new_bytes=WILD_BYTES, new=WILD)
     def wild_mremap(self, who: int, at: int, flags: int, old_bytes: int, new_bytes: int, new: int) -> None:
         self.call(who, "mremap", at, old_bytes, new_bytes, flags, new)
 

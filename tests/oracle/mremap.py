@@ -28,6 +28,8 @@ from .mmstruct import MmStruct
 from .pagetable import split_huge_pmd
 from .vma import Vma, split_vma, vma_merge
 
+NR_PAGE_NUMBERS = 1 << 52  # of 64-bit addresses
+
 
 def mremap(mm: MmStruct, addr: int, old_len: int, new_len: int, flags: int, new_addr: int) -> int:
     """mremap(2). Returns the new address in bytes; the grown part of a locked VMA is populated, errors ignored."""
@@ -57,7 +59,8 @@ def mremap(mm: MmStruct, addr: int, old_len: int, new_len: int, flags: int, new_
 
 
 def unmap_checked(mm: MmStruct, start: int, nr_pages: int) -> None:
-    """do_munmap() as mremap() calls it: with the range check of munmap()."""
+    """do_munmap() as mremap() calls it: with the range check of munmap(); the start is a sum that may have wrapped."""
+    start %= NR_PAGE_NUMBERS
     if start + nr_pages > mm.machine.task_pages:
         raise failure(EINVAL)
     do_munmap(mm, start, start + nr_pages)
@@ -119,7 +122,7 @@ def mremap_to(mm: MmStruct, start: int, old_pages: int, new_addr: int, new_pages
     if new_addr % PAGE_SIZE or new_pages > task_pages or new_addr >> PAGE_SHIFT > task_pages - new_pages:
         raise failure(EINVAL)
     target = new_addr >> PAGE_SHIFT
-    if start + old_pages > target and target + new_pages > start:
+    if (start + old_pages) % NR_PAGE_NUMBERS > target and target + new_pages > start:
         raise failure(EINVAL)
     if len(mm.vmas) + 2 >= mm.machine.max_map_count - 3:
         raise failure(ENOMEM)

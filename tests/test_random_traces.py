@@ -22,7 +22,7 @@ from mmmodel import Mm, check_mm
 WITHOUT_JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 FRESH = int(os.environ.get("RANDOM_TRACES", "0"))
 SETTINGS = settings(
-    max_examples=FRESH or (60 if WITHOUT_JIT else 200),
+    max_examples=FRESH or (12 if WITHOUT_JIT else 60),
     deadline=None,
     derandomize=not FRESH,
     database=None,
@@ -81,7 +81,7 @@ def test_model_agrees_with_oracle(kernel: str, thp: str) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str) -> None:
     """Those that `replay --random` makes: longer ones, none of them simple."""
-    for trace in random_traces(11, 25 if WITHOUT_JIT else 100).values():
+    for trace in random_traces(11, 12 if WITHOUT_JIT else 60).values():
         hold_to_oracle(trace, kernel, thp)
 
 

@@ -92,7 +92,7 @@ def __get_user_pages(s: State, mm: int, position: int, start: int, end: int) -> 
         return -EFAULT
     while start < end:
         s.ctl[CURSOR] = start
-        if arena_low(s):
+        if fault_in and arena_low(s):
             return -NEED_ROOM
         page_mask = follow_page_mask(s, mm, start, write, mlock)
         if page_mask == NOT_THERE:

@@ -74,7 +74,7 @@ class CheckStructures:
     def vmas_of(self, mm: int) -> None:
         """In order, apart from each other, inside the address space, and adding up to what the mm says."""
         record = self.mms[mm]
-        order = self.machine.states[mm].order.tolist()
+        order = self.machine.states[mm].array("order").tolist()
         count = int(record["map_count"])
         require(
             0 <= count <= len(order) and not any(order[count:]), "map_count is the length of the VMA list", mm=mm, count=count

@@ -130,4 +130,5 @@ def test_a_failing_trace_shrinks_to_a_minimal_one() -> None:
 
     smallest = find(traces(), fails, settings=settings(SETTINGS, max_examples=500))
     names = [op_name(op) for op in smallest.ops]
-    assert names == ["mmap", "mlock", "munlock"], smallest
+    # Which of the minimal ones is found depends on hypothesis and Python: a munlock that had work, or one that had to fail.
+    assert names in (["mmap", "mlock", "munlock"], ["mmap", "munlock"]), smallest

@@ -12,13 +12,14 @@ from mmmodel.constants import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
     from mmmodel.check import check_mm
-    from mmmodel.mm import File, Mm
+    from mmmodel.file import File
+    from mmmodel.mm import Mm
     from mmmodel.observe import ObservableState, PageRun, VmaInfo
     from mmmodel.warm import warm_up
 
 _LAZY = {
     "Mm": "mmmodel.mm",
-    "File": "mmmodel.mm",
+    "File": "mmmodel.file",
     "check_mm": "mmmodel.check",
     "ObservableState": "mmmodel.observe",
     "PageRun": "mmmodel.observe",

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmmodel import state as st
 from mmmodel import syscalls as sys
+from mmmodel.arguments import U64, as_signed, page_span
 from mmmodel.constants import (
     BEYOND,
     DEFAULT_MAP_WINDOW,
@@ -40,8 +41,9 @@ from mmmodel.constants import (
     VM_LOCKONFAULT,
 )
 from mmmodel.counters import NAMES
-from mmmodel.errno_codes import EAGAIN, EFAULT, EFBIG, EINVAL, ENOMEM, EPERM, NEED_ROOM
+from mmmodel.errno_codes import EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, NEED_ROOM
 from mmmodel.estimate import BECOMES_WRITABLE, KEEP, pages_to_populate
+from mmmodel.file import File
 from mmmodel.install import KINDS
 from mmmodel.jit import load_units
 from mmmodel.machine import Machine, Snapshot
@@ -50,38 +52,6 @@ from mmmodel.state import PAGE_DTYPE, State
 
 _BYTES_PER_PAGE: Final = PAGE_DTYPE.itemsize + 8  # a frame and its entry
 _CALL_ROOM: Final = 4  # VMAs that one call may add
-_U64: Final = 1 << 64
-
-
-def _signed(value: int) -> int:
-    """A C ``unsigned long`` as the signed word that holds it; anything else is no argument of a system call."""
-    if not -(_U64 >> 1) <= value < _U64:
-        raise OverflowError(f"{value:#x} does not fit in 64 bits")
-    return value - _U64 if value >= _U64 >> 1 else value
-
-
-def _span(addr: int, length: int) -> tuple[int, int]:
-    """Start rounded down and end rounded up to pages, both cut to what user addresses can be."""
-    start = max(addr, 0) & -PAGE_SIZE
-    end = -(-(addr + max(length, 0)) // PAGE_SIZE) * PAGE_SIZE
-    return min(start, BEYOND << PAGE_SHIFT), min(max(end, 0), BEYOND << PAGE_SHIFT)
-
-
-class File:
-    """An open file whose pages may be mapped: :meth:`Mm.create_file`."""
-
-    def __init__(self, mm: Mm, number: int, nbytes: int) -> None:
-        self._mm = mm
-        self.number = number
-        self.nbytes = nbytes
-
-    def truncate(self, nbytes: int) -> None:
-        """Change the size; pages beyond it are unmapped everywhere and dropped."""
-        if not 0 <= nbytes <= MAX_LFS_FILESIZE:
-            error = EINVAL if nbytes < 0 else EFBIG
-            raise OSError(error, os.strerror(error), "truncate")
-        self._mm._call(sys.TRUNCATE, "truncate", self.number, -(-nbytes >> PAGE_SHIFT))
-        self.nbytes = nbytes
 
 
 class Mm:
@@ -196,15 +166,15 @@ class Mm:
 
     def mmap(self, addr: int | None, length: int, prot: int, flags: int, file: File | None = None, offset: int = 0) -> int:
         """mmap(2): the address.  ``file`` None means MAP_ANONYMOUS.  ``length`` and ``offset`` in bytes."""
-        offset = _signed(offset)
+        offset = as_signed(offset)
         if offset & (PAGE_SIZE - 1):
             raise OSError(EINVAL, os.strerror(EINVAL), "mmap")
         self._make_room()
         self.machine.ensure(tables=64)
         number = file.number if file and not flags & MAP_ANONYMOUS else 0
         pgoff = offset >> PAGE_SHIFT & PAGE_NUMBERS
-        address = self._call(sys.MMAP, "mmap", _signed(addr or 0), _signed(length), prot, flags, number, pgoff)
-        _, end = _span(address, length)
+        address = self._call(sys.MMAP, "mmap", as_signed(addr or 0), as_signed(length), prot, flags, number, pgoff)
+        _, end = page_span(address, length)
         locked = self._vm_flags_at(address) & VM_LOCKED
         if (locked or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE) and not flags & MAP_HUGETLB:
             self._foretell_or_undo(address, end)
@@ -222,17 +192,17 @@ class Mm:
     def munmap(self, addr: int, length: int) -> None:
         """munmap(2)."""
         self._make_room()
-        self._call(sys.MUNMAP, "munmap", _signed(addr), _signed(length))
+        self._call(sys.MUNMAP, "munmap", as_signed(addr), as_signed(length))
 
     def mprotect(self, addr: int, length: int, prot: int) -> None:
         """mprotect(2)."""
         self._make_room()
         if prot & PROT_WRITE:  # a locked private mapping that becomes writable is populated on the spot
-            needed = self._foretell(*_span(addr, length), "mprotect", BECOMES_WRITABLE)
+            needed = self._foretell(*page_span(addr, length), "mprotect", BECOMES_WRITABLE)
             if needed:
                 self.machine.ensure_fault_room(needed, whole=True)
                 self.machine.ensure(vmas=self.map_count + _CALL_ROOM)
-        self._call(sys.MPROTECT, "mprotect", _signed(addr), _signed(length), prot)
+        self._call(sys.MPROTECT, "mprotect", as_signed(addr), as_signed(length), prot)
 
     def mremap(self, old_address: int, old_size: int, new_size: int, flags: int = 0, new_address: int = 0) -> int:
         """mremap(2): the address."""
@@ -245,17 +215,17 @@ class Mm:
             valid = not flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) and not old_address % PAGE_SIZE
             if valid and old_size <= new_size < self._field("task_size"):
                 self._refuse_frames((new_size - old_size) >> PAGE_SHIFT, "mremap")
-        address = self._call(sys.MREMAP, "mremap", *map(_signed, (old_address, old_size, new_size, flags, new_address)))
+        address = self._call(sys.MREMAP, "mremap", *map(as_signed, (old_address, old_size, new_size, flags, new_address)))
         if address == BEYOND << PAGE_SHIFT:  # 5.10 gives back an address that it has not looked at
-            return old_address % _U64
+            return old_address % U64
         if grows:
-            self._populate(_span(address, old_size)[1], _span(address, new_size)[1], True)
+            self._populate(page_span(address, old_size)[1], page_span(address, new_size)[1], True)
         return address
 
     def madvise(self, addr: int, length: int, advice: int) -> None:
         """madvise(2): MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, from 5.18 on MADV_DONTNEED_LOCKED."""
         self._make_room()
-        self._call(sys.MADVISE, "madvise", _signed(addr), _signed(length), advice)
+        self._call(sys.MADVISE, "madvise", as_signed(addr), as_signed(length), advice)
 
     def mlock(self, addr: int, length: int) -> None:
         """mlock(2)."""
@@ -268,9 +238,9 @@ class Mm:
         self._lock(addr, length, VM_LOCKED | VM_LOCKONFAULT if flags & MLOCK_ONFAULT else VM_LOCKED, "mlock2")
 
     def _lock(self, addr: int, length: int, vm_flags: int, name: str) -> None:
-        addr, length = _signed(addr), _signed(length)
-        aligned = (length + addr % PAGE_SIZE + PAGE_SIZE - 1) % _U64 & -PAGE_SIZE  # near 2^64 it wraps to no or one page
-        start, end = _span(addr % _U64 & -PAGE_SIZE, aligned)
+        addr, length = as_signed(addr), as_signed(length)
+        aligned = (length + addr % PAGE_SIZE + PAGE_SIZE - 1) % U64 & -PAGE_SIZE  # near 2^64 it wraps to no or one page
+        start, end = page_span(addr % U64 & -PAGE_SIZE, aligned)
         self._make_room()
         self._foretell(start, end, name, vm_flags)
         self._call(sys.MLOCK, name, addr, length, vm_flags)
@@ -282,7 +252,7 @@ class Mm:
     def munlock(self, addr: int, length: int) -> None:
         """munlock(2)."""
         self._make_room()
-        self._call(sys.MUNLOCK, "munlock", _signed(addr), _signed(length))
+        self._call(sys.MUNLOCK, "munlock", as_signed(addr), as_signed(length))
 
     def mlockall(self, flags: int) -> None:
         """mlockall(2): ``flags`` of MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT."""

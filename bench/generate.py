@@ -47,10 +47,10 @@ class Area(NamedTuple):
 
 # At the start of a page table, across the end of one, across the end of a PMD table, and nowhere in particular.
 STARTS: Final = (0x10_0000_0000, 0x10_00DF_0000, 0x10_BFFF_8000, 0x20_0000_5000)
-AREA_PAGES: Final = (24, 48, 96, 600)
+AREA_PAGES: Final = ((2, 24), (2, 48), (2, 96), (4, 600), (1, 1100))  # from 600 on there is room for a huge page
 BIG: Final = Area(0x21_0000_0000, 1 << 18)  # places for reserved spans: 1 GiB each, a hundred of them
 BIG_BYTES: Final = (2 << 20, 64 << 20, 1 << 30, 4 << 30)
-LIMITS: Final = (1 << 18, 160 << 10, 1 << 16, 0)
+LIMITS: Final = (1 << 18, 160 << 10, 1 << 16, 1 << 15, 1 << 14, 0)
 PROTS: Final[tuple[tuple[int, Prot], ...]] = ((4, "rw"), (2, "none"), (2, "r"))
 FIXED_FLAGS: Final[tuple[tuple[int, tuple[MapFlag, ...]], ...]] = (
     (6, ("fixed",)),
@@ -184,14 +184,23 @@ OPS: Final[tuple[tuple[int, Callable[[Below, Sequence[Area]], Op]], ...]] = (
 def random_areas(below: Below) -> list[Area]:
     """Return one to four areas, none of them overlapping."""
     present = 1 + below((1 << len(STARTS)) - 1)
-    return [Area(start, one_of(below, AREA_PAGES)) for i, start in enumerate(STARTS) if present >> i & 1]
+    return [Area(start, choose(below, AREA_PAGES)) for i, start in enumerate(STARTS) if present >> i & 1]
 
 
 def opening(below: Below, areas: Sequence[Area]) -> list[Op]:
-    """Return the ops that a trace begins with: at times a limit without the capability, then the areas, mapped."""
+    """Return the ops that a trace begins with: at times a limit without the capability; areas mapped, some of them touched.
+
+    Later ops cut areas into VMAs too small for a huge page, so this is when those come about.
+    """
     ops: list[Op] = [RlimitMemlock(one_of(below, LIMITS)), DropCapIpcLock()] if below(8) == 7 else []
     for area in areas:
-        ops.append(Mmap(hex(area.start), hex(area.pages * PAGE_SIZE), choose(below, PROTS), ("noreserve",)))
+        prot = choose(below, PROTS)
+        ops.append(Mmap(hex(area.start), hex(area.pages * PAGE_SIZE), prot, ("noreserve",)))
+        if below(3) == 2 and prot != "none":
+            first = below(area.pages)
+            pages = one_of(below, (1, 40, area.pages))
+            access: Literal["write", "read"] = "write" if prot == "rw" else "read"
+            ops.append(Touch(hex(area.start + first * PAGE_SIZE), hex(min(pages, area.pages - first) * PAGE_SIZE), access))
     return ops
 
 

@@ -81,7 +81,7 @@ def test_model_agrees_with_oracle(kernel: str, thp: str) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str) -> None:
     """Those that `replay --random` makes: longer ones, none of them simple."""
-    for trace in random_traces(11, 12 if WITHOUT_JIT else 60).values():
+    for trace in random_traces(11, 36 if WITHOUT_JIT else 100).values():
         hold_to_oracle(trace, kernel, thp)
 
 
@@ -94,7 +94,7 @@ def test_what_is_generated_would_be_accepted(trace: Trace) -> None:
 def test_both_success_and_failure_are_reached() -> None:
     """On the oracle: every op that can fail does, in every way that a trace can make it, and also succeeds."""
     reached: set[tuple[str, str]] = set()
-    for trace in random_traces(0, 60).values():
+    for trace in random_traces(0, 200).values():
         steps = replay(OracleMm("page-walk", ram=RECORDED_RAM), trace)
         reached |= {(op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True)}
     expected = {
@@ -130,5 +130,6 @@ def test_a_failing_trace_shrinks_to_a_minimal_one() -> None:
 
     smallest = find(traces(), fails, settings=settings(SETTINGS, max_examples=500))
     names = [op_name(op) for op in smallest.ops]
-    # Which of the minimal ones is found depends on hypothesis and Python: a munlock that had work, or one that had to fail.
-    assert names in (["mmap", "mlock", "munlock"], ["mmap", "munlock"]), smallest
+    # Which of several is found depends on hypothesis and Python: what was locked, and how; or a munlock that had to fail.
+    assert len(names) <= 3, smallest
+    assert (names[0], names[-1]) == ("mmap", "munlock"), smallest

@@ -1,0 +1,159 @@
+"""The list of deliberately broken models: each is one replacement in one file of mmmodel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One broken model. `old` occurs exactly once in the file."""
+
+    name: str
+    file: str  # in mmmodel/
+    old: str
+    new: str
+
+
+MUTANTS = (
+    Mutant(
+        "6.1 drops the zero-page check",
+        "page_walk.py",
+        "if not pte_present(entry) or entry & _PAGE_SPECIAL != 0:",
+        "if not pte_present(entry):",
+    ),
+    Mutant(
+        "5.10 drops the zero-page check",
+        "per_page.py",
+        "return pte_present(entry) and entry & _PAGE_SPECIAL == 0",
+        "return pte_present(entry)",
+    ),
+    Mutant(
+        "6.1 skips PROT_NONE VMAs",
+        "page_walk.py",
+        "if newflags & (VM_PFNMAP | VM_HUGETLB) == 0:",
+        "if newflags & (VM_PFNMAP | VM_HUGETLB) == 0 and newflags & 7 != 0:",
+    ),
+    Mutant(
+        "5.10 skips PROT_NONE VMAs",
+        "per_page.py",
+        '    top = s.mms[mm]["pgd"]\n',
+        '    if s.vmas[vma]["vm_flags"] & 7 == 0:\n        return\n    top = s.mms[mm]["pgd"]\n',
+    ),
+    Mutant(
+        "the anon_vma rule is forgotten",
+        "vma.py",
+        "    return anon_vma1 == anon_vma2\n",
+        "    return True\n",
+    ),
+    Mutant(
+        "mlock_count counts twice",
+        "mlock_batch.py",
+        'page["lru_prev"] = 1 if flags & PG_mlocked != 0 else 0',
+        'page["lru_prev"] = 2 if flags & PG_mlocked != 0 else 0',
+    ),
+    Mutant(
+        "a second mlock counts pages again",
+        "mlock.py",
+        "(s.ctl[IMPL] != PAGE_WALK or oldflags & VM_LOCKED != 0)",
+        "s.ctl[IMPL] != PAGE_WALK",
+    ),
+    Mutant(
+        "a second mlock counts locked_vm again",
+        "mlock.py",
+        "    elif oldflags & VM_LOCKED != 0:\n        nr_pages = 0\n",
+        "",
+    ),
+    Mutant(
+        "an unlocked VMA is unlocked again",
+        "mlock.py",
+        "if newflags == oldflags or oldflags & (VM_SPECIAL | VM_HUGETLB) != 0:",
+        "if oldflags & (VM_SPECIAL | VM_HUGETLB) != 0:",
+    ),
+    Mutant(
+        "6.1 populates for MLOCK_ONFAULT",
+        "gup.py",
+        '    if s.vmas[s.order[position]]["vm_flags"] & VM_LOCKONFAULT != 0:\n        return 0\n',
+        "",
+    ),
+    Mutant(
+        "5.10 populates without FOLL_MLOCK",
+        "gup.py",
+        "mlock = five_ten and vm_flags & VM_LOCKED != 0",
+        "mlock = five_ten and vm_flags & VM_LOCKED != 0 and vm_flags & VM_LOCKONFAULT != 0",
+    ),
+    Mutant(
+        "MCL_FUTURE is never taken back",
+        "mlock.py",
+        '    s.mms[mm]["def_flags"] &= VM_LOCKED_CLEAR_MASK\n',
+        "",
+    ),
+    Mutant(
+        "MLOCK_ONFAULT sticks to a VMA",
+        "constants.py",
+        "VM_LOCKED_CLEAR_MASK: Final = ~(VM_LOCKED | VM_LOCKONFAULT)",
+        "VM_LOCKED_CLEAR_MASK: Final = ~VM_LOCKED",
+    ),
+    Mutant(
+        "the limit counts what is locked already",
+        "mlock.py",
+        "        locked -= count_mm_mlocked_page_nr(s, mm, first, pages)\n",
+        "",
+    ),
+    Mutant(
+        "mlockall(MCL_ONFAULT) alone is no error",
+        "mlock.py",
+        " or flags == MCL_ONFAULT:",
+        ":",
+    ),
+    Mutant(
+        "MADV_DONTNEED is allowed on locked memory",
+        "mprotect.py",
+        "        refused |= VM_LOCKED\n",
+        "        refused |= 0\n",
+    ),
+    Mutant(
+        "batches of fourteen",
+        "constants.py",
+        "PAGEVEC_SIZE: Final = 15",
+        "PAGEVEC_SIZE: Final = 14",
+    ),
+    Mutant(
+        "a huge page is stepped through in 5.10",
+        "munlock_page.py",
+        "    return nr_pages - 1\n",
+        "    return 0\n",
+    ),
+    Mutant(
+        "6.1 counts parts of huge pages",
+        "page_walk.py",
+        "        if page_trans_compound(pages, pfn):\n            continue\n",
+        "",
+    ),
+    Mutant(
+        "a split leaves a huge page mlocked in 5.10",
+        "split.py",
+        "        clear_page_mlock(s, pfn)\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "hole-skip steps too far from an unaligned start",
+        "per_page.py",
+        "start = min((start & -size) + size, end)",
+        "start = min(start + size, end)",
+    ),
+    Mutant(
+        "a locked VMA that becomes writable is not populated",
+        "mprotect.py",
+        "if oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED and newflags & VM_WRITE != 0:",
+        "if False:",
+    ),
+)
+
+
+def broken_source(package: Path, mutant: Mutant) -> str:
+    """The source of the mutant's file with the replacement made; ValueError if it does not fit exactly once."""
+    source = (package / mutant.file).read_text(encoding="utf-8")
+    if source.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: {mutant.file} holds {mutant.old!r} {source.count(mutant.old)} times, not once")
+    return source.replace(mutant.old, mutant.new)

@@ -107,7 +107,10 @@ def _thp_eligible(s: State, vma: int, address: int) -> bool:
 
 @unit
 def do_huge_pmd_anonymous_page(s: State, mm: int, position: int, pmd: int, address: int, write: bool) -> None:
-    """Map a huge page, or the huge zero page for reading.  A table is deposited for a later split."""
+    """Map a huge page, or the huge zero page for reading.  A table is deposited for a later split.
+
+    Models do_huge_pmd_anonymous_page().
+    """
     vma = s.order[position]
     vm_flags = s.vmas[vma]["vm_flags"]
     anon_vma_prepare(s, mm, position)  # before the zero page is considered
@@ -140,7 +143,10 @@ def _can_reuse_huge(s: State, pfn: int) -> bool:
 
 @kernel
 def do_huge_pmd_wp_page(s: State, mm: int, vma: int, pmd: int) -> bool:
-    """Write fault on a read-only huge PMD: true if done, false if it was split and the fault goes on with its entry."""
+    """Write fault on a read-only huge PMD: true if done, false if it was split and the fault goes on with its entry.
+
+    Models do_huge_pmd_wp_page().
+    """
     entry = s.entries[pmd]
     pfn = pte_pfn(entry)
     if not is_zero_pfn(s.pages, pfn) and _can_reuse_huge(s, pfn):
@@ -177,7 +183,10 @@ def _can_reuse(s: State, pfn: int) -> bool:
 
 @unit
 def wp_page_copy(s: State, mm: int, position: int, slot: int, address: int) -> None:
-    """Replace the page at ``slot`` by a private copy.  5.10 munlocks the old page by hand, 6.1 in page_remove_rmap()."""
+    """Replace the page at ``slot`` by a private copy.  5.10 munlocks the old page by hand, 6.1 in page_remove_rmap().
+
+    Models wp_page_copy().
+    """
     anon_vma_prepare(s, mm, position)
     vma = s.order[position]
     vm_flags = s.vmas[vma]["vm_flags"]
@@ -198,7 +207,7 @@ def wp_page_copy(s: State, mm: int, position: int, slot: int, address: int) -> N
 
 @kernel
 def do_wp_page(s: State, mm: int, position: int, slot: int, address: int) -> None:
-    """Write fault on a present read-only entry of a writable VMA."""
+    """Write fault on a present read-only entry of a writable VMA.  Models do_wp_page()."""
     vma = s.order[position]
     vm_flags = s.vmas[vma]["vm_flags"]
     pfn = pte_pfn(s.entries[slot])
@@ -215,7 +224,10 @@ def do_wp_page(s: State, mm: int, position: int, slot: int, address: int) -> Non
 
 @kernel
 def do_anonymous_page(s: State, mm: int, position: int, slot: int, address: int, write: bool) -> None:
-    """First touch of private anonymous memory: a page for a write, the zero page (and no anon_vma) for a read."""
+    """First touch of private anonymous memory: a page for a write, the zero page (and no anon_vma) for a read.
+
+    Models do_anonymous_page().
+    """
     vma = s.order[position]
     if not write:
         s.entries[slot] = mk_pte(ZERO_PFN, vm_page_prot(s.vmas[vma]["vm_flags"]) | _PAGE_SPECIAL)
@@ -226,7 +238,10 @@ def do_anonymous_page(s: State, mm: int, position: int, slot: int, address: int,
 
 @kernel
 def do_swap_page(s: State, mm: int, vma: int, slot: int, address: int) -> int:
-    """A swapped-out page comes back.  5.10 does not mlock it even in a locked VMA, 6.1 does, through the rmap hook."""
+    """A swapped-out page comes back.  5.10 does not mlock it even in a locked VMA, 6.1 does, through the rmap hook.
+
+    Models do_swap_page(), simplified: no swap cache and no read-ahead, nothing is waited for.
+    """
     entry = s.entries[slot]
     if swp_type(entry) != SWP_SWAPFILE:
         return -EDEADLK  # a page in migration: the kernel waits, and there is nobody here to wait for
@@ -305,7 +320,10 @@ def _beyond_the_file(s: State, mm: int, position: int, address: int, write: bool
 
 @unit
 def handle_mm_fault(s: State, mm: int, position: int, address: int, write: bool) -> int:
-    """Bring in the page at ``address`` of the VMA at ``position``, which allows the access: 0 or -errno."""
+    """Bring in the page at ``address`` of the VMA at ``position``, which allows the access: 0 or -errno.
+
+    Models handle_mm_fault() and handle_pte_fault(), simplified: one attempt, no retry, no huge PUDs.
+    """
     count(s.counters, FAULTS, 1)
     vma = s.order[position]
     pmd = alloc_pmd(s, mm, address)

@@ -50,7 +50,7 @@ def alloc_file(s: State, nr_pages: int, shmem: int) -> int:
 
 @kernel
 def find_get_page(s: State, file: int, pgoff: int) -> int:
-    """pfn of a cached page, or 0; no reference is taken."""
+    """pfn of a cached page, or 0; no reference is taken.  Models find_get_page(), simplified: no reference is taken."""
     key = pgoff << PAGE_SHIFT
     table = descend(s.entries, s.files[file]["cache_root"], key, P4D_SHIFT)
     table = descend(s.entries, table, key, PUD_SHIFT)
@@ -63,7 +63,10 @@ def find_get_page(s: State, file: int, pgoff: int) -> int:
 
 @unit
 def filemap_fault(s: State, file: int, pgoff: int) -> int:
-    """pfn of the page at ``pgoff``, read in if need be; -EFAULT beyond the end of the file (the kernel: SIGBUS)."""
+    """pfn of the page at ``pgoff``, read in if need be; -EFAULT beyond the end of the file (the kernel: SIGBUS).
+
+    Models filemap_fault() and shmem_fault(), simplified: the page is there at once, no read-ahead.
+    """
     if pgoff >= s.files[file]["nr_pages"]:
         return -EFAULT
     pfn = find_get_page(s, file, pgoff)
@@ -98,7 +101,10 @@ def _truncate_table(s: State, file: int, table: int, base: int, first: int) -> N
 
 @unit
 def truncate_inode_pages(s: State, file: int, nr_pages: int) -> None:
-    """Drop the cached pages from offset ``nr_pages`` on.  The caller has unmapped them."""
+    """Drop the cached pages from offset ``nr_pages`` on.  The caller has unmapped them.
+
+    Models truncate_inode_pages(), simplified: whole pages.
+    """
     first = nr_pages << PAGE_SHIFT
     root = s.files[file]["cache_root"]
     for i in range(PTRS_PER_TABLE):

@@ -92,7 +92,10 @@ def copy_page_range(s: State, mm: int, child: int, start: int, end: int, cow: bo
 
 @kernel
 def dup_mmap(s: State, mm: int, other: State, child: int) -> int:
-    """Fill the empty address space ``child``, which sees the machine as ``other``, from ``mm``: 0 or -ENOMEM."""
+    """Fill the empty address space ``child``, which sees the machine as ``other``, from ``mm``: 0 or -ENOMEM.
+
+    Models dup_mmap().
+    """
     for position in range(s.mms[mm]["map_count"]):
         vma = s.order[position]
         parent = s.vmas[vma]

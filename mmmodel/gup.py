@@ -56,6 +56,8 @@ def follow_page_mask(s: State, mm: int, address: int, write: bool, mlock: bool) 
     """Look for the page that populate wants at ``address``: its page mask (0 or 511), or NOT_THERE.
 
     ``mlock``: 5.10's FOLL_MLOCK in a VM_LOCKED VMA.
+
+    Models follow_page_mask(), simplified: FOLL_TOUCH, FOLL_WRITE and FOLL_MLOCK only; no huge PUDs, DAX or NUMA hints.
     """
     five_level = s.mms[mm]["levels"] == 5
     found = lookup(s.entries, s.mms[mm]["pgd"], five_level, address)
@@ -81,6 +83,8 @@ def __get_user_pages(s: State, mm: int, position: int, start: int, end: int) -> 
     """Fault in [start, end) of one VMA: 0, -errno at the first page that fails, or -NEED_ROOM.
 
     State.ctl[CURSOR] is left at the address where it stopped.
+
+    Models __get_user_pages(), simplified: pages are faulted in, not returned.
     """
     vm_flags = s.vmas[s.order[position]]["vm_flags"]
     five_ten = s.ctl[IMPL] != PAGE_WALK

@@ -67,7 +67,7 @@ def _mod_lru_size(counters: Words, lru: int, nr_pages: int) -> None:
 
 @primitive
 def list_add(pages: Records, pfn: int, flags: int, lru: int) -> None:
-    """Link a page with these flags in behind the head of its node's list ``lru``.  Needs the LRU lock."""
+    """Link a page with these flags in behind the head of its node's list ``lru``.  Needs the LRU lock.  Models list_add()."""
     head = ((flags >> NODE_SHIFT) * NR_LRU_LISTS + lru) & PFN_INDEX
     first = pages[head]["lru_next"] & PFN_INDEX
     pages[pfn]["lru_next"] = first
@@ -89,7 +89,7 @@ def add_page_to_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -
 
 @primitive
 def list_del(pages: Records, pfn: int) -> None:
-    """Unlink a page from its list.  Needs the LRU lock."""
+    """Unlink a page from its list.  Needs the LRU lock.  Models list_del()."""
     page = pages[pfn]
     previous, following = page["lru_prev"] & PFN_INDEX, page["lru_next"] & PFN_INDEX
     page["lru_next"] = 0

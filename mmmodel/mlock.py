@@ -106,7 +106,7 @@ def apply_vma_lock_flags(s: State, mm: int, first: int, pages: int, flags: int) 
 
 @kernel
 def count_mm_mlocked_page_nr(s: State, mm: int, first: int, number: int) -> int:
-    """Pages of ``number`` from page ``first`` on that lie in VM_LOCKED VMAs already.  Models the function of that name."""
+    """Pages of ``number`` from page ``first`` on that lie in VM_LOCKED VMAs already.  Models count_mm_mlocked_page_nr()."""
     start, end = page_address(first), page_address(first + number)
     position = find_vma(s, mm, start)
     pages = 0

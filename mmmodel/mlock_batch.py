@@ -81,7 +81,7 @@ def _move_to_unevictable(pages: Records, counters: Words, pfn: int) -> None:
 
 @primitive
 def __mlock_page(pages: Records, counters: Words, pfn: int) -> bool:
-    """Count one more lock on a page that was on an LRU.  True if the LRU lock was needed."""
+    """Count one more lock on a page that was on an LRU.  True if the LRU lock was needed.  Models __mlock_page(), v6.1."""
     page = pages[pfn]
     if not test_clear_page_lru(pages, pfn):
         return False
@@ -101,7 +101,10 @@ def __mlock_page(pages: Records, counters: Words, pfn: int) -> bool:
 
 @primitive
 def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> bool:
-    """Put a new page on its LRU, counted once if it is still mlocked.  Needs the LRU lock: true."""
+    """Put a new page on its LRU, counted once if it is still mlocked.  Needs the LRU lock: true.
+
+    Models __mlock_new_page(), v6.1.
+    """
     mlocked = not page_evictable(pages, pfn)
     if mlocked:
         pages[pfn]["flags"] |= PG_unevictable
@@ -115,7 +118,10 @@ def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> bool:
 
 @primitive
 def __munlock_page(pages: Records, counters: Words, pfn: int) -> bool:
-    """Count one lock less; at none, clear PG_mlocked and rescue the page.  True if the LRU lock was needed."""
+    """Count one lock less; at none, clear PG_mlocked and rescue the page.  True if the LRU lock was needed.
+
+    Models __munlock_page(), v6.1.
+    """
     page = pages[pfn]
     nr_pages = thp_nr_pages(pages, pfn)
     isolated = test_clear_page_lru(pages, pfn)
@@ -140,7 +146,7 @@ def __munlock_page(pages: Records, counters: Words, pfn: int) -> bool:
 
 @unit
 def mlock_pagevec(s: State, cpu: int) -> None:
-    """Process a CPU's batch in order, under one LRU lock, then drop its references."""
+    """Process a CPU's batch in order, under one LRU lock, then drop its references.  Models mlock_pagevec(), v6.1."""
     pvec = s.pvecs[cpu, MLOCK_PVEC]
     pages, counters = s.pages, s.counters
     length = pvec[0]
@@ -224,7 +230,7 @@ def mlock_page_drain(s: State, cpu: int) -> None:
 
 @unit
 def lru_add_drain_cpu(s: State, cpu: int) -> None:
-    """Models lru_add_drain_cpu() and, in 6.1, the drain of the mlock batch that follows it."""
+    """Models lru_add_drain_cpu() and, in 6.1, the mlock batch's drain behind it, simplified: there are no other vectors."""
     pagevec_lru_add(s, cpu)
     if s.ctl[IMPL] == PAGE_WALK:
         mlock_page_drain(s, cpu)

@@ -86,7 +86,10 @@ def page_address(page: int) -> int:
 
 @kernel
 def vm_enough_memory(s: State, pages: int) -> bool:
-    """Overcommit mode 0: refuse only what no machine of this size could hold."""
+    """Overcommit mode 0: refuse only what no machine of this size could hold.
+
+    Models __vm_enough_memory(), simplified: overcommit mode 0 only, without swap.
+    """
     return s.ctl[RAM_PAGES] == 0 or pages <= s.ctl[RAM_PAGES]
 
 
@@ -142,7 +145,7 @@ def _lowest_gap(s: State, mm: int, length: int, low: int, high: int) -> int:
 
 @unit
 def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) -> int:
-    """Models get_unmapped_area(), top-down: the address for a mapping, or -errno."""
+    """The address for a mapping, or -errno.  Models get_unmapped_area(), simplified: top-down, nothing random."""
     task_size = s.mms[mm]["task_size"]
     if length > task_size:
         return -ENOMEM

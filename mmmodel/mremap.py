@@ -59,6 +59,8 @@ def move_page_tables(s: State, mm: int, vm_flags: int, old: int, new: int, lengt
 
     Extents end where a page table ends on either side; one of 2 MiB moves as a huge PMD or as a whole page table if there is
     none at the new place, so that the old one is free for a huge page.
+
+    Models move_page_tables().
     """
     end = old + length
     while old < end:

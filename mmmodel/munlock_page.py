@@ -45,7 +45,10 @@ def _relock_if_vma_locks(s: State, pfn: int, vma: int) -> bool:
 
 @kernel
 def try_to_munlock(s: State, pfn: int) -> None:
-    """Ask the other VMAs of a page whether one of them locks it.  Needs the page lock; the page is off its LRU."""
+    """Ask the other VMAs of a page whether one of them locks it.  Needs the page lock; the page is off its LRU.
+
+    Models try_to_munlock(), v5.10, simplified: VMAs are visited in the order of their links, not of an interval tree.
+    """
     count(s.counters, RMAP_LOCK, 1)
     mapping = s.pages[pfn]["mapping"]
     if mapping & 1 != 0:
@@ -64,7 +67,7 @@ def try_to_munlock(s: State, pfn: int) -> None:
 
 @unit
 def __munlock_isolated_page(s: State, pfn: int) -> None:
-    """Finish the munlock of an isolated page.  Needs the page lock."""
+    """Finish the munlock of an isolated page.  Needs the page lock.  Models __munlock_isolated_page(), v5.10."""
     if page_mapcount(s.pages, pfn) > 1:
         try_to_munlock(s, pfn)
     if s.pages[pfn]["flags"] & PG_mlocked == 0:
@@ -74,14 +77,20 @@ def __munlock_isolated_page(s: State, pfn: int) -> None:
 
 @kernel
 def __munlock_isolation_failed(s: State, pfn: int) -> None:
-    """PG_mlocked was cleared on a page that somebody else has taken off its LRU."""
+    """PG_mlocked was cleared on a page that somebody else has taken off its LRU.
+
+    Models __munlock_isolation_failed(), v5.10.
+    """
     stranded = s.pages[pfn]["flags"] & PG_unevictable != 0
     s.counters[PGSTRANDED if stranded else PGMUNLOCKED] += thp_nr_pages(s.pages, pfn)
 
 
 @unit
 def munlock_vma_page(s: State, pfn: int) -> int:
-    """Munlock one page, huge pages whole; returns the page mask, pages beyond this one.  Needs the page lock."""
+    """Munlock one page, huge pages whole; returns the page mask, pages beyond this one.  Needs the page lock.
+
+    Models munlock_vma_page() in mm/mlock.c, v5.10.
+    """
     pages, counters = s.pages, s.counters
     nr_pages = thp_nr_pages(pages, pfn)
     count(counters, LRU_LOCK, 1)

@@ -112,6 +112,8 @@ def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows) -> int:
     """Fill ``runs`` ((n, 3) int64: address, pages, state bits) with what is present in [address, end).
 
     Returns the rows needed, which may be more than there are: call again with enough.
+
+    Models pagemap_pmd_range() and stable_page_flags(), simplified: the bits that LETTERS has.
     """
     length = 0
     while address < end:
@@ -142,7 +144,10 @@ def _smaps_page(s: State, pfn: int) -> int:
 
 @exported
 def smaps_rows(s: State, mm: int, rows: Rows) -> None:
-    """Fill ``rows`` ((map_count, 5) int64): start, end, vm_flags, resident bytes, proportional bytes << PSS_SHIFT."""
+    """Fill ``rows`` ((map_count, 5) int64): start, end, vm_flags, resident bytes, proportional bytes << PSS_SHIFT.
+
+    Models smap_gather_stats(), simplified: Rss and Pss only.
+    """
     for position in range(s.mms[mm]["map_count"]):
         vma = s.vmas[s.order[position]]
         address, end = vma["vm_start"], vma["vm_end"]

@@ -45,7 +45,7 @@ from mmmodel.state import CPU, MLOCK_PVEC, State
 
 @kernel
 def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> None:
-    """Lock or unlock the pages of one PMD entry that is not none, within [address, end).  Models the callback of that name."""
+    """Lock or unlock the pages of one PMD entry that is not none, within [address, end).  Models mlock_pte_range(), v6.1."""
     counters = s.counters
     count(counters, MLOCK_PTE_RANGE, 1)
     count(counters, PTE_LOCK, 1)
@@ -83,7 +83,10 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> N
 
 @kernel
 def walk_pmd_range(s: State, table: int, address: int, end: int, lock: bool) -> None:
-    """Entries of one PMD table.  A huge PMD is handed on, not split, since there is no pte_entry callback."""
+    """Entries of one PMD table.  A huge PMD is handed on, not split, since there is no pte_entry callback.
+
+    Models walk_pmd_range(), v6.1.
+    """
     read = 0
     while address < end:
         following = min((address & -PMD_SIZE) + PMD_SIZE, end)
@@ -97,7 +100,7 @@ def walk_pmd_range(s: State, table: int, address: int, end: int, lock: bool) -> 
 
 @kernel
 def walk_pud_range(s: State, table: int, address: int, end: int, lock: bool) -> None:
-    """Entries of one PUD table."""
+    """Entries of one PUD table.  Models walk_pud_range(), v6.1, simplified: no huge PUDs."""
     read = 0
     while address < end:
         following = min((address & -PUD_SIZE) + PUD_SIZE, end)
@@ -112,7 +115,10 @@ def walk_pud_range(s: State, table: int, address: int, end: int, lock: bool) -> 
 
 @kernel
 def walk_p4d_range(s: State, table: int, address: int, end: int, lock: bool, counter: int) -> None:
-    """Entries that cover 512 GiB each, the top table's with four levels; ``counter``: PGD_READ or P4D_READ."""
+    """Entries that cover 512 GiB each, the top table's with four levels; ``counter``: PGD_READ or P4D_READ.
+
+    Models walk_p4d_range() and walk_pgd_range(), v6.1.
+    """
     read = 0
     while address < end:
         following = min((address & -P4D_SIZE) + P4D_SIZE, end)
@@ -151,6 +157,8 @@ def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, new
     reclaim) then declines to mlock a page that this walk is about to count.
 
     Visits: one entry per missing table or page below the tables that exist; the span of what is missing costs nothing.
+
+    Models mlock_vma_pages_range(), v6.1.
     """
     lock = newflags & VM_LOCKED != 0
     s.vmas[vma]["vm_flags"] = newflags | VM_IO if lock else newflags

@@ -142,7 +142,10 @@ def _break_huge_block(s: State) -> None:
 
 @unit
 def alloc_page(s: State, flags: int) -> int:
-    """A frame with ``flags`` and one reference.  The caller has asked :func:`arena_low`."""
+    """A frame with ``flags`` and one reference.  The caller has asked :func:`arena_low`.
+
+    Models alloc_page(), simplified: never out of memory, no zones or watermarks.
+    """
     if s.ctl[PAGES_FREE] == 0 and s.ctl[PAGES_TOP] == len(s.pages):
         _break_huge_block(s)
     pfn = s.ctl[PAGES_FREE]

@@ -84,6 +84,8 @@ def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Word
 
     ``pvec``: its length in front.  Stops at the end of the page table, at an entry without a usable page, at a
     page of another zone or part of a huge page, and when full.
+
+    Models __munlock_pagevec_fill(), v5.10.
     """
     entries, pages = s.entries, s.pages
     zone = page_zone_id(pages, pvec[1])
@@ -182,7 +184,10 @@ def _munlock_pagevec_putback(s: State, pvec: Words) -> None:
 
 @primitive
 def __munlock_pagevec(s: State, pvec: Words) -> None:
-    """Munlock the pages of a vector, which holds a reference to each, and drop the references."""
+    """Munlock the pages of a vector, which holds a reference to each, and drop the references.
+
+    Models __munlock_pagevec(), v5.10.
+    """
     count(s.counters, PAGEVECS, 1)
     if _munlock_pagevec_isolate(s, pvec):
         _munlock_pagevec_release(s, pvec)
@@ -249,6 +254,8 @@ def munlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int) -
     """Munlock the pages of [start, end) of a VMA.  Needs mmap_lock for writing.
 
     Visits: every page of the range, present or not (hole-skip: every page that is there and every missing table).
+
+    Models munlock_vma_pages_range(), v5.10.
     """
     s.vmas[vma]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
     top = s.mms[mm]["pgd"]

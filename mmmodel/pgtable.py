@@ -84,13 +84,16 @@ def is_swap_pte(entry: int) -> bool:
 
 @kernel
 def swp_type(entry: int) -> int:
-    """Type of a swap-format entry: 0 is the swap file, others are not pages on disk."""
+    """Type of a swap-format entry: 0 is the swap file, others are not pages on disk.  Models swp_type()."""
     return (entry >> SWP_TYPE_SHIFT) & 31
 
 
 @primitive
 def pte_pfn(entry: int) -> int:
-    """Frame number of a present entry; stored inverted where _PAGE_PRESENT is clear (the L1TF mitigation)."""
+    """Frame number of a present entry; stored inverted where _PAGE_PRESENT is clear (the L1TF mitigation).
+
+    Models pte_pfn().
+    """
     if entry & _PAGE_PRESENT == 0:
         entry = ~entry
     return (entry >> PTE_SHIFT) & PFN_FIELD
@@ -98,7 +101,7 @@ def pte_pfn(entry: int) -> int:
 
 @kernel
 def mk_pte(pfn: int, prot: int) -> int:
-    """Entry that maps ``pfn`` with the protection bits ``prot``."""
+    """Entry that maps ``pfn`` with the protection bits ``prot``.  Models mk_pte()."""
     if prot & _PAGE_PRESENT == 0:
         pfn = ~pfn
     return ((pfn & PFN_FIELD) << PTE_SHIFT) | prot
@@ -236,7 +239,7 @@ def alloc_below(s: State, mm: int, slot: int) -> int:
 
 @unit
 def alloc_pmd(s: State, mm: int, address: int) -> int:
-    """Slot of the PMD entry of ``address``; the tables above are made if need be."""
+    """Slot of the PMD entry of ``address``; the tables above are made if need be.  Models pmd_alloc()."""
     table = s.mms[mm]["pgd"]
     if s.mms[mm]["levels"] == 5:
         table = alloc_below(s, mm, (table << PTRS_SHIFT) | entry_index(address, PGD_SHIFT_LA57))
@@ -247,7 +250,10 @@ def alloc_pmd(s: State, mm: int, address: int) -> int:
 
 @kernel
 def alloc_pte(s: State, mm: int, pmd: int, address: int) -> int:
-    """Slot of the page table entry of ``address``; its table is made if the PMD entry at slot ``pmd`` is none."""
+    """Slot of the page table entry of ``address``; its table is made if the PMD entry at slot ``pmd`` is none.
+
+    Models pte_alloc().
+    """
     return (alloc_below(s, mm, pmd) << PTRS_SHIFT) | entry_index(address, PTE_SHIFT)
 
 
@@ -354,7 +360,7 @@ def swap_entry(bits: int, offset: int) -> int:
 
 @kernel
 def swp_offset(entry: int) -> int:
-    """Offset in a swap-format entry: place in the swap file, or pfn of a page in migration."""
+    """Offset in a swap-format entry: place in the swap file, or pfn of a page in migration.  Models swp_offset()."""
     return (~entry >> SWP_OFFSET_SHIFT) & SWP_OFFSET_FIELD
 
 

@@ -62,7 +62,10 @@ def anon_vma_chain_link(s: State, vma: int, anon_vma: int) -> None:
 
 @unit
 def alloc_anon_vma(s: State, parent: int) -> int:
-    """A new anon_vma below ``parent`` (0: a root, which counts itself as a child, as the kernel does)."""
+    """A new anon_vma below ``parent`` (0: a root, which counts itself as a child, as the kernel does).
+
+    Models anon_vma_alloc().
+    """
     anon_vma = s.ctl[ANON_VMAS_FREE]
     if anon_vma != 0:
         s.ctl[ANON_VMAS_FREE] = s.anon_vmas[anon_vma]["link"]
@@ -230,7 +233,10 @@ def page_add_new_anon_rmap(s: State, pfn: int, vma: int, address: int, compound:
 
 @kernel
 def lru_cache_add_inactive_or_unevictable(s: State, pfn: int, vm_flags: int) -> None:
-    """A new anonymous page goes to the LRU, mlocked if its VMA is.  6.1 calls it folio_add_lru_vma()."""
+    """A new anonymous page goes to the LRU, mlocked if its VMA is.  6.1 calls it folio_add_lru_vma().
+
+    Models lru_cache_add_inactive_or_unevictable().
+    """
     if vm_flags & (VM_LOCKED | VM_SPECIAL) != VM_LOCKED:
         lru_cache_add(s, pfn)
     elif s.ctl[IMPL] == PAGE_WALK:
@@ -253,7 +259,10 @@ def page_add_rmap(s: State, pfn: int, vm_flags: int) -> None:
 
 @kernel
 def page_remove_rmap(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
-    """One mapping less.  5.10 clears PG_mlocked with the last one, 6.1 takes back what this VMA's lock counted."""
+    """One mapping less.  5.10 clears PG_mlocked with the last one, 6.1 takes back what this VMA's lock counted.
+
+    Models page_remove_rmap().
+    """
     if compound:
         s.pages[pfn]["compound"] -= 1
     else:

@@ -23,7 +23,10 @@ from mmmodel.state import IMPL, MAX_MAP_COUNT, VMAS_FREE, VMAS_NFREE, VMAS_TOP, 
 
 @kernel
 def find_vma(s: State, mm: int, address: int) -> int:
-    """Position of the first VMA that ends above ``address``; map_count if there is none.  Models find_vma()."""
+    """Position of the first VMA that ends above ``address``; map_count if there is none.
+
+    Models find_vma(), simplified: a sorted array, not a tree.
+    """
     low, high = 0, s.mms[mm]["map_count"]
     while low < high:
         middle = (low + high) >> 1
@@ -36,14 +39,14 @@ def find_vma(s: State, mm: int, address: int) -> int:
 
 @kernel
 def find_vma_intersection(s: State, mm: int, start: int, end: int) -> bool:
-    """Whether some VMA has a page in [start, end)."""
+    """Whether some VMA has a page in [start, end).  Models find_vma_intersection()."""
     position = find_vma(s, mm, start)
     return position < s.mms[mm]["map_count"] and s.vmas[s.order[position]]["vm_start"] < end
 
 
 @kernel
 def vma_pages(s: State, vma: int) -> int:
-    """Span of a VMA in pages."""
+    """Span of a VMA in pages.  Models vma_pages()."""
     return (s.vmas[vma]["vm_end"] - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT
 
 
@@ -105,7 +108,10 @@ def vma_link(s: State, mm: int, position: int, vma: int) -> None:
 
 @kernel
 def vma_unlink(s: State, mm: int, position: int) -> int:
-    """Take the VMA at ``position`` out of the list and its file; its slot stays filled in.  Returns the slot."""
+    """Take the VMA at ``position`` out of the list and its file; its slot stays filled in.  Returns the slot.
+
+    Models __vma_unlink().
+    """
     vma = s.order[position]
     count = s.mms[mm]["map_count"] - 1
     for i in range(position, count):

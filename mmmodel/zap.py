@@ -30,7 +30,7 @@ from mmmodel.state import State
 
 @kernel
 def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> int:
-    """Unmap a huge page; the deposited table goes too.  Returns 1, or 0 for the huge zero page."""
+    """Unmap a huge page; the deposited table goes too.  Returns 1, or 0 for the huge zero page.  Models zap_huge_pmd()."""
     pfn = pte_pfn(s.entries[pmd])
     s.entries[pmd] = 0
     free_table(s, mm, withdraw_table(s, mm))
@@ -43,7 +43,10 @@ def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> int:
 
 @kernel
 def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> int:
-    """Clear the entries of [address, end) under one PMD entry; the table stays.  Returns the pages unmapped."""
+    """Clear the entries of [address, end) under one PMD entry; the table stays.  Returns the pages unmapped.
+
+    Models zap_pte_range().
+    """
     zapped = 0
     first = pte_offset(s, pmd, address)
     for slot in range(first, first + (end - address) // PAGE_SIZE):
@@ -62,7 +65,10 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
 
 @unit
 def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> int:
-    """Unmap what is mapped in [start, end) of a VMA: how many pages that were, zero pages not counted."""
+    """Unmap what is mapped in [start, end) of a VMA: how many pages that were, zero pages not counted.
+
+    Models unmap_page_range().
+    """
     vm_flags = s.vmas[vma]["vm_flags"]
     zapped = 0
     while start < end:

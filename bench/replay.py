@@ -154,8 +154,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Raise UsageError for arguments that do not go together."""
+def read_request(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments; UsageError for those that do not go together."""
+    options = _parser().parse_args(argv)
     if options.impl not in (None, *IMPLEMENTATIONS):
         raise UsageError(f"unknown implementation {one_line(options.impl, 60)!r}; known are {', '.join(IMPLEMENTATIONS)}")
     if (options.file is None) == (options.random is None):
@@ -169,6 +170,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--against needs a file of traces")
     elif not 1 <= options.random <= MAX_TRACES:
         raise UsageError(f"--random {options.random}: 1 to {MAX_TRACES:,} traces")
+    return options
 
 
 def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
@@ -181,8 +183,7 @@ def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Replay traces: print results, or compare, or report what random ones reached."""
-    options = _parser().parse_args(argv)
-    _check(options)
+    options = read_request(argv)
     ram = RECORDED_RAM if options.ram is None else parse_bytes(options.ram)
     impls = IMPLEMENTATIONS if options.impl is None else (options.impl,)
     targets = [Target(impl, options.thp, ram) for impl in impls]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import commands, report
+from bench import commands, replay, report
+from bench.__main__ import main
 from bench.sizes import format_size
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,12 +23,22 @@ def test_commands_are_understood(line: str) -> None:
     if command == "test":
         return  # of run.py itself
     assert command in commands.COMMANDS
+    if command == "replay":
+        options = replay.read_request(arguments)
+        assert options.random or (ROOT / options.file).is_file()
     if command == "report":
         assert report.read_request(arguments).groups
 
 
 def test_both_commands_of_the_readme_are_there() -> None:
     assert [shlex.split(line, comments=True) for line in SHELL[:2]] == [["report"], ["test"]]
+
+
+def test_the_shown_difference_is_found(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (line, shown) = re.findall(r"^\$ python3 run\.py (replay .*) \| head -1\n(.*)$", TEXT, re.MULTILINE)[0]
+    monkeypatch.chdir(ROOT)
+    assert main(shlex.split(line)) == 1
+    assert capsys.readouterr().out.splitlines()[0] == shown
 
 
 def test_the_python_example_runs() -> None:

@@ -44,8 +44,9 @@ BARS = {
         Bar("reserve", "memory for a reservation of 128 TiB", 1 << 20, "bytes"),
         Bar("help", "--help, warm", 0.3, "s"),
         Bar("compile", "compilation in the first run, all of it", 30, "s"),
-        Bar("counting-untouched", "cost of counting, per-page munlockall() of 64 GiB untouched", 5, "%"),
-        Bar("counting-dense", "cost of counting, page-walk munlock() of 1 GiB of order-0 pages", 5, "%"),
+        Bar("counting-untouched", "cost of counting, per-page munlockall() of 8 GiB untouched", 5, "%"),
+        Bar("counting-dense-per-page", "cost of counting, per-page munlock() of 128 MiB of order-0 pages", 5, "%"),
+        Bar("counting-dense-page-walk", "cost of counting, page-walk munlock() of 128 MiB of order-0 pages", 5, "%"),
     )
 }
 

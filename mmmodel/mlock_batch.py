@@ -80,11 +80,11 @@ def _move_to_unevictable(pages: Records, counters: Words, pfn: int) -> None:
 
 
 @primitive
-def __mlock_page(pages: Records, counters: Words, pfn: int) -> bool:
-    """Count one more lock on a page that was on an LRU.  True if the LRU lock was needed.  Models __mlock_page(), v6.1."""
+def __mlock_page(pages: Records, counters: Words, pfn: int) -> None:
+    """Count one more lock on a page that was on an LRU.  Models __mlock_page(), v6.1."""
     page = pages[pfn]
     if not test_clear_page_lru(pages, pfn):
-        return False
+        return
     unevictable = page["flags"] & PG_unevictable != 0
     if page_evictable(pages, pfn):  # PG_mlocked is gone again: another CPU was faster
         if unevictable:
@@ -96,12 +96,11 @@ def __mlock_page(pages: Records, counters: Words, pfn: int) -> bool:
         page["flags"] |= PG_lru
     else:
         _move_to_unevictable(pages, counters, pfn)
-    return True
 
 
 @primitive
-def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> bool:
-    """Put a new page on its LRU, counted once if it is still mlocked.  Needs the LRU lock: true.
+def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> None:
+    """Put a new page on its LRU, counted once if it is still mlocked.  Needs the LRU lock.
 
     Models __mlock_new_page(), v6.1.
     """
@@ -113,12 +112,11 @@ def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> bool:
     if mlocked:
         pages[pfn]["lru_prev"] = 1
     pages[pfn]["flags"] |= PG_lru
-    return True
 
 
 @primitive
-def __munlock_page(pages: Records, counters: Words, pfn: int) -> bool:
-    """Count one lock less; at none, clear PG_mlocked and rescue the page.  True if the LRU lock was needed.
+def __munlock_page(pages: Records, counters: Words, pfn: int) -> None:
+    """Count one lock less; at none, clear PG_mlocked and rescue the page.
 
     Models __munlock_page(), v6.1.
     """
@@ -131,7 +129,7 @@ def __munlock_page(pages: Records, counters: Words, pfn: int) -> bool:
             page["lru_prev"] -= 1
         if page["lru_prev"] > 0:
             page["flags"] |= PG_lru
-            return True
+            return
     mlocked = test_clear_page_mlocked(pages, pfn)
     if isolated:
         if unevictable and page_evictable(pages, pfn):
@@ -141,7 +139,18 @@ def __munlock_page(pages: Records, counters: Words, pfn: int) -> bool:
     if mlocked:
         counters[NR_MLOCK] -= nr_pages
         counters[PGMUNLOCKED if isolated or not unevictable else PGSTRANDED] += nr_pages
-    return isolated
+
+
+@primitive
+def _batch_needs_lru_lock(pages: Records, pvec: Words) -> int:
+    """Return 1 if a page of the batch is on an LRU, or will be put on one: then the kernel takes the lock, and keeps it.
+
+    Looked up before the batch is processed, at nearly no cost: mostly the first page decides.
+    """
+    for i in range(1, pvec[0] + 1):
+        if pvec[i] & 3 == NEW_PAGE or pages[(pvec[i] & PFN_INDEX) >> 2]["flags"] & PG_lru != 0:
+            return 1
+    return 0
 
 
 @unit
@@ -150,17 +159,16 @@ def mlock_pagevec(s: State, cpu: int) -> None:
     pvec = s.pvecs[cpu, MLOCK_PVEC]
     pages, counters = s.pages, s.counters
     length = pvec[0]
-    locked = False
+    count(counters, MLOCK_BATCHES, 1)
+    count(counters, LRU_LOCK, _batch_needs_lru_lock(pages, pvec))
     for i in range(1, length + 1):
         pfn, tag = (pvec[i] & PFN_INDEX) >> 2, pvec[i] & 3
         if tag == LRU_PAGE:
-            locked |= __mlock_page(pages, counters, pfn)
+            __mlock_page(pages, counters, pfn)
         elif tag == NEW_PAGE:
-            locked |= __mlock_new_page(pages, counters, pfn)
+            __mlock_new_page(pages, counters, pfn)
         else:
-            locked |= __munlock_page(pages, counters, pfn)
-    count(counters, MLOCK_BATCHES, 1)
-    count(counters, LRU_LOCK, 1 if locked else 0)
+            __munlock_page(pages, counters, pfn)
     pvec[0] = 0
     for i in range(1, length + 1):
         pfn = (pvec[i] & PFN_INDEX) >> 2

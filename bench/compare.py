@@ -75,13 +75,6 @@ def _row(one: Counted, values: Sequence[float], medians: Mapping[str, float]) ->
     )
 
 
-def first_disagreement(states: Mapping[str, object]) -> tuple[str, str] | None:
-    """Return the names of the first and another state that differ, None if all are equal."""
-    names = list(states)
-    different = [name for name in names[1:] if states[name] != states[names[0]]]
-    return (names[0], different[0]) if different else None
-
-
 def slowdown_percent(pairs: Sequence[tuple[float, float]]) -> list[float]:
     """Return by how many percent the first of each pair of times is longer than the second."""
     return [(first / second - 1) * 100 for first, second in pairs]

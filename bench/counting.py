@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+from rich.progress import Progress
 
+from bench.errors import MeasurementError
 from bench.scenario import Point
 from bench.workload import prepare
 
@@ -19,7 +23,7 @@ class Counted(msgspec.Struct, frozen=True):
 
     name: str
     point: Point
-    span: int  # bytes reserved before the call, all VMAs
+    span: int  # bytes reserved before the call, all VMAs; of mmap, those that it maps
     nr_vmas: int  # before the call
     nr_populated: int  # pages in memory before the call
     counters: dict[str, int]  # of the call; names that start with model_ are not the kernel's
@@ -33,11 +37,46 @@ class Pass(msgspec.Struct, frozen=True):
     seconds: float  # roughly; only to choose how often to repeat the call when it is timed
 
 
+def digest_of(counters: Mapping[str, int]) -> str:
+    """Return a digest of a call's counters, to see at a glance whether two are the same."""
+    return hashlib.sha256(msgspec.json.encode(counters, order="sorted")).hexdigest()[:16]
+
+
+def _comparable(point: Point) -> str:
+    """Return what points have in common that must leave the same state.
+
+    mlockall() is compared within a kernel only: 5.10 locks what it can fault in, and so no page that is PROT_NONE now,
+    6.1 what is there (docs/differences.md).
+    """
+    if point.operation != "mlockall":
+        return point.group
+    return f"{point.group} of {'6.1' if point.implementation == 'page-walk' else '5.10'}"
+
+
+def count_points(points: Sequence[Point], progress: Progress) -> list[Pass]:
+    """Count every point's call; raise if two implementations leave different states behind."""
+    task = progress.add_task("counting", total=len(points))
+    first: dict[str, tuple[str, ObservableState | None]] = {}
+    passes: list[Pass] = []
+    for point in points:
+        progress.update(task, description=f"counting {point.name}")
+        done = count(point)
+        name, state = first.setdefault(_comparable(point), (point.implementation, done.state))
+        if state != done.state:
+            raise MeasurementError(
+                f"{name} and {point.implementation} leave different states after {point.group}: nothing was timed"
+            )
+        passes.append(msgspec.structs.replace(done, state=None))
+        progress.advance(task)
+    progress.remove_task(task)
+    return passes
+
+
 def count(point: Point) -> Pass:
     """Run the measured call once and read its counters."""
     prepared = prepare(point)
     space = prepared.space
-    span = sum(vma.end - vma.start for vma in space.smaps())
+    reserved = sum(vma.end - vma.start for vma in space.smaps())
     started = time.perf_counter()
     prepared.call()
     seconds = time.perf_counter() - started
@@ -47,7 +86,7 @@ def count(point: Point) -> Pass:
     counted = Counted(
         name=point.name,
         point=point,
-        span=span,
+        span=point.scenario.span if point.operation == "mmap" else reserved,
         nr_vmas=prepared.nr_vmas,
         nr_populated=prepared.nr_populated,
         counters=counters,

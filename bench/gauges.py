@@ -69,8 +69,8 @@ def call_seconds() -> dict[str, float]:
     least: dict[str, float] = {}
     for key, point in COUNTED_POINTS.items():
         prepared = prepare(point)
-        time_calls(prepared, 1, 1)
-        least[key] = min(time_calls(prepared, 1, 1) for _ in range(CALLS))
+        time_calls(prepared, 1)
+        least[key] = min(time_calls(prepared, 1) for _ in range(CALLS))
     return least
 
 

@@ -18,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
 import pyperf
 
 from bench import env
+from bench.counting import digest_of
 from bench.errors import MeasurementError, one_line
 from bench.results import load_wall, write_atomic
 from bench.scenario import LAYOUT, SCENARIOS, Point
@@ -31,6 +33,9 @@ from bench.workload import Prepared, prepare
 
 PREFIX = "mlock_"  # of metadata keys that are ours
 WARM_UP_SPAN = 1 << 22  # bytes
+# Seconds that the calls of one value take together, where pyperf chooses how many: each call needs its address space
+# restored off the clock, which takes longer than the shortest calls.
+MIN_TIME = 0.01
 
 
 class Effort(msgspec.Struct, frozen=True):
@@ -39,25 +44,36 @@ class Effort(msgspec.Struct, frozen=True):
     processes: int = 3  # worker processes, each with an address space of its own
     values: int = 3  # timed values in each
     warmups: int = 1  # values that are not counted before them
+    loops: int = 1  # calls for each value, each on the restored address space
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What the measuring program is to measure, in this order."""
 
     points: tuple[Point, ...]
+    counters: dict[str, str] = {}  # digest of the counters that the call of a name must show, where it is known
 
 
-def time_calls(prepared: Prepared, inner_loops: int, loops: int) -> float:
-    """Return the seconds that `loops * inner_loops` calls took, each on the restored address space."""
+def time_calls(prepared: Prepared, loops: int) -> float:
+    """Return the seconds that `loops` calls took, each on the restored address space."""
     space, call, clock = prepared.space, prepared.call, time.perf_counter
     snapshot = space.snapshot()
     total = 0.0
-    for _ in range(loops * inner_loops):
+    for _ in range(loops):
         space.restore(snapshot)
         started = clock()
         call()
         total += clock() - started
-    space.restore(snapshot)
+    return total
+
+
+def _timed(prepared: Prepared, expected: str, loops: int) -> float:
+    """Time `loops` calls; raise if the last of them did other work than the call that was counted."""
+    snapshot = prepared.space.snapshot()
+    total = time_calls(prepared, loops)
+    if expected and digest_of(prepared.space.call_counters()) != expected:
+        raise MeasurementError("the timed call did other work than the counted one")
+    prepared.space.restore(snapshot)
     return total
 
 
@@ -68,34 +84,57 @@ def warm_up(point: Point) -> None:
     prepare(Point(small, point.implementation, point.operation)).call()
 
 
-def _facts(point: Point, prepared: Prepared) -> dict[str, str | int]:
-    """Return what a worker says about what it really built."""
-    return {
+def _facts(point: Point, prepared: Prepared, counters: str) -> dict[str, str | int]:
+    """Return what a worker says about what it really built and timed."""
+    facts: dict[str, str | int] = {
         PREFIX + "digest": point.digest,
+        PREFIX + "operation": point.operation,
         PREFIX + "implementation": prepared.space.impl,
         PREFIX + "scenario": point.scenario.name,
+        PREFIX + "span": point.scenario.span,
         PREFIX + "populated": prepared.nr_populated,
         PREFIX + "vmas": prepared.nr_vmas,
         PREFIX + "source": env.source_digest(),
+        "numba_version": metadata.version("numba"),
+        "numpy_version": metadata.version("numpy"),
     }
+    if counters:
+        facts[PREFIX + "counters"] = counters  # what _timed() holds the calls to
+    return facts
 
 
-def main() -> None:
-    """Be a pyperf program."""
-    runner = pyperf.Runner(program_args=("-m", "bench.measure"), add_cmdline_args=_forward)
-    runner.argparser.add_argument("--plan", required=True, help=argparse.SUPPRESS)
+def make_runner(parser: argparse.ArgumentParser | None = None) -> pyperf.Runner:
+    """Return this process's runner: pyperf's options added to `parser`, and `--plan`, which its workers get."""
+    runner = pyperf.Runner(
+        program_args=("-m", "bench.measure"), add_cmdline_args=_forward, min_time=MIN_TIME, _argparser=parser
+    )
+    runner.argparser.add_argument("--plan", help=argparse.SUPPRESS)
+    return runner
+
+
+def time_points(runner: pyperf.Runner, plan: Plan) -> list[pyperf.Benchmark | None]:
+    """Time the points of a plan by the runner's options; None where pyperf gives no result, as in a worker of another."""
     args = runner.parse_args()
-    plan = msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan)
+    found = []
     for index, point in enumerate(plan.points):
         call: Callable[[int], float] = _not_here
         facts: dict[str, str | int] = {}
-        # A worker measures one point. The others only keep their place in the order, unbuilt.
+        # A worker measures one point, or each in turn. The others only keep their place in the order, unbuilt.
         if args.worker and args.worker_task in (None, index):
             warm_up(point)
             prepared = prepare(point)
-            facts = _facts(point, prepared)
-            call = functools.partial(time_calls, prepared, point.inner_loops)
-        runner.bench_time_func(point.name, call, inner_loops=point.inner_loops, metadata=facts)
+            expected = plan.counters.get(point.name, "")
+            facts = _facts(point, prepared, expected)
+            call = functools.partial(_timed, prepared, expected)
+        found.append(runner.bench_time_func(point.name, call, metadata=facts))
+    return found
+
+
+def main() -> None:
+    """Be a pyperf program that measures a plan."""
+    runner = make_runner()
+    args = runner.parse_args()
+    time_points(runner, msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan))
 
 
 def _not_here(loops: int) -> float:
@@ -108,23 +147,24 @@ def _forward(command: list[str], args: argparse.Namespace) -> None:
     command.extend(("--plan", args.plan))
 
 
-def run_plan(points: Sequence[Point], effort: Effort) -> list[pyperf.Benchmark]:
-    """Time `points` in fresh processes and return pyperf's benchmarks, in the same order."""
+def run_plan(plan: Plan, effort: Effort) -> list[pyperf.Benchmark]:
+    """Time a plan's points in fresh processes and return pyperf's benchmarks, in the same order."""
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
-        plan, output = Path(scratch) / "plan.json", Path(scratch) / "wall.json"
-        write_atomic(plan, msgspec.json.encode(Plan(tuple(points))))
-        command = [sys.executable, "-m", "bench.measure", "--plan", str(plan), "-o", str(output), "--quiet"]
+        file, output = Path(scratch) / "plan.json", Path(scratch) / "wall.json"
+        write_atomic(file, msgspec.json.encode(plan))
+        command = [sys.executable, "-m", "bench.measure", "--plan", str(file), "-o", str(output), "--quiet"]
         command += [f"--processes={effort.processes}", f"--values={effort.values}"]
-        command += [f"--warmups={effort.warmups}", "--loops=1"]
+        command += [f"--warmups={effort.warmups}", f"--loops={effort.loops}"]
         if inherited := env.inherited_settings():
             command.append("--inherit-environ=" + ",".join(inherited))
         done = _run(command)
         if done.returncode:
             lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
             reason = next((line for line in lines if "Error:" in line), lines[-1] if lines else "no message")
-            raise MeasurementError(f"measuring {points[0].name} failed: {one_line(reason)}")
+            raise MeasurementError(f"measuring {plan.points[0].name} failed: {one_line(reason)}")
         benchmarks = load_wall(output)
-    return [_checked(benchmarks, point) for point in points]
+    other = next(iter(benchmarks.values()), None)  # for the error that names it
+    return [checked(benchmarks.get(point.name, other), point, plan) for point in plan.points]
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -140,20 +180,21 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def _checked(benchmarks: dict[str, pyperf.Benchmark], point: Point) -> pyperf.Benchmark:
+def checked(benchmark: pyperf.Benchmark | None, point: Point, plan: Plan) -> pyperf.Benchmark:
     """Return the benchmark of `point` after a look at what its workers say they measured."""
-    if point.name not in benchmarks:
-        found = ", ".join(benchmarks) or "nothing"
+    if benchmark is None or benchmark.get_name() != point.name:
+        found = benchmark.get_name() if benchmark else "nothing"
         raise MeasurementError(f"asked for {point.name}, but measured was {one_line(found)}")
-    benchmark = benchmarks[point.name]
     if not benchmark.get_nvalue():
         raise MeasurementError(f"no time came back for {point.name}")
     # Sources edited while a run goes on would have it time other code than it counted.
     expected = {"digest": point.digest, "implementation": point.implementation, "source": env.source_digest()}
+    if point.name in plan.counters:
+        expected["counters"] = plan.counters[point.name]
     for run in benchmark.get_runs():
-        metadata = run.get_metadata()
+        told = run.get_metadata()
         for key, value in expected.items():
-            if metadata.get(PREFIX + key) != value:
+            if told.get(PREFIX + key) != value:
                 raise MeasurementError(f"a worker of {point.name} measured something else ({key} differs)")
     return benchmark
 

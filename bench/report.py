@@ -12,20 +12,19 @@ import msgspec
 import pyperf
 from rich.progress import Progress
 
-from bench import compare, counting, env, measure, reported, results, scenario, sizes, table, workload
-from bench import layout as layouts
+from bench import compare, counting, env, measure, reported, results, scenario, selection, sizes, table, workload
 from bench.commands import parser_of
-from bench.errors import MeasurementError, UsageError, one_line
+from bench.errors import UsageError
 from bench.progress import compile_model, progress_bar
-from bench.scenario import LAYOUT, Point, Scenario
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
+from bench.scenario import Point, Scenario
+from mmmodel.constants import PAGE_SIZE
 
 # Spans beside the report's own, for the figure's curve. Few, because each costs worker processes.
 CURVE_SPANS = (1 << 31, 1 << 36)
 SLOW_CALL = 1.0  # seconds; such a call is timed once in each process
 QUICK_CALL = 0.05  # seconds; below it calls are repeated for each timed value
 QUICK_VALUE = 2e-3  # seconds that the calls of one timed value should take together
-MAX_INNER_LOOPS = 100
+MAX_LOOPS = 100
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -42,11 +41,7 @@ class Request(msgspec.Struct, frozen=True):
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; the meaning of its words is checked later."""
     parser = parser_of("report")
-    parser.add_argument("scenario", nargs="*", help="scenarios (see `list`); default: the report and its program")
-    parser.add_argument("--size", action="append", default=[], help="span: 2TiB, 512GiB, 1<<41; may be repeated")
-    parser.add_argument("--levels", choices=("4", "5"), default="4", help="levels of page tables, for --size")
-    parser.add_argument("--impl", action="append", default=[], help="implementations, default all; may be repeated")
-    parser.add_argument("--layout", action="append", default=[], help="layout, by name or path; may be repeated")
+    selection.add_arguments(parser)
     parser.add_argument("--processes", type=int, help="worker processes for each measurement")
     parser.add_argument("--values", type=int, help="timed values in each process")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
@@ -62,7 +57,7 @@ def read_request(argv: Sequence[str]) -> Request:
     base = env.base_directory()
     return Request(
         groups=_scenarios(args),
-        implementations=_implementations(args.impl),
+        implementations=selection.implementations(args.impl),
         processes=args.processes,
         values=args.values,
         results=args.results or base / "results",
@@ -70,64 +65,17 @@ def read_request(argv: Sequence[str]) -> Request:
     )
 
 
-def _implementations(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the implementations asked for, in their own order, all of them by default."""
-    asked = {name for word in words for name in word.split(",")}
-    unknown = sorted(asked - set(IMPLEMENTATIONS))
-    if unknown:
-        raise UsageError(f"unknown implementation {one_line(unknown[0], 60)!r}; known are {', '.join(IMPLEMENTATIONS)}")
-    return tuple(name for name in IMPLEMENTATIONS if not asked or name in asked)
-
-
 def _scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
-    """Return the address spaces asked for."""
-    everything = not args.scenario and not args.layout
+    """Return the address spaces asked for; by default the report's, with a curve of smaller ones, and its program's."""
+    found = selection.scenarios(args)
+    if args.scenario or args.layout:
+        return found
+    report = scenario.find("report")
     levels: Literal[4, 5] = 5 if args.levels == "5" else 4
-    spans = [sizes.parse_size(text, levels) for text in args.size]
-    found: list[Scenario] = []
-    for name in args.scenario or (["report"] if everything else []):
-        one = scenario.find(name)
-        if name == LAYOUT:
-            args.layout = args.layout or [scenario.REPORT_LAYOUT]
-            continue
-        curve = (*CURVE_SPANS, one.span) if everything else (one.span,)
-        found += [one.resized(span, levels) for span in spans or curve]
-    found += [_layout_scenario(name) for name in args.layout or ([scenario.REPORT_LAYOUT] if everything else [])]
-    if spans and not any(one.name != LAYOUT for one in found):
-        raise UsageError("--size is for scenarios; a layout has the size that it has")
-    names = [Point(one, "").group for one in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(f"{twice[0].split('/', 1)[1]} is asked for twice")
-    return tuple(found)
-
-
-def _layout_scenario(name_or_path: str) -> Scenario:
-    """Return the scenario of a layout, which is read and checked here."""
-    loaded = layouts.load(name_or_path)
-    where = name_or_path if name_or_path in layouts.shipped_names() else str(Path(name_or_path).resolve())
-    base = scenario.SCENARIOS[LAYOUT]
-    return msgspec.structs.replace(base, span=loaded.span, layout=where, layout_digest=loaded.digest)
-
-
-def count_all(request: Request, progress: Progress) -> list[counting.Pass]:
-    """Count every call; raise if two implementations leave different states behind."""
-    task = progress.add_task("counting", total=len(request.groups) * len(request.implementations))
-    passes: list[counting.Pass] = []
-    for group in request.groups:
-        states: dict[str, object] = {}
-        for implementation in request.implementations:
-            progress.update(task, description=f"counting {Point(group, implementation).name}")
-            done = counting.count(Point(group, implementation))
-            states[implementation] = done.state
-            passes.append(msgspec.structs.replace(done, state=None))
-            progress.advance(task)
-        if pair := compare.first_disagreement(states):
-            raise MeasurementError(
-                f"{pair[0]} and {pair[1]} leave different states after {Point(group, '').group}: nothing was timed"
-            )
-    progress.remove_task(task)
-    return passes
+    spans = [sizes.parse_size(text, levels) for text in args.size] or [*CURVE_SPANS, report.span]
+    curve = tuple(report.resized(span, levels) for span in spans)
+    selection.refuse_twice(Point(one, "").group for one in curve)
+    return (*curve, selection.layout_scenario(scenario.REPORT_LAYOUT))
 
 
 def effort_for(seconds: float, main: bool, request: Request) -> measure.Effort:
@@ -142,7 +90,8 @@ def effort_for(seconds: float, main: bool, request: Request) -> measure.Effort:
         effort = measure.Effort(processes=3 if main else 1, values=2, warmups=0)
     else:
         effort = measure.Effort(processes=3 if main else 1, values=5, warmups=1)
-    return measure.Effort(request.processes or effort.processes, request.values or effort.values, effort.warmups)
+    loops = 1 if seconds > QUICK_CALL else min(MAX_LOOPS, int(QUICK_VALUE / max(seconds, 1e-9)) + 1)
+    return measure.Effort(request.processes or effort.processes, request.values or effort.values, effort.warmups, loops)
 
 
 def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progress) -> list[pyperf.Benchmark]:
@@ -151,11 +100,10 @@ def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progre
     benchmarks = []
     for done in passes:
         point = done.counted.point
-        loops = 1 if done.seconds > QUICK_CALL else int(QUICK_VALUE / max(done.seconds, 1e-9)) + 1
-        point = msgspec.structs.replace(point, inner_loops=min(MAX_INNER_LOOPS, loops))
         progress.update(task, description=f"timing {point.name}")
         main = point.scenario.name != "report" or point.scenario.span not in CURVE_SPANS
-        benchmarks += measure.run_plan([point], effort_for(done.seconds, main, request))
+        plan = measure.Plan((point,), {point.name: counting.digest_of(done.counted.counters)})
+        benchmarks += measure.run_plan(plan, effort_for(done.seconds, main, request))
         progress.advance(task)
     progress.remove_task(task)
     return benchmarks
@@ -166,14 +114,15 @@ def main(argv: Sequence[str]) -> int:
     request = read_request(argv)
     for directory in (request.results, request.plots):
         results.make_directory(directory)
-    for group in request.groups:
-        workload.foretell_memory(group)
+    points = [Point(group, implementation) for group in request.groups for implementation in request.implementations]
+    for point in points:
+        workload.foretell_memory(point)
     with progress_bar() as progress:
         compile_model(progress)
         machine = env.machine_facts()
         run = results.run_name("report", results.now(), str(machine["source_digest"]))
         with results.run_directory(request.results, run) as (directory, final):
-            passes = count_all(request, progress)
+            passes = counting.count_points(points, progress)
             counted = [done.counted for done in passes]
             results.save_counters(directory / results.COUNTERS_FILE, env.command_line(), machine, counted)
             benchmarks = time_all(request, passes, progress)

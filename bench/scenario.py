@@ -19,10 +19,12 @@ from mmmodel.constants import PAGE_SIZE
 KiB, MiB, GiB, TiB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 REPORT_SPAN = 1 << 41  # bytes; the reproducer's mmap()
 REPORT_LAYOUT = "cryptsetup237_luksFormat_hm8_default"  # the program of the report
+SPARSE = "sparse-"  # and a size: scenarios with one page in memory in each such stretch
 LAYOUT = "layout"  # the scenario whose address space comes out of a file
 
 Pattern = Literal["none", "every", "random", "ends"]
-Operation = Literal["munlockall", "munlock", "touch"]
+# munlock-part: the middle half, so that the VMA is split; mmap: under MCL_FUTURE, so that every page is populated and locked
+Operation = Literal["munlockall", "mlockall", "munlock", "munlock-part", "munmap", "exit", "mmap", "touch"]
 
 
 class Populate(msgspec.Struct, frozen=True):
@@ -69,7 +71,6 @@ class Point(msgspec.Struct, frozen=True):
     scenario: Scenario
     implementation: str
     operation: Operation = "munlockall"
-    inner_loops: int = 1  # calls per timed value, each on a restored address space
 
     @property
     def name(self) -> str:
@@ -84,8 +85,7 @@ class Point(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> str:
         """Digest of everything that determines the work, to tell equal names of unequal work apart."""
-        work = msgspec.structs.replace(self, inner_loops=1)  # how often it is repeated is no part of it
-        return hashlib.sha256(msgspec.json.encode(work, order="deterministic")).hexdigest()[:16]
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
 
 
 class PointName(msgspec.Struct, frozen=True):
@@ -120,11 +120,11 @@ def parse_name(name: str) -> PointName:
     return PointName(*parts)
 
 
-def _sparse(name: str, step: int, span: int, pattern: Pattern = "every", seed: int = 0) -> Scenario:
+def sparse(step: int, span: int, pattern: Pattern = "every", name: str = "", seed: int = 0) -> Scenario:
     """Return a PROT_NONE span with one page in memory every `step` bytes."""
     average = " on average, at random places" if pattern == "random" else ""
     return Scenario(
-        name=name,
+        name=name or SPARSE + sizes.format_size(step),
         summary=f"one page every {sizes.format_size(step)}{average}, then PROT_NONE",
         span=span,
         populate=Populate(pattern, step=step, seed=seed),
@@ -135,10 +135,10 @@ SCENARIOS: dict[str, Scenario] = {
     one.name: one
     for one in (
         Scenario("report", "the report's reproducer: reserved PROT_NONE, nothing in memory", REPORT_SPAN),
-        _sparse("sparse-1GiB", GiB, REPORT_SPAN),
-        _sparse("sparse-2MiB", 2 * MiB, 64 * GiB),
-        _sparse("sparse-64KiB", 64 * KiB, 4 * GiB),
-        _sparse("sparse-random", 2 * MiB, 64 * GiB, "random", seed=1),
+        sparse(GiB, REPORT_SPAN),
+        sparse(2 * MiB, 64 * GiB),
+        sparse(64 * KiB, 4 * GiB),
+        sparse(2 * MiB, 64 * GiB, "random", "sparse-random", seed=1),
         Scenario("dense", "every page in memory", GiB, Populate("every"), prot_none=False),
         Scenario(
             "head-tail",
@@ -167,9 +167,10 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def find(name: str) -> Scenario:
-    """Return the scenario of this name."""
-    try:
+    """Return the scenario of this name; `sparse-SIZE` has any step."""
+    if name in SCENARIOS:
         return SCENARIOS[name]
-    except KeyError:
-        known = ", ".join(SCENARIOS)
-        raise UsageError(f"unknown scenario {one_line(name, 80)!r}; known are {known}") from None
+    if name.startswith(SPARSE) and name[len(SPARSE) :][:1].isdigit():
+        return sparse(sizes.parse_size(name[len(SPARSE) :]), 4 * GiB)
+    known = ", ".join(SCENARIOS)
+    raise UsageError(f"unknown scenario {one_line(name, 80)!r}; known are {known}, and sparse-SIZE")

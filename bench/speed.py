@@ -21,15 +21,17 @@ from mmmodel.constants import PAGE_SIZE
 SPEED_FILE = "speed.json"
 TIMED = {
     "per-page": Point(SCENARIOS["report"], "per-page"),
-    "page-walk": Point(SCENARIOS["report"], "page-walk", inner_loops=100),
-    "page-walk-64TiB": Point(SCENARIOS["report"].resized(64 * TiB), "page-walk", inner_loops=100),
+    "page-walk": Point(SCENARIOS["report"], "page-walk"),
+    "page-walk-64TiB": Point(SCENARIOS["report"].resized(64 * TiB), "page-walk"),
     "dense-per-page": Point(SCENARIOS["dense"], "per-page", "munlock"),
     "dense-page-walk": Point(SCENARIOS["dense"], "page-walk", "munlock"),
     "touch": Point(gauges.touched(), "page-walk", "touch"),
 }
 EFFORT = measure.Effort(processes=5, values=3, warmups=1)
+QUICK = measure.Effort(processes=5, values=3, warmups=1, loops=100)
 # Once in each process: a second call would find the memory of the first one's tables and pages ready.
 FIRST_CALLS = measure.Effort(processes=9, values=1, warmups=0)
+EFFORTS = {"page-walk": QUICK, "page-walk-64TiB": QUICK, "touch": FIRST_CALLS}
 
 
 class SpeedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +56,7 @@ def _steps(benchmarks: list[pyperf.Benchmark]) -> list[tuple[str, Callable[[], l
     """Return what is measured: a title, and what measures and judges; times go to `benchmarks` too."""
 
     def timed(key: str) -> list[Judged]:
-        benchmark = measure.run_plan([TIMED[key]], FIRST_CALLS if key == "touch" else EFFORT)[0]
+        benchmark = measure.run_plan(measure.Plan((TIMED[key],)), EFFORTS.get(key, EFFORT))[0]
         benchmarks.append(benchmark)
         return [judge(key, _in_unit(key, benchmark.get_values()))]
 

@@ -38,10 +38,11 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(point: Point) -> Prepared:
     """Build what `point` asks for. Refused before it starts when memory would not suffice."""
-    scenario = point.scenario
-    foretell_memory(scenario)
+    foretell_memory(point)
     try:
-        space, start, nr_pages = _build(scenario, point.implementation)
+        space, start, nr_pages = _build(_before(point), point.implementation)
+        if point.operation == "mmap":
+            space.mlockall(const.MCL_FUTURE)
     except MemoryError as error:
         raise UsageError(f"{point.group} needs more memory than there is: {one_line(error)}") from None
     except OSError as error:
@@ -54,9 +55,19 @@ def prepare(point: Point) -> Prepared:
     )
 
 
-def foretell_memory(scenario: Scenario) -> None:
-    """Raise UsageError if the model of `scenario`, and a snapshot of it, would not fit in memory."""
-    needed = 2 * (needed_pages(scenario) * PER_PAGE_BYTES + _nr_vmas(scenario) * PER_VMA_BYTES)
+def _before(point: Point) -> Scenario:
+    """Return the scenario that holds before the call: one that locks finds nothing locked, mmap() finds next to nothing."""
+    if point.operation == "mlockall":
+        return msgspec.structs.replace(point.scenario, locked=False)
+    if point.operation == "mmap":
+        return Scenario("empty", "one reserved page", PAGE_SIZE, locked=False, levels=point.scenario.levels)
+    return point.scenario
+
+
+def foretell_memory(point: Point) -> None:
+    """Raise UsageError if the model of `point`, and a snapshot of it, would not fit in memory."""
+    scenario = point.scenario
+    needed = 2 * (needed_pages(point) * PER_PAGE_BYTES + _nr_vmas(scenario) * PER_VMA_BYTES)
     available = psutil.virtual_memory().available
     if needed > available:
         raise UsageError(
@@ -65,11 +76,12 @@ def foretell_memory(scenario: Scenario) -> None:
         )
 
 
-def needed_pages(scenario: Scenario) -> int:
-    """Return how many pages the model keeps for `scenario`, each huge page counted as its base pages."""
+def needed_pages(point: Point) -> int:
+    """Return how many pages the model keeps for `point`, each huge page counted as its base pages."""
+    scenario = point.scenario
     if scenario.name == LAYOUT:
         return layouts.load(scenario.layout).nr_present
-    if scenario.thp == "always":
+    if scenario.thp == "always" or point.operation in ("mmap", "touch"):
         return scenario.span // PAGE_SIZE
     return scenario.populate.nr_pages(scenario.span)
 
@@ -210,10 +222,23 @@ def _protection(perms: str) -> int:
 def _measured_call(point: Point, space: Mm, start: int) -> Callable[[], object]:
     """Return the call that is counted and timed."""
     span = point.scenario.span
-    if point.operation == "munlockall":
-        return space.munlockall
+    calls: dict[str, Callable[[], object]] = {
+        "munlockall": space.munlockall,
+        "mlockall": lambda: space.mlockall(const.MCL_CURRENT | const.MCL_FUTURE),
+        "exit": space.exit,
+    }
+    if point.operation in calls:
+        return calls[point.operation]
     if point.scenario.name == LAYOUT:
-        raise UsageError(f"{point.operation} is not measured on a layout; munlockall is")
-    if point.operation == "munlock":
-        return lambda: space.munlock(start, span)
-    return lambda: space.touch(start, span, "write")
+        raise UsageError(f"{point.operation} is not measured on a layout; {', '.join(calls)} are")
+    quarter = span // 4 & -PAGE_SIZE
+    if point.operation == "munlock-part" and not quarter:
+        raise UsageError(f"munlock-part needs at least 4 pages, a span of {4 * PAGE_SIZE} bytes")
+    calls |= {
+        "munlock": lambda: space.munlock(start, span),
+        "munlock-part": lambda: space.munlock(start + quarter, span - 2 * quarter),
+        "munmap": lambda: space.munmap(start, span),
+        "mmap": lambda: space.mmap(None, span, READ_WRITE, RESERVE),
+        "touch": lambda: space.touch(start, span, "write"),
+    }
+    return calls[point.operation]

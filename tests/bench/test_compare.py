@@ -51,10 +51,3 @@ def test_every_level_counts() -> None:
     assert compare.entries_read({f"model_{name}_read": 10**i for i, name in enumerate(names)}) == 11111
     with pytest.raises(KeyError):
         compare.entries_read({"model_pte_read": 1})
-
-
-def test_the_first_disagreement_is_named() -> None:
-    assert compare.first_disagreement({"a": [1], "b": [1], "c": [1]}) is None
-    assert compare.first_disagreement({"a": [1], "b": [1], "c": [2]}) == ("a", "c")
-    assert compare.first_disagreement({"a": [1], "b": [2], "c": [1]}) == ("a", "b")
-    assert compare.first_disagreement({"a": 1}) is None

@@ -7,13 +7,14 @@ import pyperf
 import pytest
 
 from bench import measure
+from bench.counting import count, digest_of
 from bench.env import source_digest
 from bench.errors import MeasurementError
-from bench.measure import PREFIX, Effort
+from bench.measure import PREFIX, Effort, Plan
 from bench.scenario import SCENARIOS, Point
 from bench.workload import Prepared
 
-POINT = Point(SCENARIOS["report"].resized(1 << 30), "page-walk", inner_loops=3)
+POINT = Point(SCENARIOS["report"].resized(1 << 30), "page-walk")
 
 
 class FakeSpace:
@@ -40,8 +41,8 @@ def test_each_call_is_on_a_restored_space_and_only_calls_are_timed(monkeypatch: 
     space = FakeSpace()
     monkeypatch.setattr(measure.time, "perf_counter", lambda: space.now)
     prepared = Prepared(space=space, call=space.call, nr_vmas=1, nr_populated=0)
-    assert measure.time_calls(prepared, inner_loops=3, loops=2) == pytest.approx(0.6)
-    assert space.log == ["restore", "call"] * 6 + ["restore"]
+    assert measure.time_calls(prepared, loops=6) == pytest.approx(0.6)
+    assert space.log == ["restore", "call"] * 6
 
 
 def benchmark(point: Point, **changes: Any) -> pyperf.Benchmark:
@@ -66,12 +67,12 @@ def stub_run(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], None], code
 def test_what_comes_back_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
     commands = stub_run(monkeypatch, lambda path: benchmark(POINT).dump(path))
-    assert [one.get_name() for one in measure.run_plan([POINT], Effort(7, 2, 0))] == [POINT.name]
-    assert {"--processes=7", "--values=2", "--warmups=0", "--loops=1"} <= set(commands[0])
+    assert [one.get_name() for one in measure.run_plan(Plan((POINT,)), Effort(7, 2, 0, 5))] == [POINT.name]
+    assert {"--processes=7", "--values=2", "--warmups=0", "--loops=5"} <= set(commands[0])
     assert any(word.startswith("--inherit-environ=") and "NUMBA_BOUNDSCHECK" in word for word in commands[0])
 
 
-OTHER = Point(SCENARIOS["report"].resized(1 << 30), "per-page", inner_loops=3)
+OTHER = Point(SCENARIOS["report"].resized(1 << 30), "per-page")
 
 
 @pytest.mark.parametrize(
@@ -86,29 +87,39 @@ OTHER = Point(SCENARIOS["report"].resized(1 << 30), "per-page", inner_loops=3)
 def test_another_workers_time_is_not_believed(monkeypatch: pytest.MonkeyPatch, wrong: pyperf.Benchmark, why: str) -> None:
     stub_run(monkeypatch, lambda path: wrong.dump(path))
     with pytest.raises(MeasurementError, match=why):
-        measure.run_plan([POINT], Effort())
+        measure.run_plan(Plan((POINT,)), Effort())
 
 
 def test_a_crash_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     stub_run(monkeypatch, lambda path: None, 1, "Traceback\n  File x\nRuntimeError: python failed with exit code 1\n")
     with pytest.raises(MeasurementError, match="RuntimeError: python failed"):
-        measure.run_plan([POINT], Effort())
+        measure.run_plan(Plan((POINT,)), Effort())
 
 
 def test_no_result_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     stub_run(monkeypatch, lambda path: None)
     with pytest.raises(MeasurementError, match="cannot read"):
-        measure.run_plan([POINT], Effort())
+        measure.run_plan(Plan((POINT,)), Effort())
 
 
 @pytest.mark.parametrize("implementation", ["per-page", "page-walk"])
 def test_a_real_worker_measures_what_it_was_told(implementation: str) -> None:
-    points = [Point(SCENARIOS["sparse-2MiB"].resized(1 << 24), name, inner_loops=2) for name in ("page-walk", implementation)]
+    points = [Point(SCENARIOS["sparse-2MiB"].resized(1 << 24), name) for name in ("page-walk", implementation)]
     points = points[-1:] if points[0] == points[1] else points  # as a second one in the plan, too
-    last = measure.run_plan(points, Effort(processes=1, values=2, warmups=0))[-1]
+    digest = digest_of(count(points[-1]).counted.counters)
+    plan = Plan(tuple(points), {points[-1].name: digest})
+    last = measure.run_plan(plan, Effort(processes=1, values=2, warmups=0, loops=3))[-1]
     assert last.get_name() == f"munlockall/sparse-2MiB/16MiB/{implementation}"
     assert last.get_nvalue() == 2
     assert min(last.get_values()) > 0
     metadata = last.get_metadata()
     assert metadata[PREFIX + "populated"] == 8
     assert metadata[PREFIX + "implementation"] == implementation
+    assert metadata[PREFIX + "counters"] == digest
+    assert metadata["loops"] == 3
+
+
+def test_a_timed_call_that_does_other_work_than_the_counted_one_is_no_time() -> None:
+    plan = Plan((POINT,), {POINT.name: "0123456789abcdef"})
+    with pytest.raises(MeasurementError, match=r"measuring .* failed"):
+        measure.run_plan(plan, Effort(processes=1, values=1, warmups=0))

@@ -1,15 +1,16 @@
 """The report command, end to end on small sizes, and its decisions."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from rich.progress import Progress
 
 from bench import measure, report, results, workload
 from bench.__main__ import main
-from bench.counting import count
+from bench.counting import count, count_points
 from bench.errors import UsageError
-from bench.scenario import SCENARIOS, Point, Scenario
+from bench.scenario import SCENARIOS, Operation, Point, Scenario
 from mmmodel.constants import IMPLEMENTATIONS
 
 
@@ -74,17 +75,26 @@ def test_every_scenario_builds_and_all_implementations_agree(name: str) -> None:
     passes = [count(Point(small(name), implementation)) for implementation in IMPLEMENTATIONS]
     assert passes[0].state == passes[1].state == passes[2].state
     assert len({done.counted.nr_populated for done in passes}) == 1
-    expected = workload.needed_pages(small(name))
+    expected = workload.needed_pages(Point(small(name), "page-walk"))
     assert passes[0].counted.nr_populated == expected
     assert passes[0].counted.span == small(name).span
+
+
+@pytest.mark.parametrize("name", ["report", "sparse-2MiB", "dense", "many-vmas"])
+@pytest.mark.parametrize("operation", [one for one in get_args(Operation) if one != "touch"])  # PROT_NONE cannot be touched
+def test_every_operation_leaves_the_same_state_by_all_implementations(name: str, operation: Operation) -> None:
+    points = [Point(small(name), implementation, operation) for implementation in IMPLEMENTATIONS]
+    passes = count_points(points, Progress(disable=True))
+    assert len({done.counted.name for done in passes}) == 3
+    assert {done.counted.span for done in passes} == {small(name).span}
 
 
 @pytest.mark.parametrize("layout", ["redis7", "python_plain", "java17_g1_1g_thp", "cryptsetup237_open_glibc"])
 def test_layouts_build_as_captured(layout: str) -> None:
     from bench.layout import load
-    from bench.report import _layout_scenario
+    from bench.selection import layout_scenario
 
-    loaded, scenario = load(layout), _layout_scenario(layout)
+    loaded, scenario = load(layout), layout_scenario(layout)
     passes = [count(Point(scenario, implementation)) for implementation in ("hole-skip", "page-walk")]
     assert passes[0].state == passes[1].state
     unlockable = sum(nr for vma in loaded.vmas if not vma.lockable for _, nr in vma.present)
@@ -96,8 +106,8 @@ def test_layouts_build_as_captured(layout: str) -> None:
 
 def test_memory_is_foretold() -> None:
     with pytest.raises(UsageError, match=r"would need \d+ bytes"):
-        workload.foretell_memory(SCENARIOS["dense"].resized(1 << 46))
-    workload.foretell_memory(SCENARIOS["report"].resized(1 << 46))
+        workload.foretell_memory(Point(SCENARIOS["dense"].resized(1 << 46), "page-walk"))
+    workload.foretell_memory(Point(SCENARIOS["report"].resized(1 << 46), "page-walk"))
 
 
 def request(**changes: Any) -> report.Request:

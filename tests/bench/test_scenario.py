@@ -30,7 +30,7 @@ def test_names_round_trip(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_points_round_trip_as_json(name: str) -> None:
-    point = Point(SCENARIOS[name], "per-page", inner_loops=7)
+    point = Point(SCENARIOS[name], "per-page")
     assert msgspec.json.decode(msgspec.json.encode(point), type=Point) == point
 
 
@@ -39,7 +39,6 @@ def test_digest_tells_unequal_work_of_one_name_apart() -> None:
     other_seed = msgspec.structs.replace(base.scenario, populate=Populate("random", step=2 << 20, seed=2))
     assert Point(other_seed, "per-page").name == base.name
     assert Point(other_seed, "per-page").digest != base.digest
-    assert msgspec.structs.replace(base, inner_loops=9).digest == base.digest
 
 
 @given(st.integers(1, 1 << 30).map(lambda pages: pages * PAGE_SIZE))

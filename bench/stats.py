@@ -1,0 +1,103 @@
+"""Statistics of times: intervals of ratios, of scaling exponents, and of the median of paired differences.
+
+Values of one process are not independent of each other (they share its
+memory layout), so whatever compares two sets of times does so over one mean
+per process. Everything here works on logarithms: times are ratios.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import pyperf
+from scipy import stats
+
+from bench.errors import MeasurementError
+
+CONFIDENCE = 0.95
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """An estimate with its confidence interval. The ends are infinite where the data are too few for one."""
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float = CONFIDENCE
+
+    def contains(self, value: float) -> bool:
+        """Tell whether `value` lies within the interval, ends included."""
+        return self.low <= value <= self.high
+
+
+def positive(values: Sequence[float], what: str) -> np.ndarray:
+    """Return the values as an array; raise MeasurementError if there is none, or one is no finite number above zero."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        raise MeasurementError(f"there is no value of {what}")
+    if not np.all(np.isfinite(array)) or not np.all(array > 0):
+        raise MeasurementError(f"{what} has a value that is no finite number above zero")
+    return array
+
+
+def process_means(benchmark: pyperf.Benchmark) -> list[float]:
+    """Return the mean of each process's values, in the benchmark's unit; processes that only calibrated have none."""
+    return [float(np.mean(run.values)) for run in benchmark.get_runs() if run.values]
+
+
+def ratio(new: Sequence[float], old: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Return new / old of two independent sets of process means: geometric means, Welch's t interval of their logarithms."""
+    logs = [np.log(positive(values, what)) for values, what in ((new, "the new run"), (old, "the old run"))]
+    estimate = math.exp(float(np.mean(logs[0]) - np.mean(logs[1])))
+    if min(map(len, logs)) < 2:
+        return Interval(estimate, 0.0, math.inf, confidence)
+    if all(np.ptp(one) == 0 for one in logs):
+        return Interval(estimate, estimate, estimate, confidence)
+    found = stats.ttest_ind(*logs, equal_var=False).confidence_interval(confidence)
+    return Interval(estimate, math.exp(found.low), math.exp(found.high), confidence)
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Return k of value ~ size**k, fitted by least squares on logarithms, with its t interval.
+
+    Data that fit exactly give an interval without width. Two sizes give no interval.
+    """
+    x, y = np.log(positive(sizes, "the sizes")), np.log(positive(values, "the measured quantity"))
+    if len(np.unique(x)) < 2:
+        raise MeasurementError("a scaling exponent needs at least two sizes")
+    slope, intercept = np.polynomial.polynomial.polyfit(x, y, 1)[::-1]
+    if len(x) < 3:
+        return Interval(float(slope), -math.inf, math.inf, confidence)
+    # By hand, since scipy's linregress() gives a constant quantity no standard error, where it is zero.
+    error = math.sqrt(float(np.sum((y - intercept - slope * x) ** 2)) / (len(x) - 2) / float(np.sum((x - x.mean()) ** 2)))
+    margin = float(stats.t.ppf(0.5 + confidence / 2, len(x) - 2)) * error
+    return Interval(float(slope), float(slope) - margin, float(slope) + margin, confidence)
+
+
+def local_exponents(sizes: Sequence[float], values: Sequence[float]) -> list[float]:
+    """Return the exponent between each size and the next, which shows where there is no power law; sizes ascend."""
+    x, y = np.log(positive(sizes, "the sizes")), np.log(positive(values, "the measured quantity"))
+    return [float(slope) for slope in np.diff(y) / np.diff(x)]
+
+
+def median_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Return the median of paired differences with the exact interval of the sign test, whatever their distribution.
+
+    Each end alone errs with a probability of at most 1 - `confidence`, which
+    is what a one-sided verdict needs. With too few differences for that the
+    end is infinite.
+    """
+    array = np.asarray(differences, dtype=np.float64)
+    if array.size == 0 or not np.all(np.isfinite(array)):
+        raise MeasurementError("paired differences must be finite, and at least one")
+    low, high = -math.inf, math.inf
+    for alternative in ("greater", "less"):
+        found = stats.quantile_test(array, q=0, p=0.5, alternative=alternative).confidence_interval(confidence)
+        if alternative == "greater" and not math.isnan(found.low):
+            low = float(found.low)
+        if alternative == "less" and not math.isnan(found.high):
+            high = float(found.high)
+    return Interval(float(np.median(array)), low, high, confidence)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 from rich.progress import Progress
 
+from bench import env
 from bench.errors import MeasurementError
 from bench.scenario import Point
 from bench.workload import prepare
 
-if TYPE_CHECKING:
-    from mmmodel import ObservableState
+# Modules beside the model's that decide what is counted and timed.
+DECIDING = ("counting", "layout", "measure", "scenario", "workload")
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -33,13 +35,22 @@ class Pass(msgspec.Struct, frozen=True):
     """A counted call with what is needed beside the record that is kept."""
 
     counted: Counted
-    state: ObservableState | None  # after the call, all per-CPU batches drained; None once it was compared
+    state: str  # digest of the state after the call, all per-CPU batches drained
     seconds: float  # roughly; only to choose how often to repeat the call when it is timed
 
 
 def digest_of(counters: Mapping[str, int]) -> str:
     """Return a digest of a call's counters, to see at a glance whether two are the same."""
     return hashlib.sha256(msgspec.json.encode(counters, order="sorted")).hexdigest()[:16]
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Return the digest of all sources that decide what a point's counters are, as this process first saw them."""
+    digest = hashlib.sha256(env.source_digest().encode())
+    for name in DECIDING:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def _comparable(point: Point) -> str:
@@ -53,20 +64,31 @@ def _comparable(point: Point) -> str:
     return f"{point.group} of {'6.1' if point.implementation == 'page-walk' else '5.10'}"
 
 
-def count_points(points: Sequence[Point], progress: Progress) -> list[Pass]:
-    """Count every point's call; raise if two implementations leave different states behind."""
-    task = progress.add_task("counting", total=len(points))
-    first: dict[str, tuple[str, ObservableState | None]] = {}
-    passes: list[Pass] = []
-    for point in points:
-        progress.update(task, description=f"counting {point.name}")
-        done = count(point)
-        name, state = first.setdefault(_comparable(point), (point.implementation, done.state))
+class Agreement:
+    """Holds the implementations of a group to each other: all must leave the same state behind."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, str]] = {}
+
+    def check(self, done: Pass) -> None:
+        """Compare with the first implementation of its group that was counted; raise MeasurementError if they differ."""
+        point = done.counted.point
+        name, state = self._first.setdefault(_comparable(point), (point.implementation, done.state))
         if state != done.state:
             raise MeasurementError(
                 f"{name} and {point.implementation} leave different states after {point.group}: nothing was timed"
             )
-        passes.append(msgspec.structs.replace(done, state=None))
+
+
+def count_points(points: Sequence[Point], progress: Progress) -> list[Pass]:
+    """Count every point's call; raise if two implementations leave different states behind."""
+    task = progress.add_task("counting", total=len(points))
+    agreement = Agreement()
+    passes: list[Pass] = []
+    for point in points:
+        progress.update(task, description=f"counting {point.name}")
+        passes.append(count(point))
+        agreement.check(passes[-1])
         progress.advance(task)
     progress.remove_task(task)
     return passes
@@ -91,4 +113,5 @@ def count(point: Point) -> Pass:
         nr_populated=prepared.nr_populated,
         counters=counters,
     )
-    return Pass(counted=counted, state=space.observable_state(), seconds=seconds)
+    state = hashlib.sha256(msgspec.json.encode(space.observable_state())).hexdigest()
+    return Pass(counted=counted, state=state, seconds=seconds)

@@ -14,17 +14,13 @@ from rich.progress import Progress
 
 from bench import compare, counting, env, measure, reported, results, scenario, selection, sizes, table, workload
 from bench.commands import parser_of
-from bench.errors import UsageError
+from bench.effort import check_counts, effort_for
 from bench.progress import compile_model, progress_bar
 from bench.scenario import Point, Scenario
 from mmmodel.constants import PAGE_SIZE
 
 # Spans beside the report's own, for the figure's curve. Few, because each costs worker processes.
 CURVE_SPANS = (1 << 31, 1 << 36)
-SLOW_CALL = 1.0  # seconds; such a call is timed once in each process
-QUICK_CALL = 0.05  # seconds; below it calls are repeated for each timed value
-QUICK_VALUE = 2e-3  # seconds that the calls of one timed value should take together
-MAX_LOOPS = 100
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -52,8 +48,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def read_request(argv: Sequence[str]) -> Request:
     """Read a command line and check what its words mean."""
     args = _parse(argv)
-    if min(args.processes or 1, args.values or 1) < 1 or 0 in (args.processes, args.values):
-        raise UsageError("--processes and --values must be at least 1")
+    check_counts(args.processes, args.values)
     base = env.base_directory()
     return Request(
         groups=_scenarios(args),
@@ -78,22 +73,6 @@ def _scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
     return (*curve, selection.layout_scenario(scenario.REPORT_LAYOUT))
 
 
-def effort_for(seconds: float, main: bool, request: Request) -> measure.Effort:
-    """Return how often to time a call that takes about `seconds`; points of the curve get less.
-
-    A worker takes about a second before its first call, so the number of
-    workers decides how long a report takes.
-    """
-    if seconds > SLOW_CALL:
-        effort = measure.Effort(processes=2, values=1, warmups=0)
-    elif seconds > QUICK_CALL:
-        effort = measure.Effort(processes=3 if main else 1, values=2, warmups=0)
-    else:
-        effort = measure.Effort(processes=3 if main else 1, values=5, warmups=1)
-    loops = 1 if seconds > QUICK_CALL else min(MAX_LOOPS, int(QUICK_VALUE / max(seconds, 1e-9)) + 1)
-    return measure.Effort(request.processes or effort.processes, request.values or effort.values, effort.warmups, loops)
-
-
 def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progress) -> list[pyperf.Benchmark]:
     """Time every call that was counted."""
     task = progress.add_task("timing", total=len(passes))
@@ -103,7 +82,7 @@ def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progre
         progress.update(task, description=f"timing {point.name}")
         main = point.scenario.name != "report" or point.scenario.span not in CURVE_SPANS
         plan = measure.Plan((point,), {point.name: counting.digest_of(done.counted.counters)})
-        benchmarks += measure.run_plan(plan, effort_for(done.seconds, main, request))
+        benchmarks += measure.run_plan(plan, effort_for(done.seconds, main, request.processes, request.values))
         progress.advance(task)
     progress.remove_task(task)
     return benchmarks

@@ -39,7 +39,7 @@ class CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal[1]  # SCHEMA
     kind: Literal["counters"]
     command: str
-    created: str  # UTC, ISO 8601
+    created: str  # UTC, ISO 8601; "" where equal requests must make equal bytes, as in sweeps and references
     machine: dict[str, str | int]
     points: list[Counted]
 
@@ -55,7 +55,7 @@ def run_name(command: str, created: str, source_digest: str) -> str:
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def telling(path: Path) -> Iterator[None]:
     """Turn a failure to write, as on a full disk, into one clear line."""
     try:
         yield
@@ -65,7 +65,7 @@ def _telling(path: Path) -> Iterator[None]:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
-    with _telling(path):
+    with telling(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         part = Path(name)
         try:
@@ -101,7 +101,7 @@ def run_directory(results: Path, name: str) -> Iterator[tuple[Path, Path]]:
     part, final = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=results)), _free_name(results / name)
     try:
         yield part, final
-        with _telling(final):
+        with telling(final):
             part.chmod(0o755)
             part.rename(final)
     except BaseException:
@@ -123,9 +123,11 @@ def encode_json(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
-def save_counters(path: Path, command: str, machine: dict[str, str | int], points: Sequence[Counted]) -> None:
-    """Write counters.json."""
-    content = CountersFile(SCHEMA, "counters", command, now(), machine, list(points))
+def save_counters(
+    path: Path, command: str, machine: dict[str, str | int], points: Sequence[Counted], *, dated: bool = True
+) -> None:
+    """Write counters.json. Without a date its bytes follow from the other arguments alone."""
+    content = CountersFile(SCHEMA, "counters", command, now() if dated else "", machine, list(points))
     write_atomic(path, encode_json(content))
 
 
@@ -156,7 +158,7 @@ def load_json(path: Path, schema: type[T]) -> T:
 def save_wall(path: Path, benchmarks: Sequence[pyperf.Benchmark]) -> None:
     """Write wall.json."""
     suite = pyperf.BenchmarkSuite(list(benchmarks))
-    with _telling(path), tempfile.TemporaryDirectory(prefix=".wall.", dir=path.parent) as scratch:
+    with telling(path), tempfile.TemporaryDirectory(prefix=".wall.", dir=path.parent) as scratch:
         part = Path(scratch) / path.name  # pyperf writes in place and only to a path
         suite.dump(str(part))
         part.replace(path)

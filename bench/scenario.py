@@ -20,9 +20,10 @@ KiB, MiB, GiB, TiB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 REPORT_SPAN = 1 << 41  # bytes; the reproducer's mmap()
 REPORT_LAYOUT = "cryptsetup237_luksFormat_hm8_default"  # the program of the report
 SPARSE = "sparse-"  # and a size: scenarios with one page in memory in each such stretch
+DEFAULT_SEED = 1
 LAYOUT = "layout"  # the scenario whose address space comes out of a file
 
-Pattern = Literal["none", "every", "random", "ends"]
+Pattern = Literal["none", "every", "random", "head", "ends"]
 # munlock-part: the middle half, so that the VMA is split; mmap: under MCL_FUTURE, so that every page is populated and locked
 Operation = Literal["munlockall", "mlockall", "munlock", "munlock-part", "munmap", "exit", "mmap", "touch"]
 
@@ -31,7 +32,7 @@ class Populate(msgspec.Struct, frozen=True):
     """Which pages of a span are in memory."""
 
     pattern: Pattern = "none"
-    step: int = PAGE_SIZE  # bytes from one page to the next ("every"), on average ("random")
+    step: int = PAGE_SIZE  # bytes of span for each page: from one to the next ("every"), on average ("random", "head")
     seed: int = 0  # of "random"
     head: int = 0  # bytes, all their pages in memory ("ends")
     tail: int = 0  # bytes, likewise
@@ -120,14 +121,27 @@ def parse_name(name: str) -> PointName:
     return PointName(*parts)
 
 
-def sparse(step: int, span: int, pattern: Pattern = "every", name: str = "", seed: int = 0) -> Scenario:
-    """Return a PROT_NONE span with one page in memory every `step` bytes."""
-    average = " on average, at random places" if pattern == "random" else ""
+# By pattern: what the names of scenarios begin with that any step may follow, and where their pages are.
+FAMILIES: dict[Pattern, tuple[str, str]] = {
+    "every": (SPARSE, ""),
+    "random": ("random-", " on average, at random places"),
+    "head": ("head-", " on average, all at the start"),
+}
+
+
+def sparse(step: int, span: int, pattern: Pattern = "every", name: str = "", seed: int = DEFAULT_SEED) -> Scenario:
+    """Return a PROT_NONE span with a page in memory for each `step` bytes, laid out as the pattern says.
+
+    Names are sparse-64KiB, head-64KiB, random-64KiB, and with a seed of one's own random-64KiB-seed7.
+    """
+    prefix, places = FAMILIES[pattern]
+    size, random = sizes.format_size(step), pattern == "random"
+    own_seed = f"-seed{seed}" if random and seed != DEFAULT_SEED else ""
     return Scenario(
-        name=name or SPARSE + sizes.format_size(step),
-        summary=f"one page every {sizes.format_size(step)}{average}, then PROT_NONE",
+        name=name or prefix + size + own_seed,
+        summary=f"one page every {size}{places}, then PROT_NONE",
         span=span,
-        populate=Populate(pattern, step=step, seed=seed),
+        populate=Populate(pattern, step=step, seed=seed if random else 0),
     )
 
 
@@ -138,7 +152,7 @@ SCENARIOS: dict[str, Scenario] = {
         sparse(GiB, REPORT_SPAN),
         sparse(2 * MiB, 64 * GiB),
         sparse(64 * KiB, 4 * GiB),
-        sparse(2 * MiB, 64 * GiB, "random", "sparse-random", seed=1),
+        sparse(2 * MiB, 64 * GiB, "random", "sparse-random"),
         Scenario("dense", "every page in memory", GiB, Populate("every"), prot_none=False),
         Scenario(
             "head-tail",
@@ -167,10 +181,21 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def find(name: str) -> Scenario:
-    """Return the scenario of this name; `sparse-SIZE` has any step."""
+    """Return the scenario of this name; those of a family, as `sparse-SIZE`, have any step."""
     if name in SCENARIOS:
         return SCENARIOS[name]
-    if name.startswith(SPARSE) and name[len(SPARSE) :][:1].isdigit():
-        return sparse(sizes.parse_size(name[len(SPARSE) :]), 4 * GiB)
+    for pattern, (prefix, _) in FAMILIES.items():
+        rest = name.removeprefix(prefix)
+        if rest != name and rest[:1].isdigit():
+            size, has_seed, seed = rest.partition("-seed") if pattern == "random" else (rest, "", "")
+            return sparse(sizes.parse_size(size), 4 * GiB, pattern, seed=parse_seed(seed) if has_seed else DEFAULT_SEED)
     known = ", ".join(SCENARIOS)
-    raise UsageError(f"unknown scenario {one_line(name, 80)!r}; known are {known}, and sparse-SIZE")
+    families = ", ".join(f"{prefix}SIZE" for prefix, _ in FAMILIES.values())
+    raise UsageError(f"unknown scenario {one_line(name, 80)!r}; known are {known}, and {families}")
+
+
+def parse_seed(text: str) -> int:
+    """Return the seed of a random pattern: a whole number below 2**63."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 1 << 63):
+        raise UsageError(f"seed {one_line(text, 40)!r} is no whole number from 0 to 2**63 - 1")
+    return int(text)

@@ -67,13 +67,18 @@ def _before(point: Point) -> Scenario:
 def foretell_memory(point: Point) -> None:
     """Raise UsageError if the model of `point`, and a snapshot of it, would not fit in memory."""
     scenario = point.scenario
-    needed = 2 * (needed_pages(point) * PER_PAGE_BYTES + _nr_vmas(scenario) * PER_VMA_BYTES)
+    needed = needed_bytes(point)
     available = psutil.virtual_memory().available
     if needed > available:
         raise UsageError(
             f"scenario {scenario.name} at this size would need {needed} bytes ({approximate(needed)})"
             f" of memory, and {approximate(available)} are available"
         )
+
+
+def needed_bytes(point: Point) -> int:
+    """Return the bytes of memory that the model of `point`, and a snapshot of it, take at most."""
+    return 2 * (needed_pages(point) * PER_PAGE_BYTES + _nr_vmas(point.scenario) * PER_VMA_BYTES)
 
 
 def needed_pages(point: Point) -> int:
@@ -147,6 +152,8 @@ def _populate(space: Mm, start: int, scenario: Scenario) -> None:
     populate, span = scenario.populate, scenario.span
     if populate.pattern == "every":
         space.touch(start, span, "write", stride=populate.step)
+    elif populate.pattern == "head":
+        space.touch(start, populate.nr_pages(span) * PAGE_SIZE, "write")
     elif populate.pattern == "ends":
         head, tail = min(populate.head, span), min(populate.tail, span)
         space.touch(start, head, "write")

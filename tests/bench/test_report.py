@@ -108,14 +108,3 @@ def test_memory_is_foretold() -> None:
     with pytest.raises(UsageError, match=r"would need \d+ bytes"):
         workload.foretell_memory(Point(SCENARIOS["dense"].resized(1 << 46), "page-walk"))
     workload.foretell_memory(Point(SCENARIOS["report"].resized(1 << 46), "page-walk"))
-
-
-def request(**changes: Any) -> report.Request:
-    values = {"groups": (), "implementations": (), "processes": None, "values": None, "results": Path(), "plots": Path()}
-    return report.Request(**{**values, **changes})
-
-
-def test_slow_calls_are_repeated_less() -> None:
-    slow, middle, quick = (report.effort_for(seconds, True, request()) for seconds in (4.0, 0.6, 1e-5))
-    assert slow.processes * slow.values < middle.processes * middle.values < quick.processes * quick.values
-    assert report.effort_for(4.0, True, request(processes=9, values=8)) == measure.Effort(9, 8, 0)

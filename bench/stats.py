@@ -48,39 +48,79 @@ def process_means(benchmark: pyperf.Benchmark) -> list[float]:
     return [float(np.mean(run.values)) for run in benchmark.get_runs() if run.values]
 
 
+def geometric_mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Return the geometric mean of process means with the t interval of their logarithms."""
+    logs = np.log(positive(values, "the run"))
+    center = float(np.mean(logs))
+    if len(logs) < 2:
+        return Interval(_exp(center), 0.0, math.inf, confidence)
+    margin = _t_margin(float(np.std(logs, ddof=1)) / math.sqrt(len(logs)), len(logs) - 1, confidence)
+    return Interval(_exp(center), _exp(center - margin), _exp(center + margin), confidence)
+
+
 def ratio(new: Sequence[float], old: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return new / old of two independent sets of process means: geometric means, Welch's t interval of their logarithms."""
+    """Return new / old of two independent sets of process means: geometric means, Welch's t interval of their logarithms.
+
+    With fewer than two processes in either there is no interval: it is from zero to infinity.
+    """
     logs = [np.log(positive(values, what)) for values, what in ((new, "the new run"), (old, "the old run"))]
-    estimate = math.exp(float(np.mean(logs[0]) - np.mean(logs[1])))
+    center = float(np.mean(logs[0]) - np.mean(logs[1]))
+    estimate = _exp(center)
     if min(map(len, logs)) < 2:
         return Interval(estimate, 0.0, math.inf, confidence)
-    if all(np.ptp(one) == 0 for one in logs):
+    # By hand, since scipy's ttest_ind() has no interval where neither run has a spread, and warns where it is next to nothing.
+    errors = [float(np.var(one, ddof=1)) / len(one) for one in logs]
+    weights = [error**2 / (len(one) - 1) for error, one in zip(errors, logs, strict=True)]
+    if sum(weights) == 0:
         return Interval(estimate, estimate, estimate, confidence)
-    found = stats.ttest_ind(*logs, equal_var=False).confidence_interval(confidence)
-    return Interval(estimate, math.exp(found.low), math.exp(found.high), confidence)
+    margin = _t_margin(math.sqrt(sum(errors)), sum(errors) ** 2 / sum(weights), confidence)
+    return Interval(estimate, _exp(center - margin), _exp(center + margin), confidence)
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Return k of value ~ size**k, fitted by least squares on logarithms, with its t interval.
 
-    Data that fit exactly give an interval without width. Two sizes give no interval.
+    Data that fit exactly give an interval with next to no width. Two values give no interval: its ends are infinite.
     """
-    x, y = np.log(positive(sizes, "the sizes")), np.log(positive(values, "the measured quantity"))
-    if len(np.unique(x)) < 2:
+    x, y = _logarithms(sizes, values)
+    if np.ptp(x) == 0:
         raise MeasurementError("a scaling exponent needs at least two sizes")
-    slope, intercept = np.polynomial.polynomial.polyfit(x, y, 1)[::-1]
-    if len(x) < 3:
-        return Interval(float(slope), -math.inf, math.inf, confidence)
     # By hand, since scipy's linregress() gives a constant quantity no standard error, where it is zero.
-    error = math.sqrt(float(np.sum((y - intercept - slope * x) ** 2)) / (len(x) - 2) / float(np.sum((x - x.mean()) ** 2)))
-    margin = float(stats.t.ppf(0.5 + confidence / 2, len(x) - 2)) * error
-    return Interval(float(slope), float(slope) - margin, float(slope) + margin, confidence)
+    x, y = x - x.mean(), y - y.mean()
+    square = float(np.sum(x**2))
+    slope = float(np.sum(x * y)) / square
+    if len(x) < 3:
+        return Interval(slope, -math.inf, math.inf, confidence)
+    error = math.sqrt(float(np.sum((y - slope * x) ** 2)) / (len(x) - 2) / square)
+    margin = _t_margin(error, len(x) - 2, confidence)
+    return Interval(slope, slope - margin, slope + margin, confidence)
 
 
 def local_exponents(sizes: Sequence[float], values: Sequence[float]) -> list[float]:
     """Return the exponent between each size and the next, which shows where there is no power law; sizes ascend."""
-    x, y = np.log(positive(sizes, "the sizes")), np.log(positive(values, "the measured quantity"))
+    x, y = _logarithms(sizes, values)
+    if np.any(np.diff(x) <= 0):
+        raise MeasurementError("sizes must ascend, each above the one before")
     return [float(slope) for slope in np.diff(y) / np.diff(x)]
+
+
+def _logarithms(sizes: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithms of sizes and of as many values."""
+    x, y = np.log(positive(sizes, "the sizes")), np.log(positive(values, "the measured quantity"))
+    if len(x) != len(y):
+        raise MeasurementError(f"{len(x)} sizes do not go with {len(y)} values")
+    return x, y
+
+
+def _t_margin(error: float, freedom: float, confidence: float) -> float:
+    """Return how far a t interval goes to either side, from a standard error and its degrees of freedom."""
+    return float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+
+
+def _exp(power: float) -> float:
+    """Return e**power, infinite where that is beyond what a float holds."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.exp(power))
 
 
 def median_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval:

@@ -70,6 +70,11 @@ APART = {
     "compare": {"bench.measure", "bench.table", "bench.plot", "rich", "matplotlib", "pyperf"},
     "table": {"bench.measure", "bench.plot"},
     "plot": {"bench.measure", "bench.table"},
+    "loading": {"bench.measure", "bench.table", "bench.plot", "rich", "matplotlib", "pandas"},
+    "frames": {"bench.measure", "bench.table", "bench.formats", "bench.plot", "rich", "matplotlib", "pyperf"},
+    "differences": {"bench.measure", "bench.table", "bench.formats", "bench.plot", "rich", "matplotlib", "pyperf"},
+    "formats": {"bench.measure", "bench.results", "bench.frames", "bench.differences", "bench.stats", "bench.plot", "pyperf"},
+    "sheets": {"bench.measure", "bench.results", "bench.plot", "pyperf", "numpy"},
     "results": {"bench.measure", "bench.compare", "bench.table", "bench.plot"},
     "scenario": {"bench.workload", "bench.measure", "bench.results"},
 }

@@ -1,0 +1,29 @@
+"""The `compare` command: two runs, point by point. It says what differs and how surely; judging is the gate's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench import differences, formats, loading, sheets, show
+from bench.commands import parser_of
+from bench.errors import MeasurementError
+from bench.frames import LEAST_SIZES
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare run B with run A; 0 whenever that could be done."""
+    parser = parser_of("compare")
+    parser.add_argument("a", metavar="A", help="the old run: a name in results/, a directory, or a pyperf file")
+    parser.add_argument("b", metavar="B", help="the new run, likewise")
+    show.add_arguments(parser)
+    args = parser.parse_args(argv)
+    directory = show.runs_directory(args)
+    found = differences.compare(loading.load(args.a, directory), loading.load(args.b, directory))
+    if args.exponents and not len(found.exponents):
+        raise MeasurementError(f"{args.a} and {args.b} have no scenario at {LEAST_SIZES} sizes in common")
+    page = sheets.compare_page(found, args.exponents)
+    if args.format == "csv":
+        formats.show_csv(found.exponents if args.exponents else found.points, page)
+    else:
+        formats.show(page, args.format)
+    return 0

@@ -1,0 +1,70 @@
+"""The `table` command: one run as tables, in a format of one's choice."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench import env, formats, frames, loading, sheets
+from bench.commands import parser_of
+from bench.errors import MeasurementError
+from bench.frames import COUNT, TIME, Kind
+
+KINDS: tuple[Kind, ...] = (COUNT, TIME)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that commands which show runs have in common."""
+    parser.add_argument("--format", choices=formats.FORMATS, default="terminal", help="default terminal; csv has every number")
+    parser.add_argument("--exponents", action="store_true", help="only the scaling exponents")
+    parser.add_argument("--results", type=Path, help="directory of the runs that are named, default results/")
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = parser_of("table")
+    parser.add_argument("run", help="a run's name in results/, its directory, or a pyperf file")
+    add_arguments(parser)
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--counters", action="store_const", dest="kind", const=COUNT, help="only what was counted")
+    kinds.add_argument("--times", action="store_const", dest="kind", const=TIME, help="only what was timed")
+    for option, column in (("--scenario", "scenario"), ("--impl", "implementation"), ("--op", "operation")):
+        parser.add_argument(option, action="append", default=[], help=f"only this {column}; may be repeated")
+    return parser.parse_args(argv)
+
+
+def runs_directory(args: argparse.Namespace) -> Path:
+    """Return where runs that are named are looked for."""
+    found: Path = args.results or env.base_directory() / "results"
+    return found
+
+
+def _kinds(args: argparse.Namespace, points: pd.DataFrame) -> tuple[Kind, ...]:
+    """Return what to show of what the run has."""
+    present = [kind for kind in KINDS if frames.has(points, kind)]
+    if args.kind and args.kind not in present:
+        raise MeasurementError(f"{args.run} has no {'counters' if args.kind == COUNT else 'times'}")
+    return tuple(kind for kind in present if args.kind in (None, kind))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show a run."""
+    args = _parse(argv)
+    points = frames.points_frame(loading.load(args.run, runs_directory(args)))
+    for column, words in (("scenario", args.scenario), ("implementation", args.impl), ("operation", args.op)):
+        points = frames.select(points, column, words)
+    if not len(points):
+        raise MeasurementError(f"{args.run} has nothing of what was asked for together")
+    kinds = _kinds(args, points)
+    exponents = frames.exponents_frame(points)
+    if args.exponents and not len(exponents):
+        raise MeasurementError(f"{args.run} has no scenario at {frames.LEAST_SIZES} sizes, which an exponent needs")
+    page = sheets.table_page(points, exponents, kinds, args.exponents)
+    if args.format == "csv":
+        formats.show_csv(frames.only(exponents if args.exponents else points, kinds), page)
+    else:
+        formats.show(page, args.format)
+    return 0

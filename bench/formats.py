@@ -13,11 +13,13 @@ from typing import Literal, get_args
 import msgspec
 import pandas as pd
 from rich.markup import escape
+from rich.measure import Measurement
 
 from bench.table import console, new_table
 
 Format = Literal["terminal", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+WIDEST = 1000  # columns
 
 _LATEX = str.maketrans(
     {
@@ -83,6 +85,8 @@ def _terminal(page: Page) -> None:
                 table.add_row(escape(first), *map(escape, row[1:]))
                 above = row[0]
             table.add_section()
+        # Wider than the terminal rather than cut: figures without their last digits are of no use.
+        out.width = max(out.width, Measurement.get(out, out.options.update(width=WIDEST), table).maximum)
         out.print(table)
     for text in page.remarks:
         print(text)

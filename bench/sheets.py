@@ -33,7 +33,8 @@ _PERCENT = f"{CONFIDENCE:.0%}".replace("%", " %")
 NO_INTERVAL = f"{NONE} instead of an interval: it needs at least two processes, a ratio's in each of the two."
 NO_EXPONENT = f"{NONE} instead of an exponent: it was measured at fewer than three sizes, or a count is zero."
 NOT_INTERLEAVED = (
-    "B was not timed in turn with A: what else changed on the machine in between is in the ratios. `gate --base` times in turn."
+    "B was not timed in turn with A: what else changed on the machine in between is in the ratios."
+    " gate --base times both in turn."
 )
 KINDS: tuple[tuple[Kind, str], ...] = ((COUNT, "entries"), (TIME, "time"))
 Row = dict[str, Any]
@@ -95,16 +96,16 @@ def _times_sheet(points: pd.DataFrame) -> Sheet:
         faster = _interval(row, "time_speedup_low", "time_speedup_high", _times)
         if row["implementation"] == BASELINE:
             faster = ""  # it is 1 by definition
-        runs = f"{_whole(row['time_processes'])} x {_whole(row['time_values'] / row['time_processes'])}"
+        values = f"{_whole(row['time_values'])} in {_whole(row['time_processes'])}"
         return (
             *(_what(row), row["implementation"]),
             *(_maybe(seconds, row["time_median_s"]), _maybe(seconds, row["time_mean_s"]), mean),
-            runs if not pd.isna(row["time_processes"]) else NONE,
+            NONE if pd.isna(row["time_values"]) else values,
             *(_maybe(significant, row["time_ns_per_page"]), _maybe(_times, row["time_speedup"]), faster),
         )
 
-    heads = ("median", "mean", f"{_PERCENT} interval", "processes x values", "ns/page", "x faster", f"{_PERCENT} interval")
-    title = "Times (median of all values; geometric mean of process means, and per-page's by it, each with its interval)"
+    heads = ("median", "mean", f"{_PERCENT} interval", "values", "ns/page", "x faster", f"{_PERCENT} interval")
+    title = "Times (median of all values, so many in so many processes; geometric mean of process means; per-page's by it)"
     return Sheet(title, ("what", "implementation"), heads, _sections(points, cells))
 
 

@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from bench import formats
 from bench.formats import Page, Sheet
@@ -39,6 +40,13 @@ def test_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(text in out for text in NASTY)
     assert out.count("same") == 1  # not repeated below itself
     assert "\x1b" not in out
+
+
+def test_a_narrow_terminal_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "console", lambda: Console(width=30, color_system=None))
+    wide = Sheet("t", ("what",), ("n",) * 5, ((("x" * 30, *(f"{i:020}" for i in range(5))),),))
+    out = shown(Page((wide,)), "terminal", capsys)
+    assert all(cell in out for cell in wide.sections[0][0]) and "…" not in out
 
 
 def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("bench.report", "reproduce the report: count, check, time, table, figure (the main job)"),
     "table": ("bench.show", "show a run's counters, times and scaling exponents as a table"),
     "compare": ("bench.compare_runs", "compare two runs: counters exactly, times with confidence intervals"),
+    "plot": ("bench.draw", "draw the figures of a run, and a page that shows them with their tables"),
     "list": ("bench.list", "list scenarios, implementations and layouts"),
     "replay": ("bench.replay", "run recorded or random sequences of calls through the model, or compare with a kernel's"),
     "speed": ("bench.speed", "measure the model's own speed and size against their bars"),

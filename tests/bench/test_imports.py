@@ -27,9 +27,9 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def users_of(package: str) -> set[str]:
-    """Return the modules of bench that import a package."""
+    """Return the modules and packages of bench that import a package."""
     return {
-        path.stem
+        path.relative_to(BENCH).parts[0].removesuffix(".py")
         for path in BENCH.rglob("*.py")
         if any(name == package or name.startswith(package + ".") for name in imported(path))
     }
@@ -70,6 +70,9 @@ APART = {
     "compare": {"bench.measure", "bench.table", "bench.plot", "rich", "matplotlib", "pyperf"},
     "table": {"bench.measure", "bench.plot"},
     "plot": {"bench.measure", "bench.table"},
+    "figures": {"bench.measure", "bench.table", "bench.captions", "bench.plot", "bench.page", "rich", "matplotlib"},
+    "captions": {"bench.measure", "bench.plot", "bench.page"},
+    "page": {"bench.measure", "bench.compare", "bench.plot"},
     "loading": {"bench.measure", "bench.table", "bench.plot", "rich", "matplotlib", "pandas"},
     "frames": {"bench.measure", "bench.table", "bench.formats", "bench.plot", "rich", "matplotlib", "pyperf"},
     "differences": {"bench.measure", "bench.table", "bench.formats", "bench.plot", "rich", "matplotlib", "pyperf"},
@@ -82,7 +85,10 @@ APART = {
 
 @pytest.mark.parametrize("module", APART)
 def test_jobs_stay_apart(module: str) -> None:
-    assert not set(imported(BENCH / f"{module}.py")) & APART[module]
+    files = [BENCH / f"{module}.py"] if (BENCH / f"{module}.py").exists() else list((BENCH / module).rglob("*.py"))
+    assert files
+    for file in files:
+        assert not set(imported(file)) & APART[module], file
 
 
 def test_files_stay_short() -> None:

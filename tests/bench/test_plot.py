@@ -1,4 +1,4 @@
-"""Figures: what is in them, and that the same rows give the same bytes."""
+"""The figure of `report`: what is in it, and that the same rows give the same bytes."""
 
 import subprocess
 import sys
@@ -11,6 +11,8 @@ from rows import report_rows
 
 from bench import plot
 from bench.compare import Row
+from bench.plot.report import report_figure
+from bench.plot.style import LOOKS
 from bench.reported import REPORTED
 
 HERE = Path(__file__).parent
@@ -23,7 +25,7 @@ def lines_and_layouts() -> tuple[list[Row], list[Row]]:
 
 def test_both_panels_show_every_number() -> None:
     lines, layouts = lines_and_layouts()
-    time_axes, entry_axes = plot.scaling_figure(lines, layouts, "report").axes
+    time_axes, entry_axes = report_figure(lines, layouts, "report").axes
     for axes, field in ((time_axes, "seconds"), (entry_axes, "nr_entries")):
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
         shown = {(float(x), float(y)) for line in axes.lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)}
@@ -33,7 +35,7 @@ def test_both_panels_show_every_number() -> None:
 
 def test_the_reports_point_and_the_real_kernels_are_marked() -> None:
     lines, layouts = lines_and_layouts()
-    time_axes, entry_axes = plot.scaling_figure(lines, layouts, "report").axes
+    time_axes, entry_axes = report_figure(lines, layouts, "report").axes
     crosses = {float(line.get_ydata()[0]) for line in time_axes.lines if line.get_marker() == "x"}
     assert crosses == {one.seconds for one in REPORTED}
     for axes in (time_axes, entry_axes):
@@ -43,13 +45,13 @@ def test_the_reports_point_and_the_real_kernels_are_marked() -> None:
 
 def test_no_scenario_but_the_report_is_marked() -> None:
     lines, _ = lines_and_layouts()
-    time_axes, _ = plot.scaling_figure(lines, [], "dense").axes
+    time_axes, _ = report_figure(lines, [], "dense").axes
     assert not [line for line in time_axes.lines if line.get_marker() == "x"]
 
 
 def test_implementations_differ_in_more_than_colour() -> None:
     for key in ("color", "marker", "linestyle"):
-        assert len({str(look[key]) for look in plot.LOOKS.values()}) == len(plot.LOOKS)
+        assert len({str(look[key]) for look in LOOKS.values()}) == len(LOOKS)
 
 
 def test_implementations_differ_in_greyscale() -> None:
@@ -57,7 +59,7 @@ def test_implementations_differ_in_greyscale() -> None:
         red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
-    levels = sorted(lightness(look["color"]) for look in plot.LOOKS.values())
+    levels = sorted(lightness(look["color"]) for look in LOOKS.values())
     assert min(b - a for a, b in pairwise(levels)) > 0.1
 
 
@@ -67,7 +69,7 @@ def test_a_count_of_zero_is_left_out_not_invented() -> None:
     lines, _ = lines_and_layouts()
     zero = [msgspec.structs.replace(row, nr_entries=0) for row in lines if row.implementation == "page-walk"]
     rest = [row for row in lines if row.implementation != "page-walk"]
-    _, entry_axes = plot.scaling_figure(rest + zero, [], "report").axes
+    _, entry_axes = report_figure(rest + zero, [], "report").axes
     shown: list[Line2D] = [line for line in entry_axes.lines if line.get_marker() == "o"]
     assert shown == []
 

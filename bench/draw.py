@@ -1,0 +1,82 @@
+"""The `plot` command: figures of runs that are there, and the page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench import captions, env, figures, page, results
+from bench.commands import parser_of
+from bench.errors import UsageError, one_line
+from bench.figures import inputs
+from bench.progress import progress_bar
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A checked command line."""
+
+    runs: tuple[Path, ...]
+    plots: Path
+    kinds: tuple[str, ...]
+
+
+def read_request(argv: Sequence[str]) -> Request:
+    """Read a command line and check what its words mean."""
+    known = ", ".join(figures.KINDS)
+    parser = parser_of("plot")
+    parser.add_argument("run", nargs="*", type=Path, help="runs, by path or name; default the reference, else the newest")
+    parser.add_argument("--results", type=Path, help="directory of runs, default results/")
+    parser.add_argument("--plots", type=Path, help="directory for figures and page, default plots/")
+    parser.add_argument("--only", action="append", default=[], help=f"figures, separated by commas: {known}; default all")
+    args = parser.parse_args(argv)
+    asked = {name for word in args.only for name in word.split(",")}
+    if unknown := sorted(asked - set(figures.KINDS)):
+        raise UsageError(f"unknown figure {one_line(unknown[0], 60)!r}; known are {known}")
+    base = env.base_directory()
+    return Request(
+        runs=tuple(inputs.find_runs(args.run, args.results or base / "results")),
+        plots=args.plots or base / "plots",
+        kinds=tuple(name for name in figures.KINDS if not asked or name in asked),
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    request = read_request(argv)
+    runs = [inputs.load_run(path) for path in request.runs]
+    slugs = [run.slug for run in runs]
+    if twice := next((slug for slug in slugs if slugs.count(slug) > 1), None):
+        raise UsageError(f"two runs are named {twice}: their figures would take each other's place")
+    prepared = [figures.prepare(run, request.kinds) for run in runs]
+    if all(isinstance(one, inputs.Skipped) for found in prepared for one in found):
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in prepared[0] if isinstance(one, inputs.Skipped))
+        raise UsageError(f"no figure can be made of {one_line(runs[0].name, 80)}: {reasons}")
+    results.make_directory(request.plots)
+    sections = [_draw(run, found, request.plots) for run, found in zip(runs, prepared, strict=True)]
+    index = page.write_page(request.plots, sections)
+    for section in sections:
+        for shown in section.figures:
+            print(f"figure:  {request.plots / shown.svg}, .png")
+        for one in section.skipped:
+            print(f"skipped: {one.name} of {one_line(section.run.name, 80)}: {one.reason}")
+    print(f"page:    {index}")
+    return 0
+
+
+def _draw(run: inputs.Run, prepared: Sequence[figures.Prepared | inputs.Skipped], plots: Path) -> page.Section:
+    """Draw one run's figures into a directory of its own."""
+    from bench import plot  # here, because it loads matplotlib, which bad input need not wait for
+
+    results.make_directory(plots / run.slug)
+    drawn = [one for one in prepared if not isinstance(one, inputs.Skipped)]
+    shown = []
+    with progress_bar() as progress:
+        task = progress.add_task(f"drawing {one_line(run.name, 60)}", total=len(drawn))
+        for one in drawn:
+            words = captions.describe(one)
+            svg, png = plot.save(plot.draw(one), plots / run.slug / words.name, words.title, words.alternative)
+            shown.append(page.Shown(words, *(path.relative_to(plots).as_posix() for path in (svg, png))))
+            progress.advance(task)
+    return page.Section(run, tuple(shown), tuple(one for one in prepared if isinstance(one, inputs.Skipped)))

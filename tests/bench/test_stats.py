@@ -120,6 +120,14 @@ def test_exponent_is_free_of_units_and_order(sizes: list[int], data: st.DataObje
     assert same(stats.exponent([one * 4096 for one in sizes], [one * 1e9 for one in values]), found, 1e-6)
 
 
+@pytest.mark.parametrize("values", [[1, 3, 3, 9], [5, 4, 4, 6], [2, 2, 2, 3]])
+def test_exponent_is_the_regression_of_the_logarithms(values: list[float]) -> None:
+    found = stats.exponent([1, 2, 4, 8], values)
+    other = scipy.stats.linregress(np.log([1, 2, 4, 8]), np.log(values))
+    half = 4.302653 * other.stderr  # Student's t at 0.975 for 4 - 2 degrees of freedom
+    assert same(found, Interval(other.slope, other.slope - half, other.slope + half), 1e-6)
+
+
 def test_a_constant_quantity_has_exponent_zero() -> None:
     assert stats.exponent([1, 2, 4, 8], [5, 5, 5, 5]) == Interval(0, 0, 0)
 

@@ -13,8 +13,12 @@ from bench.errors import UsageError
 # name -> (module with main(argv) -> exit code, one line of help); the module is loaded only when it is asked for
 COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("bench.report", "reproduce the report: count, check, time, table, figure (the main job)"),
+    "run": ("bench.run", "time calls by pyperf, with all of its options"),
+    "gate": ("bench.gate.command", "judge this tree by counters, laws and times; exit code 1 at a regression"),
     "table": ("bench.show", "show a run's counters, times and scaling exponents as a table"),
     "compare": ("bench.compare_runs", "compare two runs: counters exactly, times with confidence intervals"),
+    "sweep": ("bench.sweep", "count and time a grid of spans, populations, patterns, implementations; resumes when interrupted"),
+    "reference": ("bench.reference", "regenerate the committed reference, results/reference/, and tell what changed"),
     "plot": ("bench.draw", "draw the figures of a run, and a page that shows them with their tables"),
     "list": ("bench.list", "list scenarios, implementations and layouts"),
     "replay": ("bench.replay", "run recorded or random sequences of calls through the model, or compare with a kernel's"),

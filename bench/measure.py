@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ import pyperf
 
 from bench import env
 from bench.counting import digest_of
-from bench.errors import MeasurementError, one_line
+from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, one_line
 from bench.results import load_wall, write_atomic
 from bench.scenario import LAYOUT, SCENARIOS, Point
 from bench.workload import Prepared, prepare
@@ -52,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     points: tuple[Point, ...]
     counters: dict[str, str] = {}  # digest of the counters that the call of a name must show, where it is known
+    loops: dict[str, int] = {}  # calls for each of pyperf's loops, where the points of one process need different numbers
 
 
 def time_calls(prepared: Prepared, loops: int) -> float:
@@ -67,10 +69,10 @@ def time_calls(prepared: Prepared, loops: int) -> float:
     return total
 
 
-def _timed(prepared: Prepared, expected: str, loops: int) -> float:
-    """Time `loops` calls; raise if the last of them did other work than the call that was counted."""
+def _timed(prepared: Prepared, expected: str, inner_loops: int, loops: int) -> float:
+    """Time `loops * inner_loops` calls; raise if the last of them did other work than the call that was counted."""
     snapshot = prepared.space.snapshot()
-    total = time_calls(prepared, loops)
+    total = time_calls(prepared, loops * inner_loops)
     if expected and digest_of(prepared.space.call_counters()) != expected:
         raise MeasurementError("the timed call did other work than the counted one")
     prepared.space.restore(snapshot)
@@ -125,16 +127,23 @@ def time_points(runner: pyperf.Runner, plan: Plan) -> list[pyperf.Benchmark | No
             prepared = prepare(point)
             expected = plan.counters.get(point.name, "")
             facts = _facts(point, prepared, expected)
-            call = functools.partial(_timed, prepared, expected)
-        found.append(runner.bench_time_func(point.name, call, metadata=facts))
+            call = functools.partial(_timed, prepared, expected, plan.loops.get(point.name, 1))
+        found.append(runner.bench_time_func(point.name, call, metadata=facts, inner_loops=plan.loops.get(point.name)))
     return found
 
 
-def main() -> None:
-    """Be a pyperf program that measures a plan."""
+def main() -> int:
+    """Be a pyperf program that measures a plan; its workers are this, too."""
     runner = make_runner()
     args = runner.parse_args()
-    time_points(runner, msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan))
+    try:
+        time_points(runner, msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan))
+    except BenchError as error:
+        print(f"{type(error).__name__}: {one_line(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 0
 
 
 def _not_here(loops: int) -> float:
@@ -167,10 +176,41 @@ def run_plan(plan: Plan, effort: Effort) -> list[pyperf.Benchmark]:
     return [checked(benchmarks.get(point.name, other), point, plan) for point in plan.points]
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; when this process is interrupted, end it too."""
+def worker_environment(directory: Path) -> dict[str, str]:
+    """Return the environment of a worker that imports from `directory`: little, so that its size moves no result."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", *env.inherited_settings())
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(directory)}
+
+
+def run_worker(plan: Plan, directory: Path, source: str) -> dict[str, float]:
+    """Time each point of a plan once, in one fresh process that imports from `directory`; seconds by name.
+
+    `source`: digest that the model there must have. A pyperf worker without a manager: one value of each benchmark.
+    """
+    with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
+        file, output = Path(scratch) / "plan.json", Path(scratch) / "wall.json"
+        write_atomic(file, msgspec.json.encode(plan))
+        command = [sys.executable, "-m", "bench.measure", "--worker", "--loops=1", "--values=1", "--warmups=0"]
+        done = _run([*command, "--quiet", "--plan", str(file), "-o", str(output)], directory)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            measured = len(done.stdout.splitlines())  # a line for each benchmark that came to its end
+            name = plan.points[min(measured, len(plan.points) - 1)].name
+            raise MeasurementError(f"{name} ended with exit code {done.returncode} in {directory.name}: {one_line(last)}")
+        benchmarks = load_wall(output)
+    names = [point.name for point in plan.points]
+    if list(benchmarks) != names:
+        raise MeasurementError(f"asked for {', '.join(names)}, but measured was {', '.join(benchmarks)}")
+    return {point.name: checked(benchmarks[point.name], point, plan, source).get_values()[0] for point in plan.points}
+
+
+def _run(command: Sequence[str], directory: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a directory to import from; when this process is interrupted, end it too."""
+    environment = worker_environment(directory) if directory else None
     # Not in a process group of its own: Ctrl-C reaches it and its workers as well.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             out, err = process.communicate()
         except BaseException:
@@ -180,15 +220,18 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def checked(benchmark: pyperf.Benchmark | None, point: Point, plan: Plan) -> pyperf.Benchmark:
-    """Return the benchmark of `point` after a look at what its workers say they measured."""
+def checked(benchmark: pyperf.Benchmark | None, point: Point, plan: Plan, source: str = "") -> pyperf.Benchmark:
+    """Return the benchmark of `point` after a look at what its workers say they measured.
+
+    `source`: digest of the sources that they must have run, by default this process's.
+    """
     if benchmark is None or benchmark.get_name() != point.name:
         found = benchmark.get_name() if benchmark else "nothing"
         raise MeasurementError(f"asked for {point.name}, but measured was {one_line(found)}")
     if not benchmark.get_nvalue():
         raise MeasurementError(f"no time came back for {point.name}")
     # Sources edited while a run goes on would have it time other code than it counted.
-    expected = {"digest": point.digest, "implementation": point.implementation, "source": env.source_digest()}
+    expected = {"digest": point.digest, "implementation": point.implementation, "source": source or env.source_digest()}
     if point.name in plan.counters:
         expected["counters"] = plan.counters[point.name]
     for run in benchmark.get_runs():
@@ -200,4 +243,4 @@ def checked(benchmark: pyperf.Benchmark | None, point: Point, plan: Plan) -> pyp
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""The `gate` command: measure, judge, tell, and end with the exit code of the verdict."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.progress import Progress
+
+from bench import env, measure, results, suite, workload
+from bench.commands import parser_of
+from bench.errors import MeasurementError, UsageError, one_line
+from bench.gate import arms, counters, expectation, laws, render, times
+from bench.gate.count import Counter
+from bench.gate.expectation import Expected
+from bench.gate.verdict import EXIT_CODES, Finding, overall
+from bench.progress import compile_model, progress_bar
+from bench.scenario import Point
+from bench.suite import Checks
+from bench.table import console
+
+PARTS = ("counters", "laws", "times")
+LAW_PROCESSES = 3
+MIN_ROUNDS, ROUNDS = 6, 14
+Counts = Mapping[str, Expected | str]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A checked command line."""
+
+    expectation: Path
+    suite: str
+    checks: Checks
+    accept: bool
+    parts: tuple[str, ...]
+    base: str | None
+    rounds: int
+    seed: int
+    rule: times.Rule
+    reports: dict[str, Path]
+
+
+class Measured(msgspec.Struct):
+    """What a gate measured and found so far."""
+
+    findings: list[Finding] = []
+    times: dict[str, times.Arms] = {}
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; the meaning of its words is checked later."""
+    parser = parser_of("gate")
+    parser.epilog = "exit codes: 0 pass, 1 regression, 2 bad usage, 3 measurement error, 4 inconclusive"
+    parser.add_argument("--base", metavar="REV", help="time this tree against that revision, in turn, on this machine")
+    parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)}; default all, times with --base only")
+    parser.add_argument("--accept", action="store_true", help="write what is counted now as what is expected")
+    parser.add_argument("--expectation", type=Path, help=f"file to compare with, default results/{expectation.FILE}")
+    parser.add_argument("--suite", choices=tuple(suite.SUITES), default="reference", help="what is counted, default reference")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of the timing, default {ROUNDS}")
+    parser.add_argument("--tolerance", type=float, default=3.0, metavar="PERCENT", help="slowdown that is none, default 3")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the arms")
+    for name in ("json", "markdown", "junit"):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the report as {name} too")
+    return parser.parse_args(argv)
+
+
+def read_request(argv: Sequence[str]) -> Request:
+    """Read a command line and check what its words mean."""
+    args = _parse(argv)
+    default = ("counters", "laws", "times") if args.base else ("counters", "laws")
+    parts = tuple(args.only.split(",")) if args.only else default
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise UsageError(f"unknown part {one_line(unknown[0], 60)!r}; known are {', '.join(PARTS)}")
+    if ("times" in parts) != bool(args.base):
+        raise UsageError("times are judged against another checkout: --only times and --base REV need each other")
+    if args.rounds < MIN_ROUNDS:
+        raise UsageError(f"--rounds must be at least {MIN_ROUNDS}")
+    if not 0 < args.tolerance < times.Rule().resolution * 100:
+        raise UsageError(f"--tolerance must be above 0 and below {times.Rule().resolution * 100:g} percent")
+    checks = suite.CHECKS[args.suite]
+    if args.only and "laws" in parts and not checks.laws:
+        raise UsageError(f"suite {args.suite} has no laws; use --only counters")
+    reports = {name: getattr(args, name) for name in ("json", "markdown", "junit") if getattr(args, name)}
+    for path in reports.values():
+        results.make_directory(path.parent)
+    return Request(
+        expectation=args.expectation or env.base_directory() / "results" / expectation.FILE,
+        suite=args.suite,
+        checks=checks,
+        accept=args.accept,
+        parts=parts,
+        base=args.base,
+        rounds=args.rounds,
+        seed=args.seed,
+        rule=times.Rule(tolerance=args.tolerance / 100, nr_benchmarks=len(checks.timed)),
+        reports=reports,
+    )
+
+
+def count_twice(points: Sequence[Point], progress: Progress) -> tuple[Counts, Counts]:
+    """Count all points in two processes at once, each with another hash seed; return what each says."""
+    for point in points:
+        workload.foretell_memory(point)
+    task = progress.add_task("counting, twice", total=None)
+    both = [Counter(points, {"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
+    first, second = (one.results() for one in both)
+    progress.remove_task(task)
+    return first, second
+
+
+def time_laws(checks: suite.Checks, progress: Progress) -> dict[str, list[float]]:
+    """Time the points of the laws and floors, each once in each of some processes; seconds by name."""
+    curves = [(law.curve, law.implementation) for law in checks.laws]
+    ends = [((floor.group,), one) for floor in checks.floors for one in (floor.baseline, floor.implementation)]
+    found = {point.name: point for groups, one in (*curves, *ends) for group in groups for point in group.points([one])}
+    here = arms.Arm("this tree", Path(env.__file__).parent.parent, env.source_digest())
+    plan = arms.calibrated(tuple(found.values()), here)
+    task = progress.add_task("timing the laws", total=LAW_PROCESSES)
+    values: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(LAW_PROCESSES):
+        for name, seconds in measure.run_worker(plan, here.directory, here.source).items():
+            values[name].append(seconds)
+        progress.advance(task)
+    progress.remove_task(task)
+    return values
+
+
+def time_against(request: Request, progress: Progress) -> tuple[list[Finding], dict[str, times.Arms]]:
+    """Time this tree against the base, judge, and look again at what seems slower."""
+    assert request.base is not None
+    with arms.prepared(request.base) as prepared:
+        plan = arms.calibrated(request.checks.timed, prepared["head"])
+        measured = arms.time_arms(prepared, plan, request.rounds, request.seed, progress)
+        findings = times.judge(measured, request.rule)
+        slower = {one.name: one for one in findings if one.verdict == "regression"}
+        if not slower:
+            return findings, measured
+        points = tuple(point for point in plan.points if point.name in slower)
+        again = measure.Plan(points, loops=plan.loops)
+        repeated = arms.time_arms(prepared, again, request.rounds, request.seed + 1, progress)
+    second = {one.name: one for one in times.judge(repeated, request.rule)}
+    judged = [times.confirmed(slower[one.name], second[one.name]) if one.name in slower else one for one in findings]
+    return judged, measured | {f"{name} (again)": one for name, one in repeated.items()}
+
+
+def _measure_and_judge(request: Request, progress: Progress) -> Measured:
+    """Do the parts that were asked for."""
+    measured = Measured()
+    if {"counters", "laws"} & set(request.parts):
+        expected = expectation.load(request.expectation).points if "counters" in request.parts else {}
+        first, second = count_twice(suite.points_of(suite.SUITES[request.suite]), progress)
+        if "counters" in request.parts:
+            measured.findings += counters.judge(expected, first, second)
+        counted = {name: one for name, one in first.items() if isinstance(one, Expected)}
+        if "laws" in request.parts and request.checks.laws:
+            seconds = time_laws(request.checks, progress)
+            measured.findings += laws.judge_laws(request.checks.laws, counted, seconds)
+            measured.findings += laws.judge_floors(request.checks.floors, counted, seconds)
+    if "times" in request.parts:
+        findings, measured.times = time_against(request, progress)
+        measured.findings += findings
+    return measured
+
+
+def _accept(request: Request, progress: Progress) -> list[str]:
+    """Count twice and write the expectation; return what changed, a line for each benchmark."""
+    points = suite.points_of(suite.SUITES[request.suite])
+    first, second = count_twice(points, progress)
+    accepted: dict[str, Expected] = {}
+    for point in points:
+        one = first.get(point.name)
+        if not isinstance(one, Expected) or one != second.get(point.name):
+            raise MeasurementError(f"{point.name} cannot be accepted: {one if isinstance(one, str) else 'two runs differ'}")
+        accepted[point.name] = one
+    old = expectation.load(request.expectation).points if request.expectation.exists() else {}
+    results.make_directory(request.expectation.parent)
+    expectation.save(request.expectation, request.suite, env.command_line(), accepted)
+    changed = [f"added: {name}" for name in accepted if name not in old]
+    changed += [f"removed: {name}" for name in old if name not in accepted]
+    for name, one in accepted.items():
+        if name in old and one != old[name]:
+            what = counters.differences(old[name].counters, one.counters) or ["its parameters"]
+            changed.append(f"changed: {name}: {'; '.join(what)}")
+    return changed
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    request = read_request(argv)
+    with progress_bar() as progress:
+        compile_model(progress)
+        if request.accept:
+            changed = _accept(request, progress)
+            for line in changed:
+                print(line)
+            print(f"accepted: {len(changed)} changes, written to {request.expectation}" if changed else "nothing changed")
+            return 0
+        measured = _measure_and_judge(request, progress)
+    return _tell(request, measured)
+
+
+def _tell(request: Request, measured: Measured) -> int:
+    """Print and write the reports; return the exit code."""
+    findings = measured.findings
+    verdict = overall(findings)
+    values = {name: {arm: list(getattr(one, arm)) for arm in arms.ARMS} for name, one in measured.times.items()}
+    report = render.Report(
+        schema=render.SCHEMA,
+        kind="gate",
+        command=env.command_line(),
+        created=results.now(),
+        machine=env.machine_facts(),
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        findings=findings,
+        times=values,
+    )
+    encoded = {
+        "json": lambda: render.json(report),
+        "markdown": lambda: render.markdown(findings).encode(),
+        "junit": lambda: render.junit(findings),
+    }
+    for name, path in request.reports.items():
+        results.write_atomic(path, encoded[name]())
+    if render.shown(findings):
+        console().print(render.terminal(findings))
+    print(render.summary(findings))
+    return EXIT_CODES[verdict]

@@ -1,0 +1,98 @@
+"""The gate's findings for people and for machines: terminal, JSON, Markdown, JUnit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+import junitparser
+import msgspec
+from rich.table import Table
+
+from bench.gate.verdict import EXIT_CODES, WORST_FIRST, Finding, Verdict, overall
+from bench.results import encode_json
+from bench.table import new_table
+
+SCHEMA: Final = 1  # of the JSON report; 1: the first
+WORDS: dict[Verdict, str] = {
+    "pass": "pass",
+    "regression": "REGRESSION",
+    "error": "ERROR",
+    "inconclusive": "inconclusive",
+}
+MARKDOWN_ROWS = 200  # a job summary has a limit of 1 MiB
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Content of the JSON report."""
+
+    schema: Literal[1]
+    kind: Literal["gate"]
+    command: str
+    created: str  # UTC, ISO 8601
+    machine: dict[str, str | int]
+    verdict: Verdict
+    exit_code: int
+    findings: list[Finding]
+    times: dict[str, dict[str, list[float]]]  # benchmark -> arm -> seconds, one value for each round
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return the verdict and what it is made of in one line."""
+    verdict = overall(findings)
+    counted = Counter(finding.verdict for finding in findings)
+    parts = ", ".join(f"{counted[one]} {WORDS[one]}" for one in reversed(WORST_FIRST) if counted[one])
+    return f"gate: {WORDS[verdict]} (exit code {EXIT_CODES[verdict]}); {len(findings)} checks: {parts or 'none'}"
+
+
+def shown(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that a reader wants to see: all but passed counters, worst first, else in their order."""
+    wanted = [one for one in findings if one.verdict != "pass" or one.part != "counters"]
+    return sorted(wanted, key=lambda one: WORST_FIRST.index(one.verdict))
+
+
+def terminal(findings: Sequence[Finding]) -> Table:
+    """Return the table for the terminal."""
+    table = new_table("Gate (counters that are as expected are not listed)", ("verdict", "part", "what", "seen"))
+    for one in shown(findings):
+        table.add_row(WORDS[one.verdict], one.part, one.name, one.text)
+    return table
+
+
+def _cell(text: str) -> str:
+    """Return text that cannot leave its Markdown cell."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+
+
+def markdown(findings: Sequence[Finding]) -> str:
+    """Return the report as Markdown, short enough for a job summary."""
+    rows = shown(findings)
+    lines = [f"### {summary(findings)}", "", "| verdict | part | what | seen |", "| --- | --- | --- | --- |"]
+    lines += [f"| {WORDS[one.verdict]} | {one.part} | {_cell(one.name)} | {_cell(one.text)} |" for one in rows[:MARKDOWN_ROWS]]
+    if len(rows) > MARKDOWN_ROWS:
+        lines += ["", f"{len(rows) - MARKDOWN_ROWS} more rows are in the JSON report."]
+    return "\n".join(lines) + "\n"
+
+
+def junit(findings: Sequence[Finding]) -> bytes:
+    """Return the report as JUnit XML: a suite for each part, a case for each check."""
+    xml = junitparser.JUnitXml("unlockall-bench gate")
+    for part in dict.fromkeys(one.part for one in findings):
+        suite = junitparser.TestSuite(part)
+        for one in (finding for finding in findings if finding.part == part):
+            case = junitparser.TestCase(one.name, f"gate.{part}")
+            kind = {"regression": junitparser.Failure, "error": junitparser.Error, "inconclusive": junitparser.Skipped}
+            if one.verdict != "pass":
+                case.result = [kind[one.verdict](one.text)]
+            else:
+                case.system_out = one.text
+            suite.add_testcase(case)
+        xml.add_testsuite(suite)
+    xml.update_statistics()
+    return bytes(xml.tostring())
+
+
+def json(report: Report) -> bytes:
+    """Return the report as JSON; ends of intervals that are infinite become null."""
+    return encode_json(report)

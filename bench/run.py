@@ -1,0 +1,207 @@
+"""The `run` command: a pyperf program whose benchmarks are points.
+
+Everything that pyperf's users know works: -o, --append, --fast, --rigorous,
+--affinity, and so on. Before the first time every call is counted and the
+states that implementations leave are compared; each timed call must then show
+the same counters. Files are written as a whole: what pyperf writes in place
+goes to a scratch directory first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import pyperf
+from rich.progress import Progress
+
+from bench import counting, env, measure, results, selection, suite, workload
+from bench.commands import parser_of
+from bench.errors import MeasurementError, UsageError, one_line
+from bench.progress import compile_model, progress_bar
+from bench.scenario import Point
+
+# Metadata that runs of one benchmark must share, beyond what pyperf compares, before they may lie in one file.
+SHARED = ("digest", "source", "counters")
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where the results go: a file that the user named, an existing file that they are added to, or a run directory."""
+
+    output: Path | None = None
+    append: Path | None = None
+    results: Path | None = None
+
+
+def _arguments() -> argparse.ArgumentParser:
+    """Return a parser of this command's own options; pyperf adds its."""
+    parser = parser_of("run")
+    parser.usage = "%(prog)s [scenario ...] [--op OP] [--impl IMPL] [--size SIZE] [pyperf options]"
+    selection.add_arguments(parser)
+    selection.add_operations(parser)
+    parser.add_argument("--suite", choices=tuple(suite.SUITES), help="points to measure when none is named, default default")
+    parser.add_argument("--results", type=Path, help="directory for a new run, default results/; not with -o")
+    return parser
+
+
+def _parse(runner: pyperf.Runner, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse by pyperf, whose own errors go to standard output and end with 1."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            args: argparse.Namespace = runner.parse_args(list(argv))
+    except SystemExit as request:
+        if not request.code:
+            print(said.getvalue(), end="")  # --help
+            raise
+        raise UsageError(one_line(said.getvalue()).removeprefix("ERROR: ")) from None
+    if args.worker or args.plan:
+        raise UsageError("--worker and --plan are for the measuring program's own processes")
+    if args.affinity:
+        _check_affinity(args.affinity)
+    return args
+
+
+def _check_affinity(text: str) -> None:
+    """Raise UsageError unless the processors are there; pyperf would notice only in each worker."""
+    available = os.sched_getaffinity(0)
+    found = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in text.split(",")]
+    asked = {cpu for part in found if part for cpu in (int(part[1]), int(part[2] or part[1]))}
+    if not all(found) or not asked <= available:
+        have = ", ".join(map(str, sorted(available)))
+        raise UsageError(f"--affinity {one_line(text, 60)!r} is no list of this machine's processors, which are {have}")
+
+
+def _points(args: argparse.Namespace) -> tuple[Point, ...]:
+    """Return what is to be measured."""
+    implementations = selection.implementations(args.impl)
+    if args.scenario or args.layout:
+        if args.suite:
+            raise UsageError("--suite is for runs that name no scenario and no layout")
+        scenarios = selection.scenarios(args)
+        groups = [suite.Group(one, operation) for operation in selection.operations(args.op) for one in scenarios]
+        return suite.points_of(groups, implementations)
+    if args.size or args.levels != "4":
+        raise UsageError("--size and --levels need a scenario")
+    wanted = selection.operations(args.op) if args.op else selection.OPERATIONS
+    chosen = [group for group in suite.SUITES[args.suite or "default"] if group.operation in wanted]
+    if not chosen:
+        raise UsageError(f"suite {args.suite or 'default'} does not measure {', '.join(wanted)}")
+    return suite.points_of(chosen, implementations)
+
+
+def _target(args: argparse.Namespace) -> Target:
+    """Return where the results go, checked before anything is measured."""
+    if args.output and args.append:
+        raise UsageError("use -o for a new file or --append for an existing one, not both")
+    named = args.output or args.append
+    if named and args.results:
+        raise UsageError("use --results for a run directory or -o for a file, not both")
+    if args.compare_to or (not named and (args.track_memory or args.tracemalloc)):
+        return Target()  # shown, not kept: a run directory holds times of this tree alone
+    if not named:
+        return Target(results=results.make_directory(args.results or env.base_directory() / "results"))
+    path = Path(named)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{one_line(path, 120)} is no file")
+    results.make_directory(path.parent)
+    return Target(append=path) if args.append else Target(output=path)
+
+
+def refuse_mixture(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, str], point: Point) -> None:
+    """Raise UsageError if runs of `point` in a file measured something else than what would be added to them.
+
+    pyperf merges runs whose own metadata agree, whatever was measured. `new`: values of SHARED.
+    """
+    benchmark = old.get(point.name)
+    for run in benchmark.get_runs() if benchmark else ():
+        told = run.get_metadata()
+        for key in SHARED:
+            if told.get(measure.PREFIX + key) != new[key]:
+                raise UsageError(f"--append would mix runs of {point.name} whose {key} differs; use -o with a new file")
+
+
+@contextlib.contextmanager
+def _scratch_files(args: argparse.Namespace, target: Target) -> Iterator[Path]:
+    """Have pyperf write to a scratch directory, which disappears; give the file that it will have written there."""
+    final = target.output or target.append
+    with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
+        part = Path(scratch) / (final.name if final else results.WALL_FILE)
+        if target.append and target.append.exists():
+            shutil.copyfile(target.append, part)
+        if target.append:
+            args.append = str(part)
+        elif target.output or target.results:
+            args.output = str(part)
+        yield part
+
+
+def _count(points: Sequence[Point], progress: Progress) -> list[counting.Counted]:
+    """Count the calls and compare the states that they leave."""
+    for point in points:
+        workload.foretell_memory(point)
+    return [done.counted for done in counting.count_points(points, progress)]
+
+
+def _time(runner: pyperf.Runner, plan: measure.Plan) -> None:
+    """Time the plan; raise if what came back is not what was asked for."""
+    try:
+        benchmarks = measure.time_points(runner, plan)
+    except SystemExit as request:
+        if isinstance(request.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise MeasurementError(f"pyperf gave up with exit code {request.code}") from None
+    except (RuntimeError, ValueError, OSError) as error:
+        raise MeasurementError(f"measuring failed: {one_line(error)}") from None
+    if runner.args.compare_to:
+        return
+    for point, benchmark in zip(plan.points, benchmarks, strict=True):
+        measure.checked(benchmark, point, plan)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    runner = measure.make_runner(_arguments())
+    args = _parse(runner, argv)
+    points, target = _points(args), _target(args)
+    old = results.load_wall(target.append) if target.append and target.append.exists() else {}
+    with progress_bar() as progress:
+        compile_model(progress)
+        counted = _count(points, progress)
+    plan = measure.Plan(points, {one.name: counting.digest_of(one.counters) for one in counted})
+    for point in points:
+        new = {"digest": point.digest, "source": env.source_digest(), "counters": plan.counters[point.name]}
+        refuse_mixture(old, new, point)
+    args.inherit_environ = sorted({*(args.inherit_environ or ()), *env.inherited_settings()})
+    with _scratch_files(args, target) as part:
+        args.plan = str(part.with_name("plan.json"))
+        results.write_atomic(Path(args.plan), msgspec.json.encode(plan))
+        _time(runner, plan)
+        where = _keep(part, target, counted)
+    if where and not args.quiet:
+        print(f"raw data: {where}")
+    return 0
+
+
+def _keep(part: Path, target: Target, counted: Sequence[counting.Counted]) -> Path | None:
+    """Put the finished file where it belongs; return where that is."""
+    final = target.output or target.append
+    if final:
+        results.write_atomic(final, part.read_bytes())
+        return final
+    if not target.results:
+        return None
+    machine = env.machine_facts()
+    name = results.run_name("run", results.now(), str(machine["source_digest"]))
+    with results.run_directory(target.results, name) as (directory, kept):
+        results.save_counters(directory / results.COUNTERS_FILE, env.command_line(), machine, counted)
+        results.write_atomic(directory / results.WALL_FILE, part.read_bytes())
+    return kept

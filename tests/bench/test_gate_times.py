@@ -1,0 +1,133 @@
+"""The verdict on times: what it must do whatever the numbers, and how often it errs."""
+
+import math
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.errors import MeasurementError
+from bench.gate.arms import ARMS, MAX_LOOPS, loops_for, orders
+from bench.gate.times import Arms, Rule, confirmed, judge, judge_one, log_ratios
+from bench.gate.verdict import Finding
+
+RULE = Rule(nr_benchmarks=6)
+times = st.lists(st.floats(1e-6, 10.0), min_size=14, max_size=14)
+
+
+def noisy(rng: random.Random, level: float, spread: float, rounds: int = 14) -> list[float]:
+    return [level * math.exp(rng.gauss(0, spread)) for _ in range(rounds)]
+
+
+def arms(rng: random.Random, slowdown: float = 1.0, spread: float = 0.02) -> Arms:
+    return Arms(noisy(rng, 1.0, spread), noisy(rng, slowdown, spread), noisy(rng, 1.0, spread))
+
+
+@settings(max_examples=40)
+@given(base=times, head=times, factor=st.floats(1.0, 100.0))
+def test_slower_is_never_better(base: Sequence[float], head: Sequence[float], factor: float) -> None:
+    badness = {"pass": 0, "inconclusive": 1, "regression": 2}
+    before = judge_one("x", Arms(base, head, base), RULE)
+    after = judge_one("x", Arms(base, [value * factor for value in head], base), RULE)
+    assert badness[after.verdict] >= badness[before.verdict]
+
+
+@settings(max_examples=40)
+@given(base=times, head=times, control=times, unit=st.sampled_from([1e-9, 1e-3, 1e6]), seed=st.integers())
+def test_neither_units_nor_the_order_of_rounds_matter(
+    base: list[float], head: list[float], control: list[float], unit: float, seed: int
+) -> None:
+    before = judge_one("x", Arms(base, head, control), RULE)
+    rounds = list(zip(base, head, control, strict=True))
+    random.Random(seed).shuffle(rounds)
+    after = judge_one("x", Arms(*([value * unit for value in arm] for arm in zip(*rounds, strict=True))), RULE)
+    assert after.verdict == before.verdict
+    assert after.numbers["log_ratio"] == pytest.approx(before.numbers["log_ratio"], abs=1e-9)
+
+
+@settings(max_examples=40)
+@given(base=times, head=times)
+def test_what_is_slower_one_way_is_not_slower_the_other(base: list[float], head: list[float]) -> None:
+    both = {judge_one("x", Arms(*pair, pair[0]), RULE).verdict for pair in ((base, head), (head, base))}
+    assert both != {"regression"}
+
+
+@pytest.mark.parametrize("percent", [10, 30])
+def test_a_slowdown_is_seen_in_nearly_every_run(percent: int) -> None:
+    rng = random.Random(percent)
+    found = [judge_one("x", arms(rng, 1 + percent / 100), RULE).verdict for _ in range(100)]
+    assert found.count("regression") >= 90
+    assert "pass" not in found if percent == 30 else found.count("pass") <= 5
+
+
+def test_the_same_code_raises_no_alarm() -> None:
+    rng = random.Random(7)
+    found = [one for _ in range(50) for one in judge({str(i): arms(rng) for i in range(6)}, RULE)]
+    assert [one for one in found if one.verdict == "regression"] == []
+    assert sum(one.verdict == "pass" for one in found) > 0.95 * len(found)
+
+
+def test_a_slowdown_within_the_tolerance_passes() -> None:
+    assert judge_one("x", Arms([1.0] * 14, [1.02] * 14, [1.0] * 14), RULE).verdict == "pass"
+    assert judge_one("x", Arms([1.0] * 14, [1.04] * 14, [1.0] * 14), RULE).verdict == "regression"
+
+
+def test_what_got_faster_passes_and_says_so() -> None:
+    found = judge_one("x", Arms([1.0] * 14, [0.5] * 14, [1.0] * 14), RULE)
+    assert found.verdict == "pass"
+    assert found.text.startswith("faster: -50.0 %")
+
+
+@pytest.mark.parametrize("drift", [0.8, 1.25])
+def test_a_base_that_differs_from_itself_judges_nothing(drift: float) -> None:
+    found = judge_one("x", Arms([1.0] * 14, [1.5] * 14, [drift] * 14), RULE)
+    assert found.verdict == "inconclusive"
+    assert "the base differs from itself" in found.text
+
+
+def test_noise_that_could_hide_a_slowdown_is_inconclusive() -> None:
+    rng = random.Random(3)
+    found = [judge_one("x", arms(rng, spread=0.5), RULE).verdict for _ in range(20)]
+    assert found.count("inconclusive") >= 15
+    assert "regression" not in found
+
+
+def test_too_few_rounds_are_an_error() -> None:
+    found = judge_one("x", Arms([1.0] * 4, [9.0] * 4, [1.0] * 4), RULE)
+    assert found.verdict == "error"
+    assert "4 rounds are too few" in found.text
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
+def test_what_is_no_time_is_refused(wrong: float) -> None:
+    with pytest.raises(MeasurementError, match="no finite number above zero"):
+        log_ratios([1.0, wrong], [1.0, 1.0])
+
+
+def test_an_alarm_counts_only_if_it_is_seen_twice() -> None:
+    first = Finding("times", "x", "regression", "slower: +9 %")
+    assert confirmed(first, Finding("times", "x", "regression", "slower: +8 %")).verdict == "regression"
+    cleared = confirmed(first, Finding("times", "x", "pass", "+0 %"))
+    assert cleared.verdict == "pass"
+    assert "not confirmed, first seen slower: +9 %" in cleared.text
+
+
+@given(st.integers(1, 40), st.integers())
+@settings(max_examples=30)
+def test_every_round_has_every_arm_and_pairs_of_rounds_mirror_each_other(rounds: int, seed: int) -> None:
+    found = orders(rounds, seed)
+    assert len(found) == rounds
+    assert all(sorted(order) == sorted(ARMS) for order in found)
+    assert all(found[i + 1] == found[i][::-1] for i in range(0, rounds - 1, 2))
+
+
+def test_the_order_is_not_always_the_same() -> None:
+    assert len({order for seed in range(20) for order in orders(2, seed)}) == 6
+
+
+def test_short_calls_are_repeated_for_one_value_long_ones_are_not() -> None:
+    assert loops_for(1.0) == 1
+    assert 2 < loops_for(1e-3) < 100
+    assert loops_for(1e-9) == MAX_LOOPS

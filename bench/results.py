@@ -9,6 +9,8 @@ values are floats above zero, and a count of zero is the best there is.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import re
 import shutil
@@ -31,6 +33,7 @@ COUNTERS_FILE = "counters.json"
 WALL_FILE = "wall.json"
 MAX_BYTES = 256 << 20
 T = TypeVar("T")
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
 class CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +110,35 @@ def run_directory(results: Path, name: str) -> Iterator[tuple[Path, Path]]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+@contextmanager
+def replaced_directory(final: Path) -> Iterator[Path]:
+    """Give a directory to fill that takes the place of `final` in one step when all went well; else it is removed.
+
+    There is no moment at which `final` is missing or a mixture of both, if it was there before.
+    """
+    part = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=make_directory(final.parent)))
+    try:
+        yield part
+        with telling(final):
+            part.chmod(0o755)
+            if final.exists():
+                _exchange(part, final)  # `part` is the old one now
+            else:
+                part.rename(final)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _exchange(one: Path, two: Path) -> None:
+    """Exchange two directories, as renameat2() does with RENAME_EXCHANGE, which Python does not offer."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(two), _RENAME_EXCHANGE):
+        number = ctypes.get_errno()
+        # EINVAL is the file system's answer that it cannot, EXDEV that of an overlay's lower layer.
+        unable = "; it cannot be replaced in one step here: move it away first" if number in (errno.EINVAL, errno.EXDEV) else ""
+        raise OSError(number, os.strerror(number) + unable)
 
 
 def _free_name(path: Path) -> Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmmodel import Mm
 
 PER_PAGE_BYTES = 48  # memory of the model for one populated page with its tables; `speed` measures it
+PER_TABLE_BYTES = 4096  # of tables that have few pages each, which PER_PAGE_BYTES does not cover
 PER_VMA_BYTES = 512
 # Reserving costs no commit charge with MAP_NORESERVE, and the reproducer has none either way: the model's
 # machine has no limit unless one is asked for.
@@ -78,7 +79,8 @@ def foretell_memory(point: Point) -> None:
 
 def needed_bytes(point: Point) -> int:
     """Return the bytes of memory that the model of `point`, and a snapshot of it, take at most."""
-    return 2 * (needed_pages(point) * PER_PAGE_BYTES + _nr_vmas(point.scenario) * PER_VMA_BYTES)
+    tables = _nr_sparse_tables(point.scenario) * PER_TABLE_BYTES
+    return 2 * (needed_pages(point) * PER_PAGE_BYTES + tables + _nr_vmas(point.scenario) * PER_VMA_BYTES)
 
 
 def needed_pages(point: Point) -> int:
@@ -89,6 +91,14 @@ def needed_pages(point: Point) -> int:
     if scenario.thp == "always" or point.operation in ("mmap", "touch"):
         return scenario.span // PAGE_SIZE
     return scenario.populate.nr_pages(scenario.span)
+
+
+def _nr_sparse_tables(scenario: Scenario) -> int:
+    """Return how many page tables a scenario's scattered pages have at most: those of the two lowest levels."""
+    populate, span = scenario.populate, scenario.span
+    if scenario.name == LAYOUT or scenario.thp == "always" or populate.pattern not in ("every", "random"):
+        return 0
+    return sum(min(populate.nr_pages(span), -(-span // size)) for size in (const.PMD_SIZE, const.PUD_SIZE))
 
 
 def _nr_vmas(scenario: Scenario) -> int:

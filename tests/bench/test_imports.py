@@ -55,6 +55,11 @@ def test_only_measure_knows_the_runner() -> None:
     assert {path.stem for path in BENCH.rglob("*.py") if "Runner" in names_in(path)} == {"measure"}
 
 
+def test_only_pool_knows_dask() -> None:
+    assert users_of("distributed") == {"pool"}
+    assert users_of("dask") == set()
+
+
 def test_imports_are_absolute() -> None:
     assert not [path.name for path in BENCH.rglob("*.py") if any(name.startswith(".") for name in imported(path))]
 
@@ -79,6 +84,10 @@ APART = {
     "formats": {"bench.measure", "bench.results", "bench.frames", "bench.differences", "bench.stats", "bench.plot", "pyperf"},
     "sheets": {"bench.measure", "bench.results", "bench.plot", "pyperf", "numpy"},
     "results": {"bench.measure", "bench.compare", "bench.table", "bench.plot"},
+    "pool": {"bench.measure", "bench.compare", "bench.table", "bench.listing", "bench.plot"},
+    "collect": {"bench.compare", "bench.table", "bench.listing", "bench.plot"},
+    "changes": {"bench.measure", "bench.table", "bench.listing", "bench.plot", "bench.results"},
+    "listing": {"bench.measure", "bench.collect", "bench.plot", "bench.results"},
     "scenario": {"bench.workload", "bench.measure", "bench.results"},
 }
 

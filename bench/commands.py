@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("bench.gate.command", "judge this tree by counters, laws and times; exit code 1 at a regression"),
     "table": ("bench.show", "show a run's counters, times and scaling exponents as a table"),
     "compare": ("bench.compare_runs", "compare two runs: counters exactly, times with confidence intervals"),
-    "sweep": ("bench.sweep", "count and time a grid of spans, populations, patterns, implementations; resumes when interrupted"),
+    "sweep": ("bench.sweep", "count and time a grid of spans, populations and implementations; resumes after interruption"),
     "reference": ("bench.reference", "regenerate the committed reference, results/reference/, and tell what changed"),
     "plot": ("bench.draw", "draw the figures of a run, and a page that shows them with their tables"),
     "list": ("bench.list", "list scenarios, implementations and layouts"),

@@ -12,7 +12,9 @@ believed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
+import io
 import os
 import subprocess
 import sys
@@ -27,7 +29,7 @@ import pyperf
 
 from bench import env
 from bench.counting import digest_of
-from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, one_line
+from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, UsageError, one_line
 from bench.results import load_wall, write_atomic
 from bench.scenario import LAYOUT, SCENARIOS, Point
 from bench.workload import Prepared, prepare
@@ -105,39 +107,68 @@ def _facts(point: Point, prepared: Prepared, counters: str) -> dict[str, str | i
     return facts
 
 
-def make_runner(parser: argparse.ArgumentParser | None = None) -> pyperf.Runner:
-    """Return this process's runner: pyperf's options added to `parser`, and `--plan`, which its workers get."""
-    runner = pyperf.Runner(
-        program_args=("-m", "bench.measure"), add_cmdline_args=_forward, min_time=MIN_TIME, _argparser=parser
-    )
-    runner.argparser.add_argument("--plan", help=argparse.SUPPRESS)
-    return runner
+class Program:
+    """This process as a pyperf program: the options of pyperf's Runner, added to a command's own."""
 
+    def __init__(self, parser: argparse.ArgumentParser | None = None) -> None:
+        """Add pyperf's options to `parser`, and `--plan`, which workers get. Only once in a process."""
+        self._runner = pyperf.Runner(
+            program_args=("-m", "bench.measure"), add_cmdline_args=_forward, min_time=MIN_TIME, _argparser=parser
+        )
+        self._runner.argparser.add_argument("--plan", help=argparse.SUPPRESS)
 
-def time_points(runner: pyperf.Runner, plan: Plan) -> list[pyperf.Benchmark | None]:
-    """Time the points of a plan by the runner's options; None where pyperf gives no result, as in a worker of another."""
-    args = runner.parse_args()
-    found = []
-    for index, point in enumerate(plan.points):
-        call: Callable[[int], float] = _not_here
-        facts: dict[str, str | int] = {}
-        # A worker measures one point, or each in turn. The others only keep their place in the order, unbuilt.
-        if args.worker and args.worker_task in (None, index):
-            warm_up(point)
-            prepared = prepare(point)
-            expected = plan.counters.get(point.name, "")
-            facts = _facts(point, prepared, expected)
-            call = functools.partial(_timed, prepared, expected, plan.loops.get(point.name, 1))
-        found.append(runner.bench_time_func(point.name, call, metadata=facts, inner_loops=plan.loops.get(point.name)))
-    return found
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Return the options, which can still be changed before time(); UsageError where pyperf would print and exit with 1."""
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said):
+                args: argparse.Namespace = self._runner.parse_args(list(argv))
+        except SystemExit as request:
+            if not request.code:
+                print(said.getvalue(), end="")  # --help
+                raise
+            raise UsageError(one_line(said.getvalue()).removeprefix("ERROR: ")) from None
+        return args
+
+    def time(self, plan: Plan) -> list[pyperf.Benchmark | None]:
+        """Time a plan by the options; None where pyperf gives no result, as in a worker of another and by --compare-to."""
+        args = self._runner.args
+        found = []
+        for index, point in enumerate(plan.points):
+            loops = plan.loops.get(point.name)
+            call: Callable[[int], float] = _not_here
+            facts: dict[str, str | int] = {}
+            # A worker measures one point, or each in turn. The others only keep their place in the order, unbuilt.
+            if args.worker and args.worker_task in (None, index):
+                warm_up(point)
+                prepared = prepare(point)
+                expected = plan.counters.get(point.name, "")
+                facts = _facts(point, prepared, expected)
+                call = functools.partial(_timed, prepared, expected, loops or 1)
+            found.append(self._runner.bench_time_func(point.name, call, metadata=facts, inner_loops=loops))
+        return found
+
+    def time_and_check(self, plan: Plan) -> None:
+        """Time a plan; raise MeasurementError if pyperf gave up, or what came back is not what was asked for."""
+        try:
+            benchmarks = self.time(plan)
+        except SystemExit as request:
+            if isinstance(request.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise MeasurementError(f"pyperf gave up with exit code {request.code}") from None
+        except (RuntimeError, ValueError, OSError) as error:
+            raise MeasurementError(f"measuring failed: {one_line(error)}") from None
+        if not self._runner.args.compare_to:
+            for point, benchmark in zip(plan.points, benchmarks, strict=True):
+                checked(benchmark, point, plan)
 
 
 def main() -> int:
     """Be a pyperf program that measures a plan; its workers are this, too."""
-    runner = make_runner()
-    args = runner.parse_args()
+    program = Program()
     try:
-        time_points(runner, msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan))
+        args = program.parse(sys.argv[1:])
+        program.time(msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan))
     except BenchError as error:
         print(f"{type(error).__name__}: {one_line(error)}", file=sys.stderr)
         return error.exit_code

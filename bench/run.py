@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import re
 import shutil
@@ -25,7 +24,7 @@ from rich.progress import Progress
 
 from bench import counting, env, measure, results, selection, suite, workload
 from bench.commands import parser_of
-from bench.errors import MeasurementError, UsageError, one_line
+from bench.errors import UsageError, one_line
 from bench.progress import compile_model, progress_bar
 from bench.scenario import Point
 
@@ -52,17 +51,8 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _parse(runner: pyperf.Runner, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse by pyperf, whose own errors go to standard output and end with 1."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said):
-            args: argparse.Namespace = runner.parse_args(list(argv))
-    except SystemExit as request:
-        if not request.code:
-            print(said.getvalue(), end="")  # --help
-            raise
-        raise UsageError(one_line(said.getvalue()).removeprefix("ERROR: ")) from None
+def _checked_options(args: argparse.Namespace) -> argparse.Namespace:
+    """Return the options after a look at those that pyperf takes on trust."""
     if args.worker or args.plan:
         raise UsageError("--worker and --plan are for the measuring program's own processes")
     if args.affinity:
@@ -151,26 +141,10 @@ def _count(points: Sequence[Point], progress: Progress) -> list[counting.Counted
     return [done.counted for done in counting.count_points(points, progress)]
 
 
-def _time(runner: pyperf.Runner, plan: measure.Plan) -> None:
-    """Time the plan; raise if what came back is not what was asked for."""
-    try:
-        benchmarks = measure.time_points(runner, plan)
-    except SystemExit as request:
-        if isinstance(request.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise MeasurementError(f"pyperf gave up with exit code {request.code}") from None
-    except (RuntimeError, ValueError, OSError) as error:
-        raise MeasurementError(f"measuring failed: {one_line(error)}") from None
-    if runner.args.compare_to:
-        return
-    for point, benchmark in zip(plan.points, benchmarks, strict=True):
-        measure.checked(benchmark, point, plan)
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    runner = measure.make_runner(_arguments())
-    args = _parse(runner, argv)
+    program = measure.Program(_arguments())
+    args = _checked_options(program.parse(argv))
     points, target = _points(args), _target(args)
     old = results.load_wall(target.append) if target.append and target.append.exists() else {}
     with progress_bar() as progress:
@@ -184,7 +158,7 @@ def main(argv: Sequence[str]) -> int:
     with _scratch_files(args, target) as part:
         args.plan = str(part.with_name("plan.json"))
         results.write_atomic(Path(args.plan), msgspec.json.encode(plan))
-        _time(runner, plan)
+        program.time_and_check(plan)
         where = _keep(part, target, counted)
     if where and not args.quiet:
         print(f"raw data: {where}")

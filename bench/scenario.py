@@ -86,7 +86,10 @@ class Point(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> str:
         """Digest of everything that determines the work, to tell equal names of unequal work apart."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
+        # Neither words nor the place of a file are work; what the file holds is in the layout's own digest.
+        scenario = msgspec.structs.replace(self.scenario, summary="", layout=layout_name(self.scenario.layout))
+        work = msgspec.structs.replace(self, scenario=scenario)
+        return hashlib.sha256(msgspec.json.encode(work, order="deterministic")).hexdigest()[:16]
 
 
 class PointName(msgspec.Struct, frozen=True):

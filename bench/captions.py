@@ -129,15 +129,18 @@ def _exponent_table(data: scaling.Scaling) -> Grid:
 
 def crossing_words(ratio: density.Ratio) -> str:
     """Return where two implementations take the same time."""
-    if not ratio.crossings:
-        estimates = [point.seconds.estimate for point in ratio.points]
-        side = "always slower" if min(estimates) > 1 else "never slower"
-        return f"none in this range ({ratio.slower} is {side} than {ratio.faster})"
-    return " and ".join(
-        f"{percent(one.fraction)} of pages in memory (one every {approximate(one.step)})"
-        + ("" if one.certain else ", uncertain: intervals there include 1")
-        for one in ratio.crossings
-    )
+    if ratio.crossings:
+        return " and ".join(
+            f"{percent(one.fraction)} of pages in memory (one every {approximate(one.step)}),"
+            f" surely between {percent(one.low)} and {percent(one.high)}"
+            for one in ratio.crossings
+        )
+    level = [one.fraction for one in ratio.points if one.seconds.contains(1)]
+    sides = {"slower" if one.seconds.estimate > 1 else "faster" for one in ratio.points if not one.seconds.contains(1)}
+    if not sides:
+        return f"none in this range (no difference between {ratio.slower} and {ratio.faster} is beyond the noise)"
+    where = f"; the interval includes 1 at {len(level)} of {len(ratio.points)} densities" if level else ""
+    return f"none in this range ({ratio.slower} is {sides.pop()} than {ratio.faster}{where})"
 
 
 def percent(fraction: float) -> str:
@@ -184,7 +187,8 @@ def _density(data: density.Density) -> Words:
         f"{data.operation} on {approximate(data.span)} with a page in memory at regular steps: how many times as long one"
         " implementation takes as another, by the fraction of pages that is in memory. Left: times, with 95 % intervals of"
         " the ratio of processes\u2019 means. Right: page-table entries read, which are exact. At 1 both cost the same;"
-        " a dotted line marks where times cross 1, if they do.",
+        " a circle and a dotted line mark where times cross 1 beyond doubt: intervals lie above 1 on one side, below on the"
+        " other.",
         " ".join(sentences),
         (
             Grid("Crossovers of times", ("ratio", "crossover"),
@@ -214,8 +218,8 @@ def _cost(data: cost.Breakdown) -> Words:
         "What a call costs, by kind",
         EXACT,
         "Each bar is one call, its parts as shares of 100 %, the whole in numbers beside it: page-table entries read at each"
-        " level, locks taken by kind (each a lock and its unlock), and steps on the LRU lists. All are exact counts, the same"
-        f" on every machine; no time is in this figure.{more}",
+        " level, locks taken by kind (each a lock and its unlock), and steps on the LRU lists, of which a pagevec or batch"
+        f" holds up to 15 pages. All are exact counts, the same on every machine; no time is in this figure.{more}",
         "; ".join(facts) + ".",
         tuple(tables),
     )
@@ -250,7 +254,7 @@ def _distribution(data: values.Distribution) -> Words:
         TIMES,
         "Each mark is one worker process: the mean time of its calls, as the deviation from the median of all processes of"
         " that measurement. A line climbs from the fastest process to the slowest; the steeper, the better times repeat."
-        f" The medians and the number n of processes stand in each panel.{more}",
+        f" The medians and the number n of processes stand in each panel; marks beyond the scale lie on its edge.{more}",
         "Deviation of processes\u2019 means from their median. " + "; ".join(facts) + ".",
         (Grid("Means of processes", ("call", "implementation", "n", "median", "least", "most"), tuple(rows), 2),),
     )

@@ -95,6 +95,4 @@ def _worth(members: dict[str, Measured]) -> bool:
 def _bar(group: str, one: Measured) -> Bar:
     """Return one call's counters by phase and part."""
     counters = one.counted.counters
-    return Bar(
-        group, one.implementation, tuple(tuple(counters[part.counter] for part in phase.parts) for phase in PHASES)
-    )
+    return Bar(group, one.implementation, tuple(tuple(counters[part.counter] for part in phase.parts) for phase in PHASES))

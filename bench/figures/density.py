@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -28,11 +29,12 @@ class RatioPoint(msgspec.Struct, frozen=True):
 
 
 class Crossing(msgspec.Struct, frozen=True):
-    """Where a ratio of times crosses 1, between two neighbouring densities."""
+    """Where a ratio of times crosses 1, from densities at which its interval lies on one side to those on the other."""
 
     fraction: float  # interpolated, both scales logarithmic
     step: float
-    certain: bool  # whether intervals on both sides exclude 1
+    low: float  # the nearest densities at which the interval excludes 1: the crossing is between them
+    high: float
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -91,21 +93,32 @@ def _point(slower: Measured, faster: Measured) -> RatioPoint:
 
 
 def crossings(points: Sequence[RatioPoint]) -> list[Crossing]:
-    """Return where the estimates pass 1 from one density to the next; density ascends."""
+    """Return where the ratio of times passes 1 beyond doubt; density ascends.
+
+    Points whose interval includes 1 take no side: two implementations that
+    take the same time would otherwise cross wherever noise has them cross.
+    """
+    sides = [index for index, one in enumerate(points) if not one.seconds.contains(1)]
+    return [
+        _crossing(points[left : right + 1])
+        for left, right in pairwise(sides)
+        if (points[left].seconds.estimate > 1) != (points[right].seconds.estimate > 1)
+    ]
+
+
+def _crossing(points: Sequence[RatioPoint]) -> Crossing:
+    """Return where the ratio crosses 1 between the first and the last of these; the middle of several places."""
     found = []
-    for index, (one, two) in enumerate(pairwise(points), start=1):
+    for one, two in pairwise(points):
         a, b = math.log(one.seconds.estimate), math.log(two.seconds.estimate)
-        if a * b > 0 or a == 0:
-            continue  # a point on the line itself is found from its left
-        part = a / (a - b)
-        fraction = math.exp(math.log(one.fraction) + part * (math.log(two.fraction) - math.log(one.fraction)))
-        step = math.exp(math.log(one.step) + part * (math.log(two.step) - math.log(one.step)))
-        certain = _excludes_one(points[:index], a) and _excludes_one(points[index:], b)
-        found.append(Crossing(fraction, step, certain))
-    return found
+        if a * b <= 0 and a != 0:  # a point on the line itself is found from its left
+            part = a / (a - b)
+            found.append((_between(one.fraction, two.fraction, part), _between(one.step, two.step, part)))
+    fractions, steps = zip(*found, strict=True)
+    middle, step = statistics.geometric_mean(fractions), statistics.geometric_mean(steps)
+    return Crossing(middle, step, points[0].fraction, points[-1].fraction)
 
 
-def _excludes_one(points: Sequence[RatioPoint], side: float) -> bool:
-    """Tell whether an interval among these lies wholly above 1 (`side` > 0), or below it."""
-    beyond: Callable[[Interval], bool] = (lambda one: one.low > 1) if side > 0 else (lambda one: one.high < 1)
-    return any(beyond(one.seconds) for one in points)
+def _between(one: float, two: float, part: float) -> float:
+    """Return the place at `part` of the way between two places, on a logarithmic scale."""
+    return math.exp((1 - part) * math.log(one) + part * math.log(two))

@@ -153,9 +153,7 @@ def by_group(points: Iterable[Measured]) -> dict[str, dict[str, Measured]]:
     groups: dict[str, dict[str, Measured]] = {}
     for one in points:
         groups.setdefault(one.counted.point.group, {})[one.implementation] = one
-    return {
-        group: {name: members[name] for name in IMPLEMENTATIONS if name in members} for group, members in groups.items()
-    }
+    return {group: {name: members[name] for name in IMPLEMENTATIONS if name in members} for group, members in groups.items()}
 
 
 def _is_another_sparse(group: suite.Group) -> bool:

@@ -32,7 +32,7 @@ def cost_figure(data: Breakdown) -> Figure:
             panels[0].annotate(label(name, 60), (0, position), xycoords=("axes fraction", "data"), xytext=(-46, 0),
                                textcoords="offset points", va="center", weight="bold", fontsize=7.5,
                                annotation_clip=False)  # fmt: skip
-        figure.subplots_adjust(left=0.1, right=0.915, top=1 - 0.3 / (inches + 1.45), bottom=1.1 / (inches + 1.45), wspace=0.52)
+        figure.subplots_adjust(left=0.1, right=0.905, top=1 - 0.3 / (inches + 1.45), bottom=1.1 / (inches + 1.45), wspace=0.54)
         return figure
 
 
@@ -58,7 +58,7 @@ def _shares(axes: Axes, data: Breakdown, phase: int, rows: list[float]) -> None:
         for part, value in zip(PARTS, bar.values[phase], strict=False):
             if value:
                 share = 100 * value / total
-                axes.barh(row, share, BAR, left, edgecolor="black", linewidth=0.4, **part)
+                axes.barh(row, share, BAR, left, edgecolor="black", linewidth=0.4, clip_on=False, **part)
                 left += share
         axes.annotate(f"{total:,}" if total else "none", (100 if total else 0, row), xytext=(2.5, 0),
                       textcoords="offset points", va="center", fontsize=6.5, color="black" if total else GREY)  # fmt: skip

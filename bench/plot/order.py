@@ -58,10 +58,11 @@ def _marks(axes: Axes, data: Order, place: Callable[[Value], float]) -> None:
 def _ratio_ticks(axes: Axes, data: Order) -> None:
     """Label ratios about 1 as plain numbers."""
     low, high = min(one.relative for one in data.values), max(one.relative for one in data.values)
-    axes.set_ylim(min(low, 0.9) / 1.05, max(high, 1.1) * 1.05)
+    margin = (max(high, 1.1) / min(low, 0.9)) ** 0.04
+    axes.set_ylim(min(low, 0.9) / margin, max(high, 1.1) * margin)
     wanted = [tick for tick in TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
     if len(wanted) > 9:
-        wanted = [tick for tick in wanted if tick not in (0.7, 0.8, 0.9, 1.1, 1.25)]
+        wanted = [tick for tick in wanted if tick not in (0.7, 0.8, 0.9, 1.1, 1.25, 1.5)]
     axes.yaxis.set_major_locator(FixedLocator(wanted))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -31,7 +31,7 @@ _RATIO_LOOKS: dict[tuple[str, str], dict[str, Any]] = dict(
 def ratio_figure(data: Density) -> Figure:
     """Return ratios of times on the left, of entries read on the right."""
     with style():
-        figure = new_figure(3.9)
+        figure = new_figure(4.3)
         time_axes, entry_axes = figure.subplots(1, 2, sharex=True, sharey=True)
         for ratio in data.ratios:
             _times(time_axes, ratio)
@@ -47,14 +47,16 @@ def ratio_figure(data: Density) -> Figure:
             _step_axis(axes, data)
         _crossings(time_axes, data)
         handles = [_handle(one) for one in data.ratios]
-        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handlelength=3.6)
-        figure.subplots_adjust(left=0.085, right=0.975, top=0.845, bottom=0.2, wspace=0.17)
+        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), handlelength=3.6)
+        figure.subplots_adjust(left=0.085, right=0.975, top=0.86, bottom=0.265, wspace=0.17)
         return figure
 
 
 def _handle(ratio: Ratio) -> Line2D:
-    """Return a ratio's legend entry."""
-    return Line2D([], [], label=f"{ratio.slower} / {ratio.faster}", **_RATIO_LOOKS[ratio.slower, ratio.faster])
+    """Return a ratio's legend entry, which says where times cross."""
+    places = " and ".join(percent(one.fraction) for one in ratio.crossings)
+    crossover = f"times cross at {places} of pages in memory" if places else "no crossover of times in this range"
+    return Line2D([], [], label=f"{ratio.slower} / {ratio.faster}: {crossover}", **_RATIO_LOOKS[ratio.slower, ratio.faster])
 
 
 def _times(axes: Axes, ratio: Ratio) -> None:
@@ -111,15 +113,7 @@ def _step_axis(axes: Axes, data: Density) -> None:
 
 
 def _crossings(axes: Axes, data: Density) -> None:
-    """Mark where times cross 1, and say so where they do not."""
-    found = [(ratio, one) for ratio in data.ratios for one in ratio.crossings]
-    for _, one in found:
+    """Mark where times cross 1."""
+    for one in (crossing for ratio in data.ratios for crossing in ratio.crossings):
         axes.axvline(one.fraction, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
         axes.plot([one.fraction], [1.0], marker="o", markersize=9, color="black", markerfacecolor="none", linestyle="none")
-    lines = [
-        f"{ratio.slower} = {ratio.faster} at {percent(one.fraction)}" + ("" if one.certain else " (uncertain)")
-        for ratio, one in found
-    ]
-    lines += [f"{ratio.slower}, {ratio.faster}: no crossover" for ratio in data.ratios if not ratio.crossings]
-    axes.annotate("\n".join(lines), (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=6.5, linespacing=1.4,
-                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5}, zorder=5)  # fmt: skip

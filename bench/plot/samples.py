@@ -11,13 +11,14 @@ from bench.figures.values import Distribution, Samples
 from bench.plot.style import GREY, LOOKS, grid, label, line, new_figure, style
 
 COLUMNS = 3
+WORDS = -0.42  # where panels end below 0: room for words
 SHOWN = 0.6  # largest deviation from the median that the common scale is stretched to; marks beyond it lie on its end
 
 
 def samples_figure(data: Distribution) -> Figure:
     """Return a panel for each call: share of processes against deviation from the median."""
     lines = -(-len(data.groups) // COLUMNS)
-    inches = 1.75 * lines + 0.75
+    inches = 1.9 * lines + 0.75
     with style():
         figure = new_figure(inches)
         panels = figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False)
@@ -48,12 +49,11 @@ def _panel(axes: Axes, group: Samples, reach: float) -> None:
         y = [number / nr for number in range(1, nr + 1)]
         axes.plot(x, y, drawstyle="steps-post", zorder=3, clip_on=False, **LOOKS[one.implementation])
     facts = "\n".join(map(sample_words, group.samples))
-    axes.annotate(facts, (0.985, 0.03), xycoords="axes fraction", ha="right", va="bottom", fontsize=6, linespacing=1.25,
-                  zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5})  # fmt: skip
-    axes.axvline(0, color=GREY, linewidth=0.7, zorder=1)
+    axes.annotate(facts, (0.985, 0.02), xycoords="axes fraction", ha="right", va="bottom", fontsize=6, linespacing=1.25)
+    axes.plot((0, 0), (0, 1), color=GREY, linewidth=0.7, zorder=1)
     axes.set_title(label(group.group, 44), fontsize=7.5)
     axes.set_xlim(-reach, reach)
-    axes.set_ylim(0, 1.05)
+    axes.set_ylim(WORDS, 1.05)
     axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="both"))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _percentage(value)))

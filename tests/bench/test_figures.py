@@ -67,7 +67,7 @@ def test_crossovers_are_where_the_made_up_costs_are_equal(run: inputs.Run) -> No
     span_page, page, _ = (a - b for a, b in zip(SECONDS["per-page"], SECONDS["page-walk"], strict=True))
     equal = -span_page / page  # share of pages in memory at which both take the same time, but for the cost of a call
     steps = [point.fraction for point in data.ratios[0].points]
-    assert between.certain
+    assert between.low < equal < between.high
     assert max(one for one in steps if one < equal) < between.fraction < min(one for one in steps if one > equal)
 
 
@@ -78,7 +78,7 @@ def test_crossovers_are_where_the_made_up_costs_are_equal(run: inputs.Run) -> No
         ([2, 1 / 8], [10**-1.5]),  # a quarter of the way
         ([2, 4], []),
         ([1, 1], []),
-        ([2, 1], [1]),
+        ([2, 1], []),  # it ends on the line
         ([2, 1, 1 / 2], [1]),  # not twice
         ([1, 2], []),
         ([2, 1 / 2, 2], [0.1, 10]),
@@ -93,23 +93,39 @@ def test_crossings_are_interpolated_on_log_scales(estimates: list[float], expect
     assert [one.fraction for one in density.crossings(points)] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("margin", "certain"), [(1.2, True), (2.5, False), (math.inf, False)])
-def test_a_crossing_within_the_noise_is_called_uncertain(margin: float, certain: bool) -> None:
-    points = [
-        density.RatioPoint(fraction, 1 / fraction, Interval(one, one / margin, one * margin), None)
-        for fraction, one in ((0.01, 2.0), (1.0, 0.5))
+def noisy(*points: tuple[float, float]) -> list[density.RatioPoint]:
+    """Return points at ascending densities, each a ratio and by what factor its interval is to either side."""
+    return [
+        density.RatioPoint(10.0**index, 10.0**-index, Interval(one, one / margin, one * margin), None)
+        for index, (one, margin) in enumerate(points, start=-len(points))
     ]
-    (found,) = density.crossings(points)
-    assert found.certain is certain
-    ratio = density.Ratio("per-page", "page-walk", tuple(points), (found,))
-    assert ("uncertain" in captions.crossing_words(ratio)) is not certain
+
+
+@pytest.mark.parametrize(("left", "right"), [(2.5, 2.5), (math.inf, math.inf), (2.5, 1.2), (1.2, 2.5)])
+def test_a_crossing_within_the_noise_is_none(left: float, right: float) -> None:
+    points = noisy((2.0, left), (0.5, right))
+    assert density.crossings(points) == []
+    words = captions.crossing_words(density.Ratio("per-page", "page-walk", tuple(points), ()))
+    assert words.startswith("none in this range")
+
+
+def test_noise_about_one_is_crossed_once_or_never() -> None:
+    noise = [(1.1, 1.5), (0.9, 1.5), (1.1, 1.5), (0.9, 1.5)]
+    (found,) = density.crossings(noisy((3, 1.2), *noise, (1 / 3, 1.2)))
+    assert (found.low, found.high) == pytest.approx((1e-6, 1e-1))
+    assert 1e-5 < found.fraction < 1e-2
+    assert density.crossings(noisy((3, 1.2), *noise)) == []
+    assert density.crossings(noisy((3, 1.2), *noise, (3, 1.2))) == []
 
 
 def test_no_crossover_is_said_in_words() -> None:
-    point = density.RatioPoint(0.5, 8192, Interval(3, 2, 4), None)
-    assert captions.crossing_words(density.Ratio("per-page", "page-walk", (point,), ())) == (
-        "none in this range (per-page is always slower than page-walk)"
-    )
+    def said(*points: tuple[float, float]) -> str:
+        return captions.crossing_words(density.Ratio("per-page", "page-walk", tuple(noisy(*points)), ()))
+
+    assert said((3, 1.2), (2, 1.2)) == "none in this range (per-page is slower than page-walk)"
+    assert said((1 / 3, 1.2)) == "none in this range (per-page is faster than page-walk)"
+    assert said((3, 1.2), (1.1, 1.2)).endswith("slower than page-walk; the interval includes 1 at 1 of 2 densities)")
+    assert "no difference" in said((1.1, 1.2))
 
 
 def test_the_breakdown_adds_up_to_the_counters(run: inputs.Run) -> None:

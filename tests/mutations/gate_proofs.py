@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Show that the gate bites: run it on trees that are broken on purpose, and on trees that are not.
 
-    python3 tests/mutations/gate_proofs.py [--same N] [--record FILE] [NAME ...]
+    python3 tests/mutations/gate_proofs.py [--same N] [--first N] [--record FILE] [NAME ...]
 
 Each broken tree is a copy of this one in a temporary directory, committed as it is and then broken. `--same N`: instead,
 N runs of the gate's timing of this tree against itself, none of which may raise an alarm. `--record`: a JSON file for what
@@ -85,10 +85,10 @@ def prove(broken: GateMutant) -> dict[str, Any]:
     }
 
 
-def same(number: int) -> Iterator[dict[str, Any]]:
+def same(number: int, first: int) -> Iterator[dict[str, Any]]:
     """Time this tree against itself, again and again, with another order each time."""
     with copy_of_the_tree() as tree:
-        for run in range(number):
+        for run in range(first, first + number):
             started = time.monotonic()
             report = tree / "results" / "gate.json"
             done = gate(tree, "--only", "times", "--base", "HEAD", "--seed", str(run), "--json", str(report))
@@ -111,12 +111,13 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Show that the gate bites.")
     parser.add_argument("name", nargs="*", help="broken trees whose name contains one of these; default all")
     parser.add_argument("--same", type=int, default=0, metavar="N", help="runs of the same tree against itself")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the first of these runs, its seed")
     parser.add_argument("--record", type=Path, help="JSON file for what was seen")
     args = parser.parse_args(words)
     everything = (*COUNTERS, *BROKEN, *SLOWER)
     chosen = [one for one in everything if not args.name or any(word in one.mutant.name for word in args.name)]
     seen = []
-    for one in same(args.same) if args.same else map(prove, chosen):
+    for one in same(args.same, args.first) if args.same else map(prove, chosen):
         seen.append(one)
         word = "ok" if one["as_it_must"] else "WRONG"
         print(f"{word:5}  exit code {one['exit_code']}  {one['seconds']:4} s  {one['what']}: {one['said']}", flush=True)

@@ -44,6 +44,19 @@ class _Pages:
     lru_prev: npt.NDArray[np.int64]
 
 
+class _Shown:
+    """A page, put into words only when an invariant of it is broken."""
+
+    __slots__ = ("pages", "pfn")
+
+    def __init__(self, pages: _Pages, pfn: int) -> None:
+        self.pages = pages
+        self.pfn = pfn
+
+    def __repr__(self) -> str:
+        return repr({"pfn": self.pfn, **{name: int(column[self.pfn]) for name, column in vars(self.pages).items()}})
+
+
 def check_mm(mm: Mm) -> None:
     """Raise :class:`ModelError` unless everything holds that should hold between two calls on the machine of ``mm``."""
     _Check(mm.machine).run()
@@ -55,6 +68,9 @@ class _Check(CheckStructures):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self.pages = _Pages(**{field.name: self.page_records[field.name].astype(np.int64) for field in fields(_Pages)})
+        self.flags: list[int] = self.pages.flags.tolist()  # a list gives out single numbers faster
+        self.refcounts: list[int] = self.pages.refcount.tolist()
+        self.vm_flags: list[int] = self.vmas["vm_flags"].tolist()
         self.mapcount = np.zeros(len(self.page_records), np.int64)  # as the entries say
         self.huge_mapcount = np.zeros(len(self.page_records), np.int64)
         self.locked_mappings: Counter[int] = Counter()  # by head: entries that an mlock may have counted
@@ -75,9 +91,9 @@ class _Check(CheckStructures):
         self.mlock_flags()
         self.mlock_counts()
 
-    def page(self, pfn: int) -> dict[str, int]:
-        """A page, to print."""
-        return {"pfn": pfn, **{name: int(column[pfn]) for name, column in vars(self.pages).items()}}
+    def page(self, pfn: int) -> _Shown:
+        """A page, to print if need be."""
+        return _Shown(self.pages, pfn)
 
     def is_zero(self, pfn: int) -> bool:
         """The zero page or the huge one."""
@@ -85,11 +101,11 @@ class _Check(CheckStructures):
 
     def head(self, pfn: int) -> int:
         """compound_head()."""
-        return int(self.pages.compound[pfn]) if self.pages.flags[pfn] & c.PG_tail else pfn
+        return int(self.pages.compound[pfn]) if self.flags[pfn] & c.PG_tail else pfn
 
     def size(self, head: int) -> int:
         """Pages of a compound or order-0 page."""
-        return c.HPAGE_PMD_NR if self.pages.flags[head] & c.PG_head else 1
+        return c.HPAGE_PMD_NR if self.flags[head] & c.PG_head else 1
 
     # ---- frames ----
 
@@ -100,29 +116,32 @@ class _Check(CheckStructures):
         use[: st.FIRST_PFN] = 1
         if self.ctl[st.HUGE_ZERO_PFN]:
             use[self.ctl[st.HUGE_ZERO_PFN]] = 1
-        free_lists = ((st.PAGES_FREE, st.PAGES_NFREE, 1), (st.HUGE_FREE, st.HUGE_NFREE, c.HPAGE_PMD_NR))
-        for first, number, size in free_lists:
-            for pfn in self.free_list(self.page_records, "lru_next", first, number, "frames"):
-                use[pfn : pfn + size] += 1
-                for name, column in vars(self.pages).items():
-                    frames = column[pfn + 1 : pfn + size] if name == "lru_next" else column[pfn : pfn + size]
-                    dirty = frames >> c.ZONE_SHIFT << c.ZONE_SHIFT != frames if name == "flags" else frames != 0
-                    require(not dirty.any(), "a free frame is clean", field=name, page=self.page(pfn))
+        single = self.free_list(self.page_records, "lru_next", st.PAGES_FREE, st.PAGES_NFREE, "frames")
+        huge = self.free_list(self.page_records, "lru_next", st.HUGE_FREE, st.HUGE_NFREE, "frames")
+        free = np.array([*single, *(pfn + i for pfn in huge for i in range(c.HPAGE_PMD_NR))], np.int64)
+        linked = np.isin(free, np.array([*single, *huge], np.int64))
+        np.add.at(use, free, 1)
+        for name, column in vars(self.pages).items():
+            frames = column[free] if name != "lru_next" else np.where(linked, 0, column[free])
+            dirty = frames >> c.ZONE_SHIFT << c.ZONE_SHIFT != frames if name == "flags" else frames != 0
+            require(not dirty.any(), "a free frame is clean", field=name, pages=[self.page(pfn) for pfn in free[dirty][:3]])
         for pfn in np.flatnonzero(self.pages.refcount[st.FIRST_PFN :]).tolist():
             pfn += st.FIRST_PFN
             if self.is_zero(pfn):
                 continue
-            flags = self.pages.flags[pfn]
+            flags = self.flags[pfn]
             require(
                 not flags & (c.PG_tail | c.PG_reserved | c.PG_zero | c.PG_locked), "flags of a page in use", page=self.page(pfn)
             )
             size = self.size(pfn)
             use[pfn : pfn + size] += 1
+            self.heads.append(pfn)
+            if size == 1:
+                continue
             tails = slice(pfn + 1, pfn + size)
             allowed = c.PG_tail | c.PG_anon_exclusive | -(1 << c.ZONE_SHIFT)
             good = (self.pages.compound[tails] == pfn) & (self.pages.flags[tails] & ~allowed == 0)
             require((good & (self.pages.flags[tails] & c.PG_tail != 0)).all(), "tails of a compound page", head=self.page(pfn))
-            self.heads.append(pfn)
         wrong = np.flatnonzero(use != 1)
         require(
             not len(wrong),
@@ -135,7 +154,7 @@ class _Check(CheckStructures):
 
     def entry_and_vma(self, entry: Entry) -> None:
         """Protection bits follow the VMA's flags."""
-        flags = int(self.vmas[entry.vma]["vm_flags"])
+        flags = self.vm_flags[entry.vma]
         shown = {"entry": entry, "vma": self.vmas[entry.vma]}
         if not flags & c.VM_ACCESS_FLAGS:
             expected = c._PAGE_PROTNONE
@@ -148,7 +167,7 @@ class _Check(CheckStructures):
         if self.is_zero(entry.pfn):
             require(entry.huge == (entry.pfn != st.ZERO_PFN), "zero pages by size", **shown)
             require(
-                not entry.entry & c._PAGE_RW and not self.vmas[entry.vma]["vm_file"],
+                not entry.entry & c._PAGE_RW and not shown["vma"]["vm_file"],
                 "zero pages: read-only, anonymous",
                 **shown,
             )
@@ -158,7 +177,7 @@ class _Check(CheckStructures):
         """The reverse map leads from the page to this entry: by anon_vma or file, and offset."""
         vma, head = self.vmas[entry.vma], self.head(entry.pfn)
         shown = {"entry": entry, "vma": vma, "page": self.page(head)}
-        require(self.pages.refcount[head] > 0, "a mapped page is in use", **shown)
+        require(self.refcounts[head] > 0, "a mapped page is in use", **shown)
         require(not entry.huge or self.size(entry.pfn) > 1, "a huge PMD maps the head of a huge page", **shown)
         mapping, pgoff = int(self.pages.mapping[head]), int(self.pages.index[head]) + entry.pfn - head
         if mapping & _ANON:
@@ -171,9 +190,9 @@ class _Check(CheckStructures):
         require(pgoff == linear, "page.index is where the VMA maps it", pgoff=linear, **shown)
         counts = self.huge_mapcount if entry.huge else self.mapcount
         counts[entry.pfn] += 1
-        if vma["vm_flags"] & c.VM_LOCKED:
+        if self.vm_flags[entry.vma] & c.VM_LOCKED:
             self.locked_mappings[head] += 1
-        if entry.entry & c._PAGE_RW and not vma["vm_flags"] & c.VM_SHARED:
+        if entry.entry & c._PAGE_RW and not self.vm_flags[entry.vma] & c.VM_SHARED:
             total = self.pages.mapcount[entry.pfn] + (self.pages.compound[head] if self.size(head) > 1 else 0)
             if entry.huge:
                 total += self.pages.mapcount[head + 1 : head + c.HPAGE_PMD_NR].sum()
@@ -196,7 +215,7 @@ class _Check(CheckStructures):
                         tag in (_LRU_ADD, _LRU_PAGE, _NEW_PAGE, _MUNLOCK), "tags of the mlock batch", cpu=cpu, pfn=pfn, tag=tag
                     )
                     require(
-                        0 < pfn < self.ctl[st.PAGES_TOP] and self.pages.refcount[pfn] > 0,
+                        0 < pfn < self.ctl[st.PAGES_TOP] and self.refcounts[pfn] > 0,
                         "a queued page is in use",
                         cpu=cpu,
                         pfn=pfn,
@@ -225,18 +244,24 @@ class _Check(CheckStructures):
                     found=self.huge_mapcount[head],
                     page=self.page(head),
                 )
+                double = self.flags[head] & c.PG_double_map != 0
+                require(
+                    not double or self.huge_mapcount[head] > 0,
+                    "PageDoubleMap goes with the last huge PMD",
+                    page=self.page(head),
+                )
             found = (
                 int(self.mapcount[head : head + size].sum() + self.huge_mapcount[head])
                 + (head in self.cached)
                 + in_vectors[head]
             )
             require(
-                self.pages.refcount[head] == found,
+                self.refcounts[head] == found,
                 "refcount: entries, page cache, per-CPU vectors",
                 found=found,
                 page=self.page(head),
             )
-            on_lru = bool(self.pages.flags[head] & c.PG_lru)
+            on_lru = bool(self.flags[head] & c.PG_lru)
             places = on_lru + self.queued[_LRU_ADD, head] + self.queued[_NEW_PAGE, head]
             require(places == 1, "a page is on an LRU or waits for it in one vector", places=places, page=self.page(head))
 
@@ -251,12 +276,12 @@ class _Check(CheckStructures):
             while (pfn := int(self.pages.lru_next[previous])) != anchor:
                 shown = {"list": anchor, "page": self.page(pfn)}
                 require(
-                    pfn >= st.FIRST_PFN and pfn not in listed and self.pages.refcount[pfn],
+                    pfn >= st.FIRST_PFN and pfn not in listed and self.refcounts[pfn],
                     "LRU lists hold pages, once",
                     **shown,
                 )
                 require(self.pages.lru_prev[pfn] == previous, "LRU lists read both ways", **shown)
-                node = int(self.pages.flags[pfn] >> c.ZONE_SHIFT) // c.MAX_NR_ZONES
+                node = (self.flags[pfn] >> c.ZONE_SHIFT) // c.MAX_NR_ZONES
                 require(
                     node * c.NR_LRU_LISTS + self.lru_of(pfn) == anchor, "a page is on the list that its flags name", **shown
                 )
@@ -266,7 +291,7 @@ class _Check(CheckStructures):
                 previous = pfn
             require(self.pages.lru_prev[anchor] == previous, "LRU lists read both ways", list=anchor)
         for head in self.heads:
-            on_lru, unevictable = (self.pages.flags[head] & bit != 0 for bit in (c.PG_lru, c.PG_unevictable))
+            on_lru, unevictable = (self.flags[head] & bit != 0 for bit in (c.PG_lru, c.PG_unevictable))
             imaginary = self.page_walk and on_lru and unevictable
             require(
                 (head in listed) == (on_lru and not imaginary),
@@ -289,7 +314,7 @@ class _Check(CheckStructures):
 
     def lru_of(self, pfn: int) -> int:
         """Number of the list that a page's flags name; -1 if they name none."""
-        flags = int(self.pages.flags[pfn])
+        flags = self.flags[pfn]
         if not flags & c.PG_lru:
             return -1
         if flags & c.PG_unevictable:
@@ -302,7 +327,7 @@ class _Check(CheckStructures):
         """PG_mlocked, PG_unevictable and nr_mlock agree."""
         nr_mlock = 0
         for head in self.heads:
-            flags = int(self.pages.flags[head])
+            flags = self.flags[head]
             mlocked, unevictable = bool(flags & c.PG_mlocked), bool(flags & c.PG_unevictable)
             nr_mlock += self.size(head) * mlocked
             if flags & c.PG_lru:
@@ -331,7 +356,7 @@ class _Check(CheckStructures):
         if not self.page_walk or self.machine.nr_cpus > 1:
             return
         for head in self.heads:
-            if self.pages.flags[head] & (c.PG_lru | c.PG_unevictable) == c.PG_lru | c.PG_unevictable:
+            if self.flags[head] & (c.PG_lru | c.PG_unevictable) == c.PG_lru | c.PG_unevictable:
                 most = self.locked_mappings[head] + self.queued[_MUNLOCK, head]
                 count = self.pages.lru_prev[head]
                 require(

@@ -368,6 +368,16 @@ def swp_offset(entry: int) -> int:
 
 
 @kernel
+def _after_none(entries: Words, table: int, address: int, end: int, shift: int) -> int:
+    """Address behind the entries of one table that are none, ``address``'s among them; at most ``end``."""
+    size = 1 << shift
+    end = min(end, (address & -(size << PTRS_SHIFT)) + (size << PTRS_SHIFT))
+    while address < end and pte_none(entries[(table << PTRS_SHIFT) | entry_index(address, shift)]):
+        address = (address & -size) + size
+    return min(address, end)
+
+
+@kernel
 def next_pmd(s: State, mm: int, address: int, end: int) -> tuple[int, int]:
     """First PMD entry that is not none at or after ``address``: (address, slot), slot 0 if there is none below ``end``.
 
@@ -380,14 +390,14 @@ def next_pmd(s: State, mm: int, address: int, end: int) -> tuple[int, int]:
             continue
         pud = descend(s.entries, p4d, address, P4D_SHIFT)
         if pud == 0:
-            address = (address & -P4D_SIZE) + P4D_SIZE
+            address = _after_none(s.entries, p4d, address, end, P4D_SHIFT)
             continue
         pmd = descend(s.entries, pud, address, PUD_SHIFT)
         if pmd == 0:
-            address = (address & -PUD_SIZE) + PUD_SIZE
+            address = _after_none(s.entries, pud, address, end, PUD_SHIFT)
             continue
         slot = (pmd << PTRS_SHIFT) | entry_index(address, PMD_SHIFT)
         if not pte_none(s.entries[slot]):
             return address, slot
-        address = (address & -PMD_SIZE) + PMD_SIZE
+        address = _after_none(s.entries, pmd, address, end, PMD_SHIFT)
     return end, 0

@@ -100,12 +100,8 @@ def _truncate_table(s: State, file: int, table: int, base: int, first: int) -> N
 
 
 @unit
-def truncate_inode_pages(s: State, file: int, nr_pages: int) -> None:
-    """Drop the cached pages from offset ``nr_pages`` on.  The caller has unmapped them.
-
-    Models truncate_inode_pages(), simplified: whole pages.
-    """
-    first = nr_pages << PAGE_SHIFT
+def _walk_cache(s: State, file: int, first: int, free_tables: bool) -> None:
+    """Drop the cached pages whose keys are >= ``first``, and with ``free_tables`` all tables but the root."""
     root = s.files[file]["cache_root"]
     for i in range(PTRS_PER_TABLE):
         p4d = s.entries[(root << PTRS_SHIFT) | i]
@@ -119,28 +115,28 @@ def truncate_inode_pages(s: State, file: int, nr_pages: int) -> None:
                 pmd = s.entries[(entry_table(pud) << PTRS_SHIFT) | k]
                 if not pte_none(pmd):
                     _truncate_table(s, file, entry_table(pmd), (i << P4D_SHIFT) + (j << PUD_SHIFT) + (k << PMD_SHIFT), first)
+                    if free_tables:
+                        free_table(s, CACHE_MM, entry_table(pmd))
+            if free_tables:
+                free_table(s, CACHE_MM, entry_table(pud))
+        if free_tables:
+            free_table(s, CACHE_MM, entry_table(p4d))
+
+
+@kernel
+def truncate_inode_pages(s: State, file: int, nr_pages: int) -> None:
+    """Drop the cached pages from offset ``nr_pages`` on.  The caller has unmapped them.
+
+    Models truncate_inode_pages(), simplified: whole pages.
+    """
+    _walk_cache(s, file, nr_pages << PAGE_SHIFT, False)
 
 
 @kernel
 def release_file(s: State, file: int) -> None:
     """The last reference to a file is gone: its pages and tables go.  Models shmem_evict_inode()."""
-    truncate_inode_pages(s, file, 0)
-    root = s.files[file]["cache_root"]
-    for i in range(PTRS_PER_TABLE):
-        p4d = s.entries[(root << PTRS_SHIFT) | i]
-        if pte_none(p4d):
-            continue
-        for j in range(PTRS_PER_TABLE):
-            pud = s.entries[(entry_table(p4d) << PTRS_SHIFT) | j]
-            if pte_none(pud):
-                continue
-            for k in range(PTRS_PER_TABLE):
-                pmd = s.entries[(entry_table(pud) << PTRS_SHIFT) | k]
-                if not pte_none(pmd):
-                    free_table(s, CACHE_MM, entry_table(pmd))
-            free_table(s, CACHE_MM, entry_table(pud))
-        free_table(s, CACHE_MM, entry_table(p4d))
-    free_table(s, CACHE_MM, root)
+    _walk_cache(s, file, 0, True)
+    free_table(s, CACHE_MM, s.files[file]["cache_root"])
     s.files[file]["cache_root"] = 0
     s.files[file]["nr_pages"] = 0
     s.files[file]["link"] = s.ctl[FILES_FREE]

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
-from collections.abc import Callable
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 
-from mmmodel import state as st
 from mmmodel import syscalls as sys
 from mmmodel.arguments import U64, as_signed, page_span
 from mmmodel.constants import (
     BEYOND,
-    DEFAULT_MAP_WINDOW,
-    DEFAULT_MAX_MAP_COUNT,
     MAP_ANONYMOUS,
     MAP_HUGETLB,
     MAP_NONBLOCK,
@@ -23,10 +18,7 @@ from mmmodel.constants import (
     MAX_LFS_FILESIZE,
     MCL_CURRENT,
     MCL_ONFAULT,
-    MEMLOCK_LIMIT_5_10,
-    MEMLOCK_LIMIT_6_1,
     MLOCK_ONFAULT,
-    MMAP_GAP,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
     PAGE_NUMBERS,
@@ -34,27 +26,18 @@ from mmmodel.constants import (
     PAGE_SIZE,
     PROT_WRITE,
     RLIM_INFINITY,
-    TASK_SIZE_4,
-    TASK_SIZE_5,
     VM_ACCESS_FLAGS,
     VM_LOCKED,
     VM_LOCKONFAULT,
 )
-from mmmodel.counters import NAMES
-from mmmodel.errno_codes import EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, NEED_ROOM
+from mmmodel.errno_codes import EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
 from mmmodel.estimate import BECOMES_WRITABLE, KEEP, pages_to_populate
 from mmmodel.file import File
 from mmmodel.install import KINDS
-from mmmodel.jit import load_units
-from mmmodel.machine import Machine, Snapshot
-from mmmodel.observe import ObservableState, PageRun, VmaInfo, observable_state, pagemap, smaps
-from mmmodel.state import PAGE_DTYPE, State
-
-_BYTES_PER_PAGE: Final = PAGE_DTYPE.itemsize + 8  # a frame and its entry
-_CALL_ROOM: Final = 4  # VMAs that one call may add
+from mmmodel.space import BYTES_PER_PAGE, CALL_ROOM, AddressSpace
 
 
-class Mm:
+class Mm(AddressSpace):
     """An address space on a machine of its own, which ``fork()`` shares.
 
     ``impl``: "per-page" (Linux 5.10), "hole-skip" or "page-walk" (Linux 6.1); the whole kernel follows it.  ``thp``: "never",
@@ -68,101 +51,6 @@ class Mm:
     >>> mm.call_counters()["model_pages_looked_up"]
     262144
     """
-
-    def __init__(
-        self,
-        impl: str = "page-walk",
-        *,
-        thp: str = "never",
-        levels: int = 4,
-        nr_cpus: int = 1,
-        ram: int | None = None,
-        max_map_count: int = DEFAULT_MAX_MAP_COUNT,
-        _forked_from: Mm | None = None,
-    ) -> None:
-        load_units()
-        if _forked_from is not None:
-            self.machine: Machine = _forked_from.machine
-        else:
-            self.machine = Machine(impl, thp=thp, levels=levels, nr_cpus=nr_cpus, ram=ram, max_map_count=max_map_count)
-        self._mm = self.machine.add_mm(64)
-        record = self.machine.arrays["mms"][self._mm]
-        record["task_size"] = TASK_SIZE_4 if self.machine.levels == 4 else TASK_SIZE_5
-        record["mmap_base"] = DEFAULT_MAP_WINDOW - MMAP_GAP
-        record["rlimit_memlock"] = MEMLOCK_LIMIT_6_1 if self.impl == "page-walk" else MEMLOCK_LIMIT_5_10
-        record["cap_ipc_lock"] = 1
-        self._before = self.machine.counters.copy()
-        self._state = self.machine.states[self._mm]
-
-    # ---- the way in ----
-
-    @property
-    def impl(self) -> str:
-        """Name of the implementation."""
-        return self.machine.impl
-
-    @property
-    def state(self) -> State:
-        """The arrays, for who wants to look; see :mod:`mmmodel.state`."""
-        return self._state
-
-    @property
-    def cpu(self) -> int:
-        """CPU that the next calls run on: whose per-CPU batches they fill."""
-        return int(self.machine.ctl[st.CPU])
-
-    @cpu.setter
-    def cpu(self, cpu: int) -> None:
-        if not 0 <= cpu < self.machine.nr_cpus:
-            raise ValueError(f"CPU {cpu}: this machine has 0 to {self.machine.nr_cpus - 1}")
-        self.machine.ctl[st.CPU] = cpu
-
-    def _run(self, number: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
-        return int(sys.system_call(self.state, self._mm, number, a, b, c, d, e, f))
-
-    def _call(self, number: int, name: str, *arguments: int) -> int:
-        """Run one call from the beginning of its counters: its result, or OSError."""
-        np.copyto(self._before, self.machine.counters)
-        result = self._run(number, *arguments)
-        if result < 0:
-            raise OSError(-result, os.strerror(-result), name)
-        return result
-
-    def _make_room(self) -> None:
-        """Room for the VMAs that one call may split off."""
-        self.machine.ensure(vmas=_CALL_ROOM, tables=16, files=1)
-        self.machine.ensure_vma_list(self._mm, self.map_count + _CALL_ROOM)
-
-    def _run_with_room(self, bound: Callable[[int], int], number: int, start: int, *arguments: int) -> int:
-        """Run a call that faults pages in, and grow the arrays whenever it stops for want of room.
-
-        ``bound``: pages that it can still need, given the address it has reached.
-        """
-        while (result := self._run(number, start, *arguments)) == -NEED_ROOM:
-            start = int(self.machine.ctl[st.CURSOR])
-            self.machine.ensure_fault_room(bound(start))
-        return result
-
-    def _foretell(self, start: int, end: int, name: str, lock_flags: int = KEEP) -> int:
-        """Refuse to populate [start, end) if that could need more memory than there is; the frames that it could need.
-
-        ``lock_flags``: VM_LOCKED and VM_LOCKONFAULT as the call is about to set them.
-        """
-        needed = int(pages_to_populate(self.state, self._mm, start, end, lock_flags))
-        self._refuse_frames(needed, name)
-        return needed
-
-    def _refuse_frames(self, needed: int, name: str) -> None:
-        if needed > 1 << 16:
-            self.machine.refuse_beyond_memory(needed * _BYTES_PER_PAGE, f"{name} of {needed:,} pages")
-
-    def _populate(self, start: int, end: int, ignore_errors: bool) -> int:
-        def bound(reached: int) -> int:
-            return int(pages_to_populate(self.state, self._mm, reached, end, KEEP))
-
-        return self._run_with_room(bound, sys.POPULATE, start, end, int(ignore_errors))
-
-    # ---- calls ----
 
     def mmap(self, addr: int | None, length: int, prot: int, flags: int, file: File | None = None, offset: int = 0) -> int:
         """mmap(2): the address.  ``file`` None means MAP_ANONYMOUS.  ``length`` and ``offset`` in bytes."""
@@ -201,7 +89,7 @@ class Mm:
             needed = self._foretell(*page_span(addr, length), "mprotect", BECOMES_WRITABLE)
             if needed:
                 self.machine.ensure_fault_room(needed, whole=True)
-                self.machine.ensure(vmas=self.map_count + _CALL_ROOM)
+                self.machine.ensure(vmas=self.map_count + CALL_ROOM)
         self._call(sys.MPROTECT, "mprotect", as_signed(addr), as_signed(length), prot)
 
     def mremap(self, old_address: int, old_size: int, new_size: int, flags: int = 0, new_address: int = 0) -> int:
@@ -350,7 +238,7 @@ class Mm:
         """
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r}: one of {', '.join(KINDS)}")
-        self.machine.refuse_beyond_memory((length >> PAGE_SHIFT) * _BYTES_PER_PAGE, f"install_pages of {length:,} bytes")
+        self.machine.refuse_beyond_memory((length >> PAGE_SHIFT) * BYTES_PER_PAGE, f"install_pages of {length:,} bytes")
         self.machine.ensure(vmas=1)
         np.copyto(self._before, self.machine.counters)
         end = addr + length
@@ -368,66 +256,6 @@ class Mm:
     def swap_out(self, addr: int, length: int) -> int:
         """Swap out the evictable anonymous pages of [addr, addr + length) that are mapped once: how many."""
         return self._call(sys.SWAP_OUT, "swap_out", addr, addr + length)
-
-    # ---- looking ----
-
-    def _field(self, name: str) -> int:
-        return int(self.machine.arrays["mms"][self._mm][name])
-
-    @property
-    def locked_vm(self) -> int:
-        """VmLck, in pages."""
-        return self._field("locked_vm")
-
-    @property
-    def total_vm(self) -> int:
-        """VmSize, in pages."""
-        return self._field("total_vm")
-
-    @property
-    def map_count(self) -> int:
-        """Number of VMAs."""
-        return self._field("map_count")
-
-    def _vm_flags_at(self, address: int) -> int:
-        """Flags of the VMA at an address, 0 if there is none."""
-        order, vmas = self.state.array("order"), self.state.array("vmas")
-        position = bisect_right(order, address, 0, self.map_count, key=lambda slot: int(vmas[slot]["vm_end"]))
-        if position == self.map_count or int(vmas[order[position]]["vm_start"]) > address:
-            return 0
-        return int(vmas[order[position]]["vm_flags"])
-
-    def smaps(self) -> list[VmaInfo]:
-        """The VMAs, as /proc/PID/smaps shows them."""
-        return smaps(self.state, self._mm)
-
-    def pagemap(self, start: int, end: int) -> list[PageRun]:
-        """Present pages of [start, end), as runs in pages from ``start``."""
-        return pagemap(self.state, self._mm, start, end)
-
-    def vmstat(self) -> dict[str, int]:
-        """The machine's counters under their names in /proc/vmstat."""
-        return self.machine.vmstat()
-
-    def call_counters(self) -> dict[str, int]:
-        """What the last call of this address space counted: all names of :mod:`mmmodel.counters`."""
-        return dict(zip(NAMES, (self.machine.counters - self._before).tolist(), strict=True))
-
-    def observable_state(self) -> ObservableState:
-        """What the process can see of its locks; equal for all implementations after the same calls."""
-        return observable_state(self.state, self._mm)
-
-    def memory_bytes(self) -> int:
-        """Bytes of model memory in use by the machine."""
-        return self.machine.memory_bytes()
-
-    def snapshot(self) -> Snapshot:
-        """Copy the whole machine."""
-        return self.machine.snapshot()
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Put the whole machine back."""
-        self.machine.restore(snapshot)
 
 
 __all__ = ["File", "Mm"]

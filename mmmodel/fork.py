@@ -68,7 +68,10 @@ def _copy_huge_pmd(s: State, child: int, pmd: int, address: int) -> None:
 
 @unit
 def copy_page_range(s: State, mm: int, child: int, start: int, end: int, cow: bool) -> None:
-    """Copy the entries of [start, end); private ones become read-only in both.  Models copy_page_range()."""
+    """Copy the entries of [start, end); private ones become read-only in both.
+
+    Models copy_page_range(), simplified: upper tables without a page table below are not copied.
+    """
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
         if pmd == 0 or start >= end:
@@ -77,6 +80,7 @@ def copy_page_range(s: State, mm: int, child: int, start: int, end: int, cow: bo
         if pmd_huge(s.entries[pmd]):
             _copy_huge_pmd(s, child, pmd, start)
         elif pmd_present(s.entries[pmd]):
+            alloc_pte(s, child, alloc_pmd(s, child, start), start)  # also for an empty table
             for address in range(start, following, PAGE_SIZE):
                 source = pte_offset(s, pmd, address)
                 if pte_none(s.entries[source]):

@@ -18,6 +18,7 @@ from mmmodel.constants import (
     VM_PFNMAP,
     VM_SHARED,
     VM_WRITE,
+    PG_double_map,
 )
 from mmmodel.counters import FOLLOW_PAGE, PAGE_LOCK, PAGES_LOOKED_UP, PTE_LOCK
 from mmmodel.errno_codes import EFAULT, NEED_ROOM
@@ -41,7 +42,7 @@ def _mlock_followed(s: State, pfn: int, huge: bool) -> None:
     if is_zero_pfn(s.pages, pfn):
         return
     if huge:
-        if s.pages[pfn]["compound"] != 1 or s.pages[pfn]["refcount"] != 1:  # compound_mapcount, PageDoubleMap
+        if s.pages[pfn]["compound"] != 1 or s.pages[pfn]["flags"] & PG_double_map != 0:
             return
     elif page_trans_compound(s.pages, pfn):
         return

@@ -29,7 +29,10 @@ FIRST_SLOT = PTRS_PER_TABLE
 
 @primitive
 def lookup(entries: Words, top: int, five_level: bool, address: int) -> int:
-    """Walk from table ``top`` to the entry of ``address``.  Models follow_page_mask() down to follow_page_pte()."""
+    """Walk from table ``top`` to the entry of ``address``.
+
+    Models follow_page_mask() and follow_page_pte(), simplified: down to the entry, which callers judge; no huge PUDs, no DAX.
+    """
     table = top
     if five_level:
         entry = entries[(table << PTRS_SHIFT) | entry_index(address, PGD_SHIFT_LA57)]

@@ -47,7 +47,7 @@ def count(counters: Words, counter: int, number: int) -> None:
 
 @primitive
 def page_evictable(pages: Records, pfn: int) -> bool:
-    """Models page_evictable(); no mapping of the model is AS_UNEVICTABLE."""
+    """Models page_evictable(), simplified: no mapping is AS_UNEVICTABLE."""
     return pages[pfn]["flags"] & PG_mlocked == 0
 
 

@@ -145,7 +145,10 @@ def _lowest_gap(s: State, mm: int, length: int, low: int, high: int) -> int:
 
 @unit
 def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) -> int:
-    """The address for a mapping, or -errno.  Models get_unmapped_area(), simplified: top-down, nothing random."""
+    """The address for a mapping, or -errno.
+
+    Models get_unmapped_area(), simplified: top-down, nothing random; as a last resort bottom-up, without the hint.
+    """
     task_size = s.mms[mm]["task_size"]
     if length > task_size:
         return -ENOMEM
@@ -274,7 +277,10 @@ def exit_mmap(s: State, mm: int) -> None:
 
 @kernel
 def mmap_region(s: State, mm: int, address: int, length: int, vm_flags: int, file: int, pgoff: int) -> int:
-    """Map a range that may replace others: the address, or -ENOMEM.  Models mmap_region()."""
+    """Map a range that may replace others: the address, or -ENOMEM.
+
+    Models mmap_region(), simplified: no RLIMIT_AS or RLIMIT_DATA, no mmap method of a file.
+    """
     pages = length >> PAGE_SHIFT
     if do_munmap(s, mm, address, length) != 0:
         return -ENOMEM
@@ -317,7 +323,10 @@ def insert_vma(s: State, mm: int, start: int, end: int, vm_flags: int, file: int
 
 @unit
 def do_mmap(s: State, mm: int, address: int, length: int, prot: int, flags: int, file: int, pgoff: int) -> int:
-    """Models do_mmap(): the address, or -errno, with the checks in the kernel's order."""
+    """The address, or -errno, with the checks in the kernel's order.
+
+    Models do_mmap(), simplified: no personality, protection keys, file modes or security modules.
+    """
     if length == 0:
         return -EINVAL
     pages = page_count(length)

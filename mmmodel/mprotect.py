@@ -64,7 +64,10 @@ def _change_pte_range(s: State, pmd: int, address: int, end: int, prot: int, try
 
 @unit
 def change_protection(s: State, mm: int, vma: int, start: int, end: int) -> None:
-    """Bring the entries of [start, end) in line with the VMA's flags.  Models change_protection()."""
+    """Bring the entries of [start, end) in line with the VMA's flags.
+
+    Models change_protection(), simplified: present entries only; no NUMA hints, no userfaultfd.
+    """
     vm_flags = s.vmas[vma]["vm_flags"]
     prot = vm_page_prot(vm_flags)
     try_writable = s.ctl[IMPL] == PAGE_WALK and vm_flags & (VM_SHARED | VM_WRITE) == VM_WRITE
@@ -113,7 +116,10 @@ def mprotect_fixup(s: State, mm: int, position: int, prev: int, start: int, end:
 
 @unit
 def do_mprotect(s: State, mm: int, start: int, length: int, prot: int) -> int:
-    """Models do_mprotect_pkey(): 0 or -errno; VMAs before a hole stay changed."""
+    """0 or -errno; VMAs before a hole stay changed.
+
+    Models do_mprotect_pkey(), simplified: no PROT_GROWSDOWN or PROT_GROWSUP, personality or protection keys.
+    """
     if start & (PAGE_SIZE - 1) != 0:
         return -EINVAL
     if length == 0:
@@ -180,7 +186,10 @@ def _madvise_hugepage(s: State, mm: int, position: int, prev: int, start: int, e
 
 @unit
 def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
-    """Models do_madvise(): 0 or -errno; a hole is passed over and reported as -ENOMEM at the end."""
+    """0 or -errno; a hole is passed over and reported as -ENOMEM at the end.
+
+    Models do_madvise(), simplified: MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_HUGEPAGE and MADV_NOHUGEPAGE only.
+    """
     known = advice in (MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE)
     if not known and not (advice == MADV_DONTNEED_LOCKED and s.ctl[IMPL] == PAGE_WALK):
         return -EINVAL

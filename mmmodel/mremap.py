@@ -254,7 +254,7 @@ def _expand_in_place(s: State, mm: int, position: int, end: int) -> int:
 
 @unit
 def do_mremap(s: State, mm: int, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
-    """Models the mremap() system call: the address, or -errno."""
+    """The address, or -errno.  Models mremap(), simplified: no huge TLB pages."""
     if flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP) != 0:
         return -EINVAL
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 and flags & MREMAP_MAYMOVE == 0:

@@ -18,7 +18,10 @@ from mmmodel.state import State
 
 @kernel
 def page_mapped_in_vma(s: State, pfn: int, vma: int) -> bool:
-    """Whether ``vma`` maps the page where its offset says.  Models page_vma_mapped_walk() for one page."""
+    """Whether ``vma`` maps the page where its offset says.
+
+    Models page_vma_mapped_walk(), simplified: one page, no migration.
+    """
     record = s.vmas[vma]
     address = record["vm_start"] + ((s.pages[pfn]["index"] - record["vm_pgoff"]) << PAGE_SHIFT)
     if address < record["vm_start"] or address >= record["vm_end"]:
@@ -34,7 +37,10 @@ def page_mapped_in_vma(s: State, pfn: int, vma: int) -> bool:
 
 @kernel
 def _relock_if_vma_locks(s: State, pfn: int, vma: int) -> bool:
-    """Set PG_mlocked again if ``vma`` is locked and maps the page; true ends the walk.  Models try_to_unmap_one()."""
+    """Set PG_mlocked again if ``vma`` is locked and maps the page; true ends the walk.
+
+    Models try_to_unmap_one(), simplified: TTU_MUNLOCK only.
+    """
     count(s.counters, RMAP_VMAS, 1)
     if s.vmas[vma]["vm_flags"] & VM_LOCKED == 0 or not page_mapped_in_vma(s, pfn, vma):
         return False

@@ -136,7 +136,10 @@ def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows) -> int:
 
 @kernel
 def _smaps_page(s: State, pfn: int) -> int:
-    """Proportional share of a page that maps it once, in bytes << PSS_SHIFT; 0 for a zero page.  Models smaps_account()."""
+    """Proportional share of a page that maps it once, in bytes << PSS_SHIFT; 0 for a zero page.
+
+    Models smaps_account(), simplified: Rss and Pss only.
+    """
     if is_zero_pfn(s.pages, pfn):
         return 0
     return (PAGE_SIZE << PSS_SHIFT) // max(page_mapcount(s.pages, pfn), 1)

@@ -133,7 +133,7 @@ def walk_p4d_range(s: State, table: int, address: int, end: int, lock: bool, cou
 
 @kernel
 def walk_page_range(s: State, mm: int, address: int, end: int, lock: bool) -> None:
-    """Models walk_page_range() for a range inside one VMA that walk_page_test() lets pass."""
+    """Models walk_page_range() and walk_page_test(), simplified: a range inside one VMA, tested by the caller."""
     top = s.mms[mm]["pgd"]
     if s.mms[mm]["levels"] == 4:
         walk_p4d_range(s, top, address, end, lock, PGD_READ)

@@ -180,7 +180,10 @@ def alloc_huge_page(s: State, flags: int) -> int:
 
 @kernel
 def huge_zero_page(s: State) -> int:
-    """Models mm_get_huge_zero_page(): allocated at first use; one frame stands for it, since nobody looks at its tails."""
+    """The huge zero page, allocated at first use.
+
+    Models mm_get_huge_zero_page(), simplified: never freed, and one frame stands for it, since nobody looks at its tails.
+    """
     if s.ctl[HUGE_ZERO_PFN] == 0:
         s.ctl[HUGE_ZERO_PFN] = alloc_page(s, PG_zero | PG_head)
     return s.ctl[HUGE_ZERO_PFN]

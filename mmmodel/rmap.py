@@ -12,6 +12,7 @@ from mmmodel.constants import (
     VM_LOCKED,
     VM_SPECIAL,
     PG_anon_exclusive,
+    PG_double_map,
     PG_mlocked,
     PG_unevictable,
 )
@@ -258,13 +259,24 @@ def page_add_rmap(s: State, pfn: int, vm_flags: int) -> None:
 
 
 @kernel
+def remove_compound_mapping(s: State, pfn: int) -> None:
+    """One PMD less maps a huge page; with the last one PageDoubleMap goes.
+
+    Models page_remove_anon_compound_rmap(), simplified: these two.
+    """
+    s.pages[pfn]["compound"] -= 1
+    if s.pages[pfn]["compound"] == 0:
+        s.pages[pfn]["flags"] &= ~PG_double_map
+
+
+@kernel
 def page_remove_rmap(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
     """One mapping less.  5.10 clears PG_mlocked with the last one, 6.1 takes back what this VMA's lock counted.
 
     Models page_remove_rmap().
     """
     if compound:
-        s.pages[pfn]["compound"] -= 1
+        remove_compound_mapping(s, pfn)
     else:
         s.pages[pfn]["mapcount"] -= 1
     if s.ctl[IMPL] == PAGE_WALK:

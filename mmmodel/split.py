@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mmmodel.constants import (
     _PAGE_ACCESSED,
-    _PAGE_DIRTY,
     _PAGE_NX,
     _PAGE_PRESENT,
     _PAGE_PROTNONE,
@@ -19,18 +18,19 @@ from mmmodel.constants import (
     PTRS_SHIFT,
     TABLE_BITS,
     PG_anon_exclusive,
+    PG_double_map,
 )
 from mmmodel.counters import PMD_SPLITS
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import count
 from mmmodel.pages import is_zero_pfn
 from mmmodel.pgtable import find_pmd, mk_pte, pmd_huge, pte_pfn, withdraw_table
-from mmmodel.rmap import clear_page_mlock, munlock_vma_page
+from mmmodel.rmap import clear_page_mlock, munlock_vma_page, remove_compound_mapping
 from mmmodel.state import IMPL, ZERO_PFN, State
 
 _KEPT = (
-    _PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_NX
-)  # bits that the page table entries inherit
+    _PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_NX
+)  # bits that the page table entries inherit: dirty goes to the page
 
 
 @unit
@@ -59,7 +59,8 @@ def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     if zero:
         return
     s.pages[pfn]["refcount"] += HPAGE_PMD_NR - 1
-    s.pages[pfn]["compound"] -= 1
+    s.pages[pfn]["flags"] |= PG_double_map
+    remove_compound_mapping(s, pfn)
     if s.ctl[IMPL] == PAGE_WALK:
         munlock_vma_page(s, pfn, vm_flags, True)
 

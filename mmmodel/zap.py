@@ -90,7 +90,10 @@ def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> int:
 
 @kernel
 def tlb_finish_mmu(s: State, gathered: int) -> None:
-    """Drain this CPU's vectors if pages were gathered, as free_pages_and_swap_cache() does.  Models tlb_finish_mmu()."""
+    """Drain this CPU's vectors if pages were gathered, as free_pages_and_swap_cache() does.
+
+    Models tlb_finish_mmu(), simplified: pages were released before, and drained once, not once a batch.
+    """
     if gathered != 0:
         lru_add_drain(s)
 
@@ -106,7 +109,8 @@ def zap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
 def do_truncate(s: State, file: int, nr_pages: int) -> None:
     """Change a file's size in pages; beyond it pages are unmapped everywhere, private copies too, and dropped.
 
-    Models shmem_setattr(): if it shrinks, unmap_mapping_range() under i_mmap_rwsem, VMA by VMA, then shmem_truncate_range().
+    Models shmem_setattr(), simplified: whole pages.  If it shrinks: unmap_mapping_range() under i_mmap_rwsem, VMA by VMA, then
+    shmem_truncate_range().
     """
     shrinks = nr_pages < s.files[file]["nr_pages"]
     s.files[file]["nr_pages"] = nr_pages

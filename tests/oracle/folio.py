@@ -43,6 +43,7 @@ class Folio:
         self.refcount = 1
         self.pmd_maps: set[Mapping] = set()
         self.pte_maps: dict[int, set[Mapping]] = {}  # subpage -> ptes
+        self.double_map = False  # PageDoubleMap: a PMD was split while another mapped it, and one still does
         self.exclusive: set[int] = set()  # subpages with PG_anon_exclusive (6.1)
         self.mlocked = False
         self.unevictable = False
@@ -81,6 +82,7 @@ class Folio:
     def unmap_pmd(self, mm: MmStruct, vpn: int) -> None:
         """The PMD entry at `vpn` does not map it any more."""
         self.pmd_maps.remove((mm, vpn))
+        self.double_map = self.double_map and bool(self.pmd_maps)
 
 
 class File:

@@ -49,6 +49,7 @@ def anon_vma_fork(twin: Vma, vma: Vma) -> None:
 def copy_page_range(child: MmStruct, parent: MmStruct, vma: Vma) -> None:
     """Share every page; what either process may write to later is write-protected in both."""
     cow = vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
+    child.tables |= {nr for nr in parent.tables if vma.start >> 9 <= nr <= (vma.end - 1) >> 9}  # the empty ones too
     for vpn in parent.entries(vma.start, vma.end):
         pte = parent.ptes.get(vpn)
         if pte is None:
@@ -62,7 +63,6 @@ def copy_page_range(child: MmStruct, parent: MmStruct, vma: Vma) -> None:
             continue
         if cow:
             pte.write = False
-        child.tables.add(vpn >> 9)
         child.ptes[vpn] = Pte(pte.folio, pte.subpage, pte.write, pte.dirty and cow)
         if pte.folio is not None:
             pte.folio.refcount += 1

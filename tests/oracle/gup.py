@@ -77,14 +77,15 @@ def follow_page(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> int:
     """follow_page_mask(): how many pages further the next one to look at is, or 0 if a fault is needed.
 
     5.10's FOLL_MLOCK: order-0 pages (not the zero page) are mlocked, after a drain each; a huge page only if this
-    PMD is all that maps it.
+    is the one PMD that maps it and it is not PageDoubleMap.
     """
     pmd = mm.pmds.get(vpn >> 9)
     if pmd is not None:
         if write and not pmd.write:
             return 0
         folio = pmd.folio
-        if folio is not None and isinstance(mm.lru, Lru510) and vma.vm_flags & VM_LOCKED and len(folio.mappings()) == 1:
+        foll_mlock = isinstance(mm.lru, Lru510) and vma.vm_flags & VM_LOCKED
+        if folio is not None and foll_mlock and len(folio.pmd_maps) == 1 and not folio.double_map:
             mm.lru.mlock_vma_page(folio)
         return HPAGE_PMD_NR - vpn % HPAGE_PMD_NR
     pte = mm.ptes.get(vpn)

@@ -309,6 +309,9 @@ def madvise_vma(mm: MmStruct, vma: Vma, start: int, end: int, advice: int) -> Vm
         raise failure(EINVAL)
     if newflags != vma.vm_flags:
         prev = vma if start > vma.start else mm.vma_before(vma.start)
-        vma, _ = change_flags_of_range(mm, vma, prev, start, end, newflags)
+        try:
+            vma, _ = change_flags_of_range(mm, vma, prev, start, end, newflags)
+        except OSError:  # at the limit of VMAs, which since 5.17 counts as a resource that may come back
+            raise failure(EAGAIN if mm.series else ENOMEM) from None
         vma.vm_flags = newflags
     return vma

@@ -49,6 +49,7 @@ def split_huge_pmd(mm: MmStruct, vma: Vma, pmd_nr: int) -> None:
         mm.ptes.update((first + i, Pte(None)) for i in range(HPAGE_PMD_NR))
         return
     folio.refcount += HPAGE_PMD_NR - 1
+    folio.double_map = True
     folio.unmap_pmd(mm, first)
     if 0 in folio.exclusive:
         folio.exclusive.update(range(HPAGE_PMD_NR))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench import __version__
 from bench.commands import COMMANDS
@@ -47,8 +49,15 @@ def run(argv: Sequence[str]) -> int:
     return int(command.main(list(argv[1:])))
 
 
+def _drop_output() -> None:
+    """Let standard output go nowhere, so that nothing is tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; tell errors in one line on standard error."""
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
     try:
         code = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()  # a reader that went away is noticed here, not at exit
@@ -62,8 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("unlockall-bench: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return EXIT_INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename is not None:
+            raise
+        _drop_output()
+        print(f"unlockall-bench: cannot write standard output: {error.strerror}", file=sys.stderr)
+        return EXIT_USAGE
 
 
 if __name__ == "__main__":

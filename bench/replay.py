@@ -14,34 +14,42 @@ import msgspec
 from bench.commands import parser_of
 from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line
 from bench.generate import MAX_TRACES, random_traces
-from bench.progress import compile_model, progress_bar
+from bench.progress import compile_model, interruptible, progress_bar
 from bench.results import write_atomic
 from bench.sizes import parse_bytes
 from bench.steps import RECORDED_RAM, Difference, differences, replay
 from bench.table import console, new_table
-from bench.trace import OP_NAMES, Loaded, Result, Step, Trace, encode_lines, load_results, load_traces, op_name
+from bench.trace import (
+    MAX_FILE_BYTES,
+    MAX_LINE_BYTES,
+    OP_NAMES,
+    Loaded,
+    Result,
+    Step,
+    Trace,
+    encode_lines,
+    load_results,
+    load_traces,
+    op_name,
+)
 from mmmodel.constants import IMPLEMENTATIONS
 
-MAX_OUTPUT_BYTES: Final = 4 << 30
+MAX_OUTPUT_BYTES: Final = MAX_FILE_BYTES  # so that what was printed can be read
 Tick = Callable[[], None]
 
 
 class _Output:
-    """Standard output, with an end to what it takes."""
+    """Standard output, line by line, with an end to what it takes."""
 
     def __init__(self) -> None:
         self.nbytes = 0
 
-    def write(self, value: object) -> None:
-        """Write one JSON line."""
-        self.add(msgspec.json.encode(value) + b"\n")
-
-    def add(self, data: bytes) -> None:
-        """Write a part of a line."""
-        self.nbytes += len(data)
+    def write(self, line: bytes | bytearray) -> None:
+        """Write one line of JSON."""
+        self.nbytes += len(line)
         if self.nbytes > MAX_OUTPUT_BYTES:
             raise UsageError(f"the output is larger than {MAX_OUTPUT_BYTES >> 30} GiB; give fewer traces at once")
-        sys.stdout.write(data.decode())
+        sys.stdout.write(line.decode() + "\n")
 
 
 class Target:
@@ -74,12 +82,14 @@ def print_results(traces: Loaded[Trace], target: Target, tick: Tick = _ignore) -
     """Print each trace's steps as one JSON line, in the format of recorded results."""
     output = _Output()
     for name, trace in traces.by_name.items():
-        head = msgspec.json.encode({"name": name, "kernel": f"model {target.impl}"})
-        output.add(head[:-1] + b',"steps":[')
+        line = bytearray(msgspec.json.encode({"name": name, "kernel": f"model {target.impl}"})[:-1] + b',"steps":[')
         for number, step in enumerate(target.steps(trace, traces.where(name), tick)):
             shown = msgspec.structs.replace(step, vmstat=None) if trace.locks_all else step
-            output.add((b"," if number else b"") + msgspec.json.encode(shown))
-        output.add(b"]}\n")
+            line += (b"," if number else b"") + msgspec.json.encode(shown)
+            if len(line) > MAX_LINE_BYTES:
+                limit = f"{MAX_LINE_BYTES >> 20} MiB"
+                raise UsageError(f"{traces.where(name)}: ops[{number}]: the results up to here are longer than {limit}")
+        output.write(line + b"]}")
 
 
 def expected_steps(traces: Loaded[Trace], results: Loaded[Result]) -> None:
@@ -109,7 +119,7 @@ def _print_differences(found: Iterable[tuple[str, int, Difference]], traces: Loa
     for name, number, difference in found:
         count += 1
         op = traces.by_name[name].ops[number]
-        output.write({"trace": name, "step": number, "op": op, **difference._asdict()})
+        output.write(msgspec.json.encode({"trace": name, "step": number, "op": op, **difference._asdict()}))
     return count
 
 
@@ -176,9 +186,13 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
 def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
     """Write traces to a file, as a whole or not at all."""
     try:
+        if path.exists() and not path.is_file():  # a device would be replaced
+            raise UsageError(f"cannot write {one_line(path, 120)}: it is not a regular file")
         write_atomic(path, encode_lines(traces))
     except MeasurementError as error:
         raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot write {one_line(path, 120)}: {error.strerror}") from None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -205,6 +219,7 @@ def _run(traces: Loaded[Trace], targets: Sequence[Target], results: Loaded[Resul
     nr_ops = sum(len(trace.ops) for trace in traces.by_name.values())
     with progress_bar() as progress:
         compile_model(progress)
+    with progress_bar() as progress, interruptible():
         task = progress.add_task("ops", total=nr_ops * len(targets))
 
         def tick() -> None:

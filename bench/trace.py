@@ -21,6 +21,7 @@ from bench.errors import UsageError, one_line
 from mmmodel.constants import PAGE_SIZE, TASK_SIZE_4
 
 MAX_LINE_BYTES: Final = 64 << 20
+MAX_FILE_BYTES: Final = 1 << 30
 MAX_OPS: Final = 100_000  # of one trace
 MAX_ALL_OPS: Final = 1_000_000  # of one file
 MAX_ACCESSES: Final = 1 << 28  # of one touch
@@ -220,11 +221,14 @@ def _lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
         if path.exists() and not path.is_file():
             raise UsageError(f"{shown} is not a regular file")
         with path.open("rb") as handle:
-            number = 0
+            number = nbytes = 0
             while line := handle.readline(MAX_LINE_BYTES + 1):
                 number += 1
+                nbytes += len(line)
                 if len(line) > MAX_LINE_BYTES:
                     raise UsageError(f"{_where(what, path, number)}: longer than {MAX_LINE_BYTES >> 20} MiB")
+                if nbytes > MAX_FILE_BYTES:
+                    raise UsageError(f"{_where(what, path, number)}: the file is larger than {MAX_FILE_BYTES >> 20} MiB")
                 if line.strip():
                     yield number, line
     except (OSError, ValueError) as error:

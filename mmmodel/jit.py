@@ -125,8 +125,11 @@ def unit(function: F) -> F:
 
 
 def exported(function: F) -> F:
-    """Compile a function that Python calls; its machine code is kept."""
-    compiled = cast(F, numba.njit(**_OPTIONS, cache=True, no_cfunc_wrapper=True)(function))
+    """Compile a function that Python calls; its machine code is kept.
+
+    Other threads of Python run meanwhile: in a call of a minute a progress display should live, and Ctrl-C be heard.
+    """
+    compiled = cast(F, numba.njit(**_OPTIONS, cache=True, no_cfunc_wrapper=True, nogil=True)(function))
     if not config.DISABLE_JIT:
         _EXPORTED.append(compiled)
     return compiled

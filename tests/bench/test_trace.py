@@ -147,6 +147,9 @@ def test_there_is_an_end_to_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tr, "MAX_LINE_BYTES", 1000)
     with pytest.raises(UsageError, match="line 2: longer than"):
         load(tmp_path, a_trace(), b" " * 1001)
+    monkeypatch.setattr(tr, "MAX_FILE_BYTES", 2000)
+    with pytest.raises(UsageError, match="line 4: the file is larger than"):
+        load(tmp_path, a_trace(), *[b" " * 900] * 3)
 
 
 STEP = {"errno": 0, "locked_vm_kb": 0, "vmas": [], "pages": [], "vmstat": {}}

@@ -23,6 +23,7 @@ import json
 import os
 import shlex
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -124,30 +125,67 @@ def ensure_environment(extra: str) -> None:
         raise SetupError("cannot set up %s: %s" % (VENV, error)) from error
 
 
+# What depends on how the model is compiled; with bounds checking also every scenario and operation of the benchmark.
+MODEL_TESTS = ("tests/model",)
+BOUNDS_TESTS = (*MODEL_TESTS, "tests/bench/test_report.py")
+AT_ONCE = 2  # steps, if there are as many CPUs
+
+
 def test_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
-    """Return the steps of the test command: title, extra environment, arguments of Python."""
+    """Return the steps of the test command, the longest first: title, extra environment, arguments of Python."""
+    pytest = ["-m", "pytest", "-q"]
     return [
+        ("all tests, compiled", {}, pytest),
         ("ruff", {}, ["-m", "ruff", "check", "."]),
         ("mypy", {}, ["-m", "mypy"]),
-        ("tests, compiled", {}, ["-m", "pytest", "-q"]),
-        ("tests, plain Python", {"NUMBA_DISABLE_JIT": "1"}, ["-m", "pytest", "-q"]),
-        ("tests, compiled with bounds checking", {"NUMBA_BOUNDSCHECK": "1"}, ["-m", "pytest", "-q"]),
+        ("tests of the model, compiled with bounds checking", {"NUMBA_BOUNDSCHECK": "1"}, [*pytest, *BOUNDS_TESTS]),
+        ("tests of the model, plain Python", {"NUMBA_DISABLE_JIT": "1"}, [*pytest, *MODEL_TESTS]),
     ]
 
 
+class Step:
+    """A step of the test command that has been started; what it prints is kept until it ends."""
+
+    def __init__(self, title: str, settings: Mapping[str, str], command: Sequence[str]) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+        self.title = title
+        self.started = time.monotonic()
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by end()
+        self.process = subprocess.Popen(
+            [str(PYTHON), *command], cwd=ROOT, env={**clean, **settings}, stdout=self.output, stderr=subprocess.STDOUT
+        )
+        shown = ["%s=%s" % pair for pair in settings.items()] + ["python", *command]
+        print("== %s: %s" % (title, shlex.join(shown)), flush=True)
+
+    def end(self, verdict: str) -> None:
+        """Print what it has printed, and the verdict."""
+        self.output.seek(0)
+        print("\n" + self.output.read().decode(errors="replace").rstrip())
+        print("== %s: %s, %.0f s\n" % (self.title, verdict, time.monotonic() - self.started), flush=True)
+        self.output.close()
+
+
 def run_tests(arguments: Sequence[str]) -> int:
-    """Run every step, also after one has failed; return 1 if any failed."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
-    failed = []
-    for title, settings, command in test_steps():
-        extra = list(arguments) if "pytest" in command else []
-        shown = ["%s=%s" % pair for pair in settings.items()] + ["python", *command, *extra]
-        print("\n== %s: %s" % (title, shlex.join(shown)), flush=True)
-        started = time.monotonic()
-        code = subprocess.run([str(PYTHON), *command, *extra], cwd=ROOT, env={**clean, **settings}).returncode
-        print("== %s: %s, %.0f s" % (title, "FAILED" if code else "ok", time.monotonic() - started), flush=True)
-        failed += [title] if code else []
-    print("\n%s" % ("FAILED: " + ", ".join(failed) if failed else "all steps passed"), flush=True)
+    """Run every step, two at a time, also after one has failed; return 1 if any failed. `arguments`: for pytest."""
+    waiting = test_steps()
+    running: "list[Step]" = []
+    failed: "list[str]" = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < min(AT_ONCE, len(os.sched_getaffinity(0))):
+                title, settings, command = waiting.pop(0)
+                running.append(Step(title, settings, [*command, *(arguments if "pytest" in command else [])]))
+            for step in [one for one in running if one.process.poll() is not None]:
+                running.remove(step)
+                step.end("FAILED" if step.process.returncode else "ok")
+                failed += [step.title] if step.process.returncode else []
+            time.sleep(0.05)
+    finally:
+        for step in running:  # interrupted
+            step.process.terminate()
+            step.process.wait()
+            step.end("stopped")
+    print("FAILED: " + ", ".join(failed) if failed else "all steps passed", flush=True)
     return 1 if failed else 0
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -99,26 +100,85 @@ def test_failures_are_one_line(bootstrap: ModuleType, capsys: pytest.CaptureFixt
     assert err.splitlines()[-1].startswith("run.py: ")
 
 
-def test_every_step_runs_even_after_a_failure(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ran: list[tuple[str, dict[str, str]]] = []
+class FakeProcess:
+    """Ends at once; ruff fails."""
 
-    def run(command: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        ran.append((command[2], {key: value for key, value in env.items() if key.startswith("NUMBA_")}))
-        return subprocess.CompletedProcess(command, 1 if command[2] == "ruff" else 0)
+    ran: list[tuple[list[str], dict[str, str]]]
 
-    monkeypatch.setattr(bootstrap.subprocess, "run", run)
+    def __init__(self, command: list[str], *, env: dict[str, str], **options: Any) -> None:
+        self.ran.append((command[2:], {key: value for key, value in env.items() if key.startswith("NUMBA_")}))
+        options["stdout"].write(f"{command[2]} speaks\n".encode())
+        self.returncode = 1 if command[2] == "ruff" else 0
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+@pytest.fixture
+def ran(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
+    """Return the steps that a run of the tests takes, as they come: arguments after `python -m`, settings of numba."""
+    monkeypatch.setattr(FakeProcess, "ran", [], raising=False)
+    monkeypatch.setattr(bootstrap.subprocess, "Popen", FakeProcess)
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # of whoever calls it: must not turn three runs into one
-    assert bootstrap.run_tests([]) == 1
-    assert ran == [
-        ("ruff", {}),
-        ("mypy", {}),
-        ("pytest", {}),
-        ("pytest", {"NUMBA_DISABLE_JIT": "1"}),
-        ("pytest", {"NUMBA_BOUNDSCHECK": "1"}),
-    ]
-    assert "FAILED: ruff" in capsys.readouterr().out.splitlines()[-1]
+    return FakeProcess.ran
+
+
+def test_every_step_runs_even_after_a_failure(
+    bootstrap: ModuleType, ran: list[tuple[list[str], dict[str, str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bootstrap.run_tests(["-x"]) == 1
+    assert sorted([(command[0], settings) for command, settings in ran], key=str) == sorted(
+        [
+            ("ruff", {}),
+            ("mypy", {}),
+            ("pytest", {}),
+            ("pytest", {"NUMBA_DISABLE_JIT": "1"}),
+            ("pytest", {"NUMBA_BOUNDSCHECK": "1"}),
+        ],
+        key=str,
+    )
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "FAILED: ruff"
+    assert out.count("pytest speaks") == 3
+    assert "== ruff: FAILED" in out
+
+
+def test_all_tests_run_compiled_and_those_of_the_model_in_every_setting(
+    bootstrap: ModuleType, ran: list[tuple[list[str], dict[str, str]]]
+) -> None:
+    bootstrap.run_tests([])
+    paths = {tuple(settings): command[2:] for command, settings in ran if command[0] == "pytest"}
+    assert paths.pop(()) == []  # everything
+    assert all("tests/model" in each and all((ROOT / path).exists() for path in each) for each in paths.values())
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    assert all(f"{{posargs:{' '.join(each)}}}" in tox for each in paths.values())
+
+
+def test_an_interrupted_run_stops_its_steps(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish(bootstrap, "test")
+    bootstrap.PYTHON.unlink()
+    bootstrap.PYTHON.symlink_to(sys.executable)
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def interrupt(_: float) -> None:
+        processes.extend(step.process for step in started)
+        raise KeyboardInterrupt
+
+    started: list[Any] = []
+
+    class Spy(bootstrap.Step):  # type: ignore[misc, name-defined]  # a module loaded by its path
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            started.append(self)
+
+    sleep = ("sleep", {}, ["-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(bootstrap, "test_steps", lambda: [sleep, sleep])
+    monkeypatch.setattr(bootstrap, "Step", Spy)
+    monkeypatch.setattr(bootstrap.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap.run_tests([])
+    assert processes
+    assert all(process.poll() is not None for process in processes)
 
 
 def test_it_needs_no_installed_package() -> None:

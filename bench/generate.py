@@ -48,8 +48,9 @@ class Area(NamedTuple):
 # At the start of a page table, across the end of one, across the end of a PMD table, and nowhere in particular.
 STARTS: Final = (0x10_0000_0000, 0x10_00DF_0000, 0x10_BFFF_8000, 0x20_0000_5000)
 AREA_PAGES: Final = ((2, 24), (2, 48), (2, 96), (4, 600), (1, 1100))  # from 600 on there is room for a huge page
-BIG: Final = Area(0x21_0000_0000, 1 << 18)  # places for reserved spans: 1 GiB each, a hundred of them
-BIG_BYTES: Final = (2 << 20, 64 << 20, 1 << 30, 4 << 30)
+BIG: Final = Area(0x21_0000_0000, 1 << 18)  # places for reserved spans, 1 GiB each: one of 4 GiB is in the way of others
+BIG_PLACES: Final = 8
+BIG_BYTES: Final = ((6, 2 << 20), (4, 64 << 20), (1, 1 << 30), (1, 4 << 30))
 LIMITS: Final = (1 << 18, 160 << 10, 1 << 16, 1 << 15, 1 << 14, 0)
 PROTS: Final[tuple[tuple[int, Prot], ...]] = ((4, "rw"), (2, "none"), (2, "r"))
 FIXED_FLAGS: Final[tuple[tuple[int, tuple[MapFlag, ...]], ...]] = (
@@ -106,10 +107,18 @@ def _mmap(below: Below, areas: Sequence[Area]) -> Op:
     return Mmap(hex(start), hex(nbytes), choose(below, PROTS), choose(below, FIXED_FLAGS))
 
 
+def _big(below: Below) -> tuple[str, str]:
+    """Return address and length of a large span, one of a few."""
+    return hex(BIG.start + below(BIG_PLACES) * BIG.pages * PAGE_SIZE), hex(choose(below, BIG_BYTES))
+
+
 def _mmap_big(below: Below, areas: Sequence[Area]) -> Op:
-    start = BIG.start + below(100) * (BIG.pages * PAGE_SIZE)
     flags: tuple[tuple[int, tuple[MapFlag, ...]], ...] = ((3, ("noreserve",)), (1, ()))
-    return Mmap(hex(start), hex(one_of(below, BIG_BYTES)), "none", choose(below, flags))
+    return Mmap(*_big(below), "none", choose(below, flags))
+
+
+def _lock_big(below: Below, areas: Sequence[Area]) -> Op:
+    return Mlock2(*_big(below), 1) if below(2) else Munlock(*_big(below))
 
 
 def _touch(below: Below, areas: Sequence[Area]) -> Op:
@@ -171,7 +180,8 @@ OPS: Final[tuple[tuple[int, Callable[[Below, Sequence[Area]], Op]], ...]] = (
     (14, _mlock2),
     (14, _mprotect),
     (10, _mmap),
-    (3, _mmap_big),
+    (4, _mmap_big),
+    (4, _lock_big),
     (8, _dontneed),
     (4, _munmap),
     (4, _mlockall),
@@ -182,18 +192,20 @@ OPS: Final[tuple[tuple[int, Callable[[Below, Sequence[Area]], Op]], ...]] = (
 
 
 def random_areas(below: Below) -> list[Area]:
-    """Return one to four areas, none of them overlapping."""
-    present = 1 + below((1 << len(STARTS)) - 1)
-    return [Area(start, choose(below, AREA_PAGES)) for i, start in enumerate(STARTS) if present >> i & 1]
+    """Return areas of some sizes, none of them overlapping."""
+    return [Area(start, choose(below, AREA_PAGES)) for start in STARTS]
 
 
 def opening(below: Below, areas: Sequence[Area]) -> list[Op]:
-    """Return the ops that a trace begins with: at times a limit without the capability; areas mapped, some of them touched.
+    """Return the ops that a trace begins with: at times a limit without the capability; most areas mapped, some touched.
 
-    Later ops cut areas into VMAs too small for a huge page, so this is when those come about.
+    Later ops are aimed at the others too, to fail. They cut areas into VMAs too small for a huge page, so this is when huge
+    pages come about.
     """
     ops: list[Op] = [RlimitMemlock(one_of(below, LIMITS)), DropCapIpcLock()] if below(8) == 7 else []
     for area in areas:
+        if below(4) == 0:  # the simplest trace has none
+            continue
         prot = choose(below, PROTS)
         ops.append(Mmap(hex(area.start), hex(area.pages * PAGE_SIZE), prot, ("noreserve",)))
         if below(3) == 2 and prot != "none":

@@ -65,3 +65,28 @@ def forget_cap(mm: Any, nbytes: int) -> None:
     """An ordinary program with that RLIMIT_MEMLOCK."""
     mm.setrlimit_memlock(nbytes)
     mm.drop_cap_ipc_lock()
+
+
+# two columns of kernel facts, and event vectors
+
+Vector = dict[str, int]
+
+
+def of(impl: str, old: Any, new: Any) -> Any:
+    """The column of the kernel that `impl` behaves like."""
+    return new if impl == "page-walk" else old
+
+
+def all_of(nr: int, *names: str) -> Vector:
+    """The same change of several counters."""
+    return dict.fromkeys(names, nr)
+
+
+def locked(nr: int) -> Vector:
+    """Pages newly mlocked and culled."""
+    return all_of(nr, "mlock", "unev", "culled", "mlocked")
+
+
+def unlocked(nr: int) -> Vector:
+    """Pages munlocked and rescued."""
+    return {"mlock": -nr, "unev": -nr, "rescued": nr, "munlocked": nr}

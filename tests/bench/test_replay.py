@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,7 @@ def test_what_is_printed_is_the_recorded_file(impl: str, prefix: str, thp: str, 
     assert [json.loads(line) for line in out.splitlines()] == expected
 
 
-DIGEST = "d5b89714ee90bcb1c75dbfc5ec318ad94b80c4a340ad41c9e304728c7812f65f"
+DIGEST = "cf9501d7480a4ff71bb5952076f8a34b4139680d3d05b282e29887828c9a6cca"
 """Of twenty traces of seed 5, on every machine and with every Python."""
 
 PLANTED: list[tuple[str, Any]] = [
@@ -131,11 +134,24 @@ def test_memory_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_the_output_has_an_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(replay, "MAX_LINE_BYTES", 5_000)
+    code, out, err = run(capsys, DATA / "traces.jsonl", "--impl", "page-walk")
+    assert code == 2
+    assert all(json.loads(line) for line in out.splitlines())  # no half of one
+    assert re.search(r"line \d+: ops\[\d+\]: the results up to here are longer than", err)
+    monkeypatch.undo()
     monkeypatch.setattr(replay, "MAX_OUTPUT_BYTES", 10_000)
     code, out, err = run(capsys, DATA / "traces.jsonl", "--impl", "page-walk")
     assert code == 2
     assert len(out) <= 10_000
     assert "the output is larger than" in err
+
+
+def test_an_output_that_cannot_be_written_is_told() -> None:
+    command = [sys.executable, "-m", "bench", "replay", str(DATA / "thp-traces.jsonl"), "--impl", "page-walk"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "unlockall-bench: cannot write standard output: No space left on device\n")
 
 
 GOOD = str(DATA / "traces.jsonl")
@@ -155,6 +171,7 @@ WRONG = [
     (["--random", "x"], "argument --random: invalid int"),
     (["--random", "2", "--against", GOOD], "--against needs a file of traces"),
     (["--random", "2", "--out", "/nosuch/x"], "cannot write /nosuch/x"),
+    (["--random", "2", "--out", "/dev/null"], "cannot write /dev/null: it is not a regular file"),
 ]
 
 
@@ -187,3 +204,16 @@ def test_locked_vm_leaves_out_the_program(capsys: pytest.CaptureFixture[str]) ->
     for step in steps.replay(mm, one):
         seen.append((step.locked_vm_kb, mm.locked_vm))
     assert seen == [(0, trace.PROGRAM_BYTES // 4096), (0, 0)]
+
+
+def test_ctrl_c_is_heard_during_one_long_call() -> None:
+    """As a call of the model: no Python runs in its thread until it is over."""
+    program = (
+        "import hashlib, os, signal, threading\n"
+        "from bench.progress import interruptible\n"
+        "threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "with interruptible(0.2):\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "unlockall-bench: interrupted\n")

@@ -27,7 +27,7 @@ from mutants import MUTANTS, Mutant, broken_source
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("bench", "mmmodel", "tests", "docs", "pyproject.toml")
 # The recorded traces, random ones, and call counts; what fails soonest comes first, since the first failure is enough.
-TESTS = ("tests/test_differences.py", "tests/test_call_counts.py", "tests/bench/test_replay.py", "tests/test_random_traces.py")
+TESTS = tuple(f"tests/model/test_{name}.py" for name in ("differences", "call_counts", "model_traces", "random_traces"))
 TIMEOUT = 900  # seconds: a mutant that hangs is caught too
 
 

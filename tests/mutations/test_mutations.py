@@ -31,10 +31,10 @@ def test_a_mutant_is_caught_and_a_change_without_effect_is_not(
 ) -> None:
     harmless = Mutant("harmless", "mlock.py", "The mlock family", "All of the mlock family")
     monkeypatch.setattr(mutate, "MUTANTS", (MUTANTS[2], harmless))
-    monkeypatch.setattr(mutate, "TESTS", ("tests/test_differences.py",))
+    monkeypatch.setattr(mutate, "TESTS", ("tests/model/test_differences.py::test_the_stated_answers_are_given",))
     assert mutate.main([]) == 1
     first, second, last = capsys.readouterr().out.splitlines()
-    assert "caught by tests/test_differences.py::" in first
+    assert "caught by tests/model/test_differences.py::" in first
     assert second.endswith("SURVIVED")
     assert last == "1 of 2 mutants were caught"
 

@@ -1,0 +1,54 @@
+"""Random traces: the model against its oracle, step by step, both kernels, with THP and without; failing ones shrink.
+
+`RANDOM_TRACES=n` runs n of each kind that were never run before.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from oracle import OracleMm
+from setting import NUMBER, WITHOUT_JIT, examples
+from strategies import traces
+
+from bench.generate import random_traces
+from bench.steps import RECORDED_RAM, differences, replay
+from bench.trace import Trace, encode_lines
+from mmmodel import Mm, check_mm
+
+SETTINGS, fixed = examples(50, 12, "RANDOM_TRACES")
+KERNELS = {"5.10": ("per-page", "hole-skip"), "6.1": ("page-walk",)}
+
+
+def hold_to_oracle(trace: Trace, kernel: str, thp: str) -> None:
+    """Every field of every step is the same in the oracle and in each implementation; invariants hold."""
+    machines = {impl: Mm(impl, thp=thp, ram=RECORDED_RAM) for impl in KERNELS[kernel]}
+    oracle = OracleMm(KERNELS[kernel][0], thp=thp, ram=RECORDED_RAM)
+    runs = [replay(mm, trace) for mm in machines.values()]
+    for number, (expected, *got) in enumerate(zip(replay(oracle, trace), *runs, strict=True)):
+        for impl, step in zip(machines, got, strict=True):
+            assert not differences(expected, step), (
+                f"{impl}, step {number}: {trace.ops[number]}\n{encode_lines([trace]).decode()}"
+            )
+            check_mm(machines[impl])
+
+
+@pytest.mark.parametrize("thp", ["never", "always"])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_model_agrees_with_oracle(kernel: str, thp: str) -> None:
+    @fixed(kernel, thp)
+    @SETTINGS
+    @given(traces())
+    def agree(trace: Trace) -> None:
+        hold_to_oracle(trace, kernel, thp)
+
+    agree()
+
+
+@pytest.mark.parametrize("thp", ["never", "always"])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str) -> None:
+    """Those that `replay --random` makes: longer ones, none of them simple."""
+    first = 10 * NUMBER + 2 * list(KERNELS).index(kernel) + (thp == "always")
+    for trace in random_traces(first, 20 if WITHOUT_JIT else 80).values():
+        hold_to_oracle(trace, kernel, thp)

@@ -1,0 +1,31 @@
+"""The traces that `replay --random` makes, made by hypothesis instead, which shrinks those that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as some
+
+from bench.generate import WINDOW, Area, Below, opening, random_areas, random_op
+from bench.trace import Op, Trace
+
+
+def asking(draw: Callable[[Any], Any]) -> Below:
+    """What the generator asks, answered by hypothesis, which shrinks its answers."""
+    return lambda n: int(draw(some.integers(0, n - 1)))
+
+
+@some.composite
+def ops_on(draw: Any, areas: list[Area]) -> Op | None:
+    """An op; or none, so that to leave one out is to lower one number, and shrinking does that at once."""
+    return random_op(asking(draw), areas) if draw(some.integers(0, 9)) else None
+
+
+@some.composite
+def traces(draw: Any) -> Trace:
+    """As `random_trace()` makes them."""
+    areas = random_areas(asking(draw))
+    begin = opening(asking(draw), areas)
+    body = draw(some.lists(ops_on(areas), min_size=15, max_size=30))
+    return Trace("random", WINDOW, (*begin, *filter(None, body)))

@@ -1,0 +1,82 @@
+"""Whatever the two kernels are seen to answer differently is of a kind that docs/differences.md has. On the oracle alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+from differences_page import KINDS, differing, plain
+from oracle import OracleMm
+from trace_format import KERNELS, recorded
+
+from bench.generate import random_traces
+from bench.steps import differences
+from bench.trace import Op, RlimitMemlock, op_name
+
+PRESENT = {"present-none", "behind-none", "mlockall-none", "readonly-onfault", "before-hole"}  # all look alike
+LOCKED_IN_NEW = {("P", "PMU"), ("PT", "PMUT")}
+
+
+def changed_pages(old: list[list[Any]], new: list[list[Any]]) -> set[tuple[str, str]]:
+    """States of the pages that differ, as (old, new)."""
+    states = [{first + i: letters for first, n, letters in runs for i in range(n)} for runs in (old, new)]
+    pages = set(states[0]) | set(states[1])
+    return {pair for page in pages if (pair := (states[0].get(page, ""), states[1].get(page, "")))[0] != pair[1]}
+
+
+def kind_of(op: Op, difference: Mapping[str, list[Any]]) -> str:
+    """The kind that a trace's first difference is of, by the op and what exactly differs."""
+    name, fields = op_name(op), set(difference)
+    changed = changed_pages(*difference.get("pages", ([], [])))
+    if name == "mlock2" and difference.get("errno") == ["ENOMEM", 0] and fields <= {"errno", "pages", "vmstat"}:
+        return "onfault-none" if changed <= LOCKED_IN_NEW else "unknown"
+    if fields <= {"pages", "vmstat"} and changed:
+        if changed <= LOCKED_IN_NEW:
+            return "shared-onfault" if name == "touch" else "present" if name.startswith("mlock") else "unknown"
+        if changed <= {("P", "PT"), ("PMU", "PT")}:
+            return "split-copy"
+    if name == "mmap" and fields == {"vmas"}:
+        return "merge-both" if len(difference["vmas"][0]) < len(difference["vmas"][1]) else "merge-next"
+    if fields == {"vmstat"}:
+        old, new = difference["vmstat"]
+        if {key for key in old | new if old.get(key) != new.get(key)} == {
+            "unevictable_pgs_cleared",
+            "unevictable_pgs_munlocked",
+        }:
+            return "split"
+    return f"unknown: {name} {difference}"
+
+
+KNOWN = {"present" if name in PRESENT else name for name in KINDS}
+
+
+@pytest.mark.parametrize("name", set(KINDS) - {"default-limit"})
+def test_the_kinds_are_told_apart(name: str) -> None:
+    kind = KINDS[name]
+    op = msgspec.convert(kind["ops"][-1], Op)  # type: ignore[arg-type]  # a union is fine
+    assert kind_of(op, kind["differs"]) == ("present" if name in PRESENT else name)
+
+
+def test_recorded_differences_are_of_these_kinds() -> None:
+    old, new = ({(t.name): (t, s) for t, s, _ in recorded(kernel)} for kernel in KERNELS)
+    found = set()
+    for name, (trace, recorded_old) in old.items():
+        for op, a, b in zip(trace.ops, recorded_old, new[name][1], strict=True):
+            if difference := {one.field: [plain(one.expected), plain(one.got)] for one in differences(a, b)}:
+                found.add(kind_of(op, difference))
+                break
+    assert found <= KNOWN
+    assert {"onfault-none", "present"} <= found
+
+
+@pytest.mark.parametrize("thp", ["never", "always"])
+def test_random_differences_are_of_these_kinds(thp: str) -> None:
+    """Traces begin with a limit, so that its default, the kind that looks like anything, stays out."""
+    for trace in random_traces(3, 150).values():
+        limited = msgspec.structs.replace(trace, ops=(RlimitMemlock(1 << 16), *trace.ops))
+        for op, difference in zip(limited.ops, differing(OracleMm, "per-page", "page-walk", limited, thp), strict=True):
+            if difference:
+                assert kind_of(op, difference) in KNOWN, trace.name
+                break

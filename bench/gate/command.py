@@ -23,7 +23,7 @@ from bench.table import console
 
 PARTS = ("counters", "laws", "times")
 LAW_PROCESSES = 3
-MIN_ROUNDS, ROUNDS = 6, 14
+ROUNDS = 14
 Counts = Mapping[str, Expected | str]
 
 
@@ -76,13 +76,14 @@ def read_request(argv: Sequence[str]) -> Request:
         raise UsageError(f"unknown part {one_line(unknown[0], 60)!r}; known are {', '.join(PARTS)}")
     if ("times" in parts) != bool(args.base):
         raise UsageError("times are judged against another checkout: --only times and --base REV need each other")
-    if args.rounds < MIN_ROUNDS:
-        raise UsageError(f"--rounds must be at least {MIN_ROUNDS}")
     if not 0 < args.tolerance < times.Rule().resolution * 100:
         raise UsageError(f"--tolerance must be above 0 and below {times.Rule().resolution * 100:g} percent")
     checks = suite.CHECKS[args.suite]
     if args.only and "laws" in parts and not checks.laws:
         raise UsageError(f"suite {args.suite} has no laws; use --only counters")
+    rule = times.Rule(tolerance=args.tolerance / 100, nr_benchmarks=max(1, len(checks.timed)))
+    if args.rounds < rule.least_rounds:
+        raise UsageError(f"--rounds must be at least {rule.least_rounds} to judge {len(checks.timed)} benchmarks")
     reports = {name: getattr(args, name) for name in ("json", "markdown", "junit") if getattr(args, name)}
     for path in reports.values():
         results.make_directory(path.parent)
@@ -95,7 +96,7 @@ def read_request(argv: Sequence[str]) -> Request:
         base=args.base,
         rounds=args.rounds,
         seed=args.seed,
-        rule=times.Rule(tolerance=args.tolerance / 100, nr_benchmarks=len(checks.timed)),
+        rule=rule,
         reports=reports,
     )
 

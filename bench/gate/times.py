@@ -32,6 +32,11 @@ class Rule(msgspec.Struct, frozen=True):
         """Confidence of each end of each interval, by Bonferroni."""
         return 1 - ERROR_RATE / self.nr_benchmarks
 
+    @property
+    def least_rounds(self) -> int:
+        """Rounds below which the sign test has no interval of this confidence, whatever is measured."""
+        return math.ceil(math.log2(self.nr_benchmarks / ERROR_RATE))
+
 
 class Arms(msgspec.Struct, frozen=True):
     """Times of one benchmark in seconds, one for each round: of the base, of this tree, and of the base again."""

@@ -77,7 +77,7 @@ def test_a_slower_tree_is_caught_and_the_others_are_not_blamed(expectation: Path
         (["--only", "times"], "need each other"),
         (["--only", "counters", "--base", "HEAD"], "need each other"),
         (["--only", "speed"], "unknown part 'speed'"),
-        (["--rounds", "2"], "at least 6"),
+        (["--rounds", "6"], "at least 7 to judge 6"),
         (["--tolerance", "-1"], "--tolerance must be"),
         (["--suite", "quick", "--only", "laws"], "has no laws"),
         (["--json", "/proc/x/y.json"], "cannot write to directory"),

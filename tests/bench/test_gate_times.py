@@ -100,6 +100,14 @@ def test_too_few_rounds_are_an_error() -> None:
     assert "4 rounds are too few" in found.text
 
 
+@pytest.mark.parametrize("number", [1, 3, 6, 24])
+def test_the_least_rounds_are_the_fewest_that_give_an_interval(number: int) -> None:
+    rule = Rule(nr_benchmarks=number)
+    enough, few = (Arms([1.0] * n, [1.0] * n, [1.0] * n) for n in (rule.least_rounds, rule.least_rounds - 1))
+    assert judge_one("x", enough, rule).verdict == "pass"
+    assert judge_one("x", few, rule).verdict == "error"
+
+
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
 def test_what_is_no_time_is_refused(wrong: float) -> None:
     with pytest.raises(MeasurementError, match="no finite number above zero"):

@@ -66,7 +66,7 @@ def _cache_root() -> Path:
 
 
 def _prune(root: Path, keep: Path) -> None:
-    """Remove all but the newest directories of compiled code; another process may be doing the same."""
+    """Remove all but the directories of compiled code that were used last; another process may be doing the same."""
     others = [path for path in root.iterdir() if path.is_dir() and path != keep]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[_KEPT_DIRECTORIES - 1 :]:
@@ -74,10 +74,14 @@ def _prune(root: Path, keep: Path) -> None:
 
 
 def _select_cache() -> Path:
+    """Return the directory of these sources' compiled code; if it is needed, make it, or mark it as used just now."""
     root = _cache_root()
     directory = root / source_digest()
+    if config.DISABLE_JIT:
+        return directory
     fresh = not directory.exists()
     directory.mkdir(exist_ok=True)
+    os.utime(directory)
     if fresh:
         _prune(root, directory)
     return directory

@@ -147,6 +147,9 @@ MADV_DONTNEED: Final = 4
 MADV_HUGEPAGE: Final = 14
 MADV_NOHUGEPAGE: Final = 15
 MADV_DONTNEED_LOCKED: Final = 24
+MS_ASYNC: Final = 1
+MS_INVALIDATE: Final = 2
+MS_SYNC: Final = 4
 
 # Implementations of "lock or unlock the pages of a range of a VMA".
 PER_PAGE: Final = 0

@@ -115,6 +115,10 @@ class Mm(AddressSpace):
         self._make_room()
         self._call(sys.MADVISE, "madvise", as_signed(addr), as_signed(length), advice)
 
+    def msync(self, addr: int, length: int, flags: int) -> None:
+        """msync(2): ``flags`` of MS_ASYNC, MS_SYNC, MS_INVALIDATE, the last refused (EBUSY) for locked memory."""
+        self._call(sys.MSYNC, "msync", as_signed(addr), as_signed(length), flags)
+
     def mlock(self, addr: int, length: int) -> None:
         """mlock(2)."""
         self._lock(addr, length, VM_LOCKED, "mlock")

@@ -21,6 +21,7 @@ from mmmodel.mlock_batch import lru_add_drain_cpu
 from mmmodel.mmap import do_mmap, do_munmap, exit_mmap, insert_vma
 from mmmodel.mprotect import do_madvise, do_mprotect
 from mmmodel.mremap import do_mremap
+from mmmodel.msync import do_msync
 from mmmodel.state import State
 from mmmodel.zap import do_truncate
 
@@ -43,6 +44,7 @@ CLOSE_FILE: Final = 15
 INSTALL: Final = 16
 SPECIAL_MAPPING: Final = 17
 SWAP_OUT: Final = 18
+MSYNC: Final = 19
 
 
 @exported
@@ -71,6 +73,8 @@ def system_call(s: State, mm: int, number: int, a: int, b: int, c: int, d: int, 
         return do_mremap(s, mm, a, b, c, d, e)
     if number == MADVISE:
         return do_madvise(s, mm, a, b, c)
+    if number == MSYNC:
+        return do_msync(s, mm, a, b, c)
     if number == DRAIN_CPU:
         lru_add_drain_cpu(s, a)
         return 0

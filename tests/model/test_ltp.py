@@ -146,6 +146,17 @@ def test_mmap14(mm: Any) -> None:
     assert mm.locked_vm == 256
 
 
+def test_msync03(mm: Any) -> None:
+    """msync03: MS_INVALIDATE of a MAP_LOCKED mapping is EBUSY; wrong flags, not aligned, not mapped."""
+    map_file(mm, mm.create_file(4 * PAGE), 4, flags=c.MAP_SHARED | c.MAP_LOCKED)
+    assert error_of(lambda: mm.msync(BASE, 4 * PAGE, c.MS_INVALIDATE)) == "EBUSY"
+    assert error_of(lambda: mm.msync(BASE, 4 * PAGE, c.MS_SYNC)) == "ok"
+    assert error_of(lambda: mm.msync(BASE, 4 * PAGE, c.MS_ASYNC | c.MS_SYNC)) == "EINVAL"
+    assert error_of(lambda: mm.msync(BASE, 4 * PAGE, 8)) == "EINVAL"
+    assert error_of(lambda: mm.msync(BASE + 1, 4 * PAGE, c.MS_SYNC)) == "EINVAL"
+    assert error_of(lambda: mm.msync(BASE + 8 * PAGE, PAGE, c.MS_SYNC)) == "ENOMEM"
+
+
 @pytest.mark.parametrize("by_mmap", [True, False])
 def test_memcg_stat_test(mm: Any, by_mmap: bool) -> None:
     """memcg_stat_test 3 and 4: unevictable is the size of what was locked (once the batches are empty)."""
@@ -167,6 +178,18 @@ def test_open_posix_mlock(mm: Any) -> None:
     assert error_of(lambda: mm.mlock(BASE + 1, PAGE - 1)) in ("ok", "EINVAL")
     forget_cap(mm, 0)
     assert error_of(lambda: mm.mlock(BASE, PAGE)) == "EPERM"
+
+
+@pytest.mark.parametrize("shm", [True, False])
+def test_open_posix_mlockall_and_msync(mm: Any, shm: bool) -> None:
+    """open_posix mlockall 3-6 (shared memory) and 3-7 (a file): what is locked cannot be invalidated."""
+    if shm:
+        map_anon(mm, 1, flags=c.MAP_SHARED)
+    else:
+        map_file(mm, mm.create_file(PAGE), 1)
+    mm.msync(BASE, PAGE, c.MS_SYNC | c.MS_INVALIDATE)
+    mm.mlockall(c.MCL_CURRENT)
+    assert error_of(lambda: mm.msync(BASE, PAGE, c.MS_SYNC | c.MS_INVALIDATE)) == "EBUSY"
 
 
 def test_open_posix_munlock(mm: Any) -> None:

@@ -146,6 +146,10 @@ class Programs(RuleBasedStateMachine):
     def madvise(self, who: int, at: int, nbytes: int, advice: int) -> None:
         self.call(who, "madvise", at, nbytes, advice)
 
+    @rule(who=WHO, at=ODD_ADDRESSES, nbytes=ODD_BYTES, flags=some.integers(0, 8))
+    def msync(self, who: int, at: int, nbytes: int, flags: int) -> None:
+        self.call(who, "msync", at, nbytes, flags)
+
     @rule(who=WHO, at=ODD_ADDRESSES, nbytes=BYTES, access=ACCESS, stride=STRIDES)
     def touch(self, who: int, at: int, nbytes: int, access: str, stride: int) -> None:
         self.call(who, "touch", at, nbytes, access, stride)
@@ -208,9 +212,9 @@ class Programs(RuleBasedStateMachine):
     def wild_range(self, who: int, name: str, at: int, nbytes: int) -> None:
         self.call(who, name, at, nbytes)
 
-    @rule(who=WHO, name=some.sampled_from(["mprotect", "madvise"]), at=some.one_of(WILD, ADDRESSES), nbytes=WILD)
+    @rule(who=WHO, name=some.sampled_from(["mprotect", "madvise", "msync"]), at=some.one_of(WILD, ADDRESSES), nbytes=WILD)
     def wild_change(self, who: int, name: str, at: int, nbytes: int) -> None:
-        self.call(who, name, at, nbytes, 1 if name == "mprotect" else c.MADV_NOHUGEPAGE)
+        self.call(who, name, at, nbytes, c.MADV_NOHUGEPAGE if name == "madvise" else 1)
 
     @rule(who=WHO, at=some.one_of(WILD, ADDRESSES), flags=MREMAP_FLAGS, old_bytes=WILD_BYTES, new_bytes=WILD_BYTES, new=WILD)
     def wild_mremap(self, who: int, at: int, flags: int, old_bytes: int, new_bytes: int, new: int) -> None:

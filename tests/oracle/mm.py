@@ -21,6 +21,7 @@ from .mlock import apply_mlockall_flags, do_mlock, mlockall, munlock
 from .mmap import do_mmap, madvise, mprotect, munmap
 from .mmstruct import Machine, MmStruct
 from .mremap import mremap
+from .msync import msync
 from .proc import VmaInfo, pagemap, smaps
 
 
@@ -63,6 +64,10 @@ class OracleMm:
     def madvise(self, addr: int, length: int, advice: int) -> None:
         """madvise(2)."""
         madvise(self.mm, addr, length, advice)
+
+    def msync(self, addr: int, length: int, flags: int) -> None:
+        """msync(2)."""
+        msync(self.mm, addr, length, flags)
 
     def mlock(self, addr: int, length: int) -> None:
         """mlock(2)."""

@@ -202,7 +202,7 @@ def opening(below: Below, areas: Sequence[Area]) -> list[Op]:
     Later ops are aimed at the others too, to fail. They cut areas into VMAs too small for a huge page, so this is when huge
     pages come about.
     """
-    ops: list[Op] = [RlimitMemlock(one_of(below, LIMITS)), DropCapIpcLock()] if below(8) == 7 else []
+    ops: list[Op] = [RlimitMemlock(one_of(below, LIMITS)), DropCapIpcLock()] if below(5) == 4 else []
     for area in areas:
         if below(4) == 0:  # the simplest trace has none
             continue

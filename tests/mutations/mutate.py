@@ -26,8 +26,9 @@ from mutants import MUTANTS, Mutant, broken_source
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("bench", "mmmodel", "tests", "docs", "pyproject.toml")
-# The recorded traces, random ones, and call counts; what fails soonest comes first, since the first failure is enough.
-TESTS = tuple(f"tests/model/test_{name}.py" for name in ("differences", "call_counts", "model_traces", "random_traces"))
+# What fails soonest comes first, since the first failure is enough.
+NAMES = ("differences", "call_counts", "facts_calls", "facts_events", "facts_vmas", "model_traces", "random_traces")
+TESTS = tuple(f"tests/model/test_{name}.py" for name in NAMES)
 TIMEOUT = 900  # seconds: a mutant that hangs is caught too
 
 

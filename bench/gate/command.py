@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from bench.errors import MeasurementError, UsageError, one_line
 from bench.gate import arms, counters, expectation, laws, render, times
 from bench.gate.count import Counter
 from bench.gate.expectation import Expected
-from bench.gate.verdict import EXIT_CODES, Finding, overall
+from bench.gate.verdict import EXIT_CODES, Finding, Part, overall
 from bench.progress import compile_model, progress_bar
 from bench.scenario import Point
 from bench.suite import Checks
@@ -147,23 +148,47 @@ def time_against(request: Request, progress: Progress) -> tuple[list[Finding], d
     return judged, measured | {f"{name} (again)": one for name, one in repeated.items()}
 
 
+@contextmanager
+def _telling(part: Part, measured: Measured) -> Iterator[None]:
+    """Make a measurement that failed a finding, so that the reports have it too."""
+    try:
+        yield
+    except MeasurementError as error:
+        measured.findings.append(Finding(part, "the measurement", "error", one_line(error)))
+
+
 def _measure_and_judge(request: Request, progress: Progress) -> Measured:
     """Do the parts that were asked for."""
     measured = Measured()
+    first: Counts = {}
     if {"counters", "laws"} & set(request.parts):
-        expected = expectation.load(request.expectation).points if "counters" in request.parts else {}
-        first, second = count_twice(suite.points_of(suite.SUITES[request.suite]), progress)
-        if "counters" in request.parts:
-            measured.findings += counters.judge(expected, first, second)
-        counted = {name: one for name, one in first.items() if isinstance(one, Expected)}
-        if "laws" in request.parts and request.checks.laws:
+        with _telling("counters", measured):
+            expected = expectation.load(request.expectation).points if "counters" in request.parts else {}
+            first, second = count_twice(suite.points_of(suite.SUITES[request.suite]), progress)
+            if "counters" in request.parts:
+                measured.findings += counters.judge(expected, first, second)
+    if first and "laws" in request.parts and request.checks.laws:
+        with _telling("laws", measured):
+            counted = {name: one for name, one in first.items() if isinstance(one, Expected)}
             seconds = time_laws(request.checks, progress)
             measured.findings += laws.judge_laws(request.checks.laws, counted, seconds)
             measured.findings += laws.judge_floors(request.checks.floors, counted, seconds)
     if "times" in request.parts:
-        findings, measured.times = time_against(request, progress)
-        measured.findings += findings
+        with _telling("times", measured):
+            findings, measured.times = time_against(request, progress)
+            measured.findings += findings
     return measured
+
+
+def _old_expectation(path: Path) -> Mapping[str, Expected]:
+    """Return what was expected so far; nothing if that cannot be read, which is told."""
+    if not path.exists():
+        return {}
+    try:
+        return expectation.load(path).points
+    except MeasurementError as error:
+        print(f"what was expected before is lost: {error}")
+        return {}
 
 
 def _accept(request: Request, progress: Progress) -> list[str]:
@@ -176,9 +201,10 @@ def _accept(request: Request, progress: Progress) -> list[str]:
         if not isinstance(one, Expected) or one != second.get(point.name):
             raise MeasurementError(f"{point.name} cannot be accepted: {one if isinstance(one, str) else 'two runs differ'}")
         accepted[point.name] = one
-    old = expectation.load(request.expectation).points if request.expectation.exists() else {}
+    old = _old_expectation(request.expectation)
     results.make_directory(request.expectation.parent)
-    expectation.save(request.expectation, request.suite, env.command_line(), accepted)
+    command = f"python -m bench gate --accept --suite {request.suite}"
+    expectation.save(request.expectation, request.suite, command, accepted)
     changed = [f"added: {name}" for name in accepted if name not in old]
     changed += [f"removed: {name}" for name in old if name not in accepted]
     for name, one in accepted.items():

@@ -48,6 +48,7 @@ class Area(NamedTuple):
 # At the start of a page table, across the end of one, across the end of a PMD table, and nowhere in particular.
 STARTS: Final = (0x10_0000_0000, 0x10_00DF_0000, 0x10_BFFF_8000, 0x20_0000_5000)
 AREA_PAGES: Final = ((2, 24), (2, 48), (2, 96), (4, 600), (1, 1100))  # from 600 on there is room for a huge page
+SPOTS: Final = 2
 BIG: Final = Area(0x21_0000_0000, 1 << 18)  # places for reserved spans, 1 GiB each: one of 4 GiB is in the way of others
 BIG_PLACES: Final = 8
 BIG_BYTES: Final = ((6, 2 << 20), (4, 64 << 20), (1, 1 << 30), (1, 4 << 30))
@@ -191,9 +192,17 @@ OPS: Final[tuple[tuple[int, Callable[[Below, Sequence[Area]], Op]], ...]] = (
 )
 
 
+def _spot(below: Below, areas: Sequence[Area]) -> Area:
+    """Return a small part of an area."""
+    area = one_of(below, areas)
+    first = below(min(area.pages, 32))
+    return Area(area.start + first * PAGE_SIZE, min(4 + below(9), area.pages - first))
+
+
 def random_areas(below: Below) -> list[Area]:
-    """Return areas of some sizes, none of them overlapping."""
-    return [Area(start, choose(below, AREA_PAGES)) for start in STARTS]
+    """Return an area for each of STARTS, none of them overlapping, and spots in them that ops come back to."""
+    areas = [Area(start, choose(below, AREA_PAGES)) for start in STARTS]
+    return areas + [_spot(below, areas) for _ in range(SPOTS)]
 
 
 def opening(below: Below, areas: Sequence[Area]) -> list[Op]:
@@ -203,7 +212,7 @@ def opening(below: Below, areas: Sequence[Area]) -> list[Op]:
     pages come about.
     """
     ops: list[Op] = [RlimitMemlock(one_of(below, LIMITS)), DropCapIpcLock()] if below(5) == 4 else []
-    for area in areas:
+    for area in areas[: len(STARTS)]:
         if below(4) == 0:  # the simplest trace has none
             continue
         prot = choose(below, PROTS)

@@ -125,6 +125,7 @@ def ensure_environment(extra: str) -> None:
         raise SetupError("cannot set up %s: %s" % (VENV, error)) from error
 
 
+BENCH_TESTS = ("tests/bench", "tests/mutations")
 # What depends on how the model is compiled; with bounds checking also every scenario and operation of the benchmark.
 MODEL_TESTS = ("tests/model",)
 BOUNDS_TESTS = (*MODEL_TESTS, "tests/bench/test_report.py")
@@ -132,13 +133,17 @@ AT_ONCE = 2  # steps, if there are as many CPUs
 
 
 def test_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
-    """Return the steps of the test command, the longest first: title, extra environment, arguments of Python."""
+    """Return the steps of the test command: title, extra environment, arguments of Python.
+
+    The longest comes first, and what would compile the same as another step comes when that has done it.
+    """
     pytest = ["-m", "pytest", "-q"]
     return [
-        ("all tests, compiled", {}, pytest),
+        ("tests of the benchmark", {}, [*pytest, *BENCH_TESTS]),
         ("ruff", {}, ["-m", "ruff", "check", "."]),
         ("mypy", {}, ["-m", "mypy"]),
         ("tests of the model, compiled with bounds checking", {"NUMBA_BOUNDSCHECK": "1"}, [*pytest, *BOUNDS_TESTS]),
+        ("all other tests, compiled", {}, [*pytest, *("--ignore=" + path for path in BENCH_TESTS)]),
         ("tests of the model, plain Python", {"NUMBA_DISABLE_JIT": "1"}, [*pytest, *MODEL_TESTS]),
     ]
 

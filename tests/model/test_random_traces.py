@@ -16,12 +16,12 @@ from bench.steps import RECORDED_RAM, differences, replay
 from bench.trace import Trace, encode_lines
 from mmmodel import Mm, check_mm
 
-SETTINGS, fixed = examples(50, 12, "RANDOM_TRACES")
+SETTINGS, fixed = examples(40, 12, "RANDOM_TRACES")
 KERNELS = {"5.10": ("per-page", "hole-skip"), "6.1": ("page-walk",)}
 
 
-def hold_to_oracle(trace: Trace, kernel: str, thp: str) -> None:
-    """Every field of every step is the same in the oracle and in each implementation; invariants hold."""
+def hold_to_oracle(trace: Trace, kernel: str, thp: str, every: int = 1) -> None:
+    """Every field of every step is the same in the oracle and in each implementation; invariants hold at some steps."""
     machines = {impl: Mm(impl, thp=thp, ram=RECORDED_RAM) for impl in KERNELS[kernel]}
     oracle = OracleMm(KERNELS[kernel][0], thp=thp, ram=RECORDED_RAM)
     runs = [replay(mm, trace) for mm in machines.values()]
@@ -30,7 +30,8 @@ def hold_to_oracle(trace: Trace, kernel: str, thp: str) -> None:
             assert not differences(expected, step), (
                 f"{impl}, step {number}: {trace.ops[number]}\n{encode_lines([trace]).decode()}"
             )
-            check_mm(machines[impl])
+            if number % every == 0 or number == len(trace.ops) - 1:
+                check_mm(machines[impl])
 
 
 @pytest.mark.parametrize("thp", ["never", "always"])
@@ -51,4 +52,4 @@ def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str) -> Non
     """Those that `replay --random` makes: longer ones, none of them simple."""
     first = 10 * NUMBER + 2 * list(KERNELS).index(kernel) + (thp == "always")
     for trace in random_traces(first, 20 if WITHOUT_JIT else 80).values():
-        hold_to_oracle(trace, kernel, thp)
+        hold_to_oracle(trace, kernel, thp, every=5)

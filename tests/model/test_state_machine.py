@@ -16,7 +16,7 @@ from oracle import constants as c
 from setting import examples
 from twins import FileNumber, Twins
 
-SETTINGS, fixed = examples(50, 15, "STATE_MACHINE_EXAMPLES", stateful_step_count=40)
+SETTINGS, fixed = examples(40, 15, "STATE_MACHINE_EXAMPLES", stateful_step_count=40)
 MAX_PROCESSES = 3
 RAM = 1 << 30
 

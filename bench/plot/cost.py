@@ -28,6 +28,8 @@ def cost_figure(data: Breakdown) -> Figure:
                         handlelength=1.6, handleheight=1.0, columnspacing=1.0, fontsize=7, borderpad=0)  # fmt: skip
         panels[0].set_ylim(height - 0.3, -0.6)
         panels[0].set_yticks(rows, [bar.implementation for bar in data.bars])
+        panels[0].set_zorder(1)  # a long name reaches over the next panel
+        panels[0].patch.set_visible(False)
         for position, name in names:
             panels[0].annotate(label(name, 60), (0, position), xycoords=("axes fraction", "data"), xytext=(-46, 0),
                                textcoords="offset points", va="center", weight="bold", fontsize=7.5,

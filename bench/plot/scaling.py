@@ -82,10 +82,10 @@ def _guides(axes: Axes) -> None:
     bottom, top = axes.get_ylim()
     start = left * 2
     length = (right / start) ** 0.17
-    height = top / length / 3
+    height = top / length / 30  # below what real kernels took
     axes.plot((start, start * length), (height, height * length), color=GREY, linewidth=0.8, linestyle=(0, (6, 2)), zorder=1)
-    axes.annotate("\u221d span", (start * length, height * length), xytext=(2, 0), textcoords="offset points",
-                  ha="left", va="center", fontsize=6.5, color=GREY)  # fmt: skip
+    axes.annotate("\u221d span", (start, height), xytext=(-3, -2), textcoords="offset points",
+                  ha="left", va="top", fontsize=6.5, color=GREY)  # fmt: skip
     axes.set_ylim(bottom, top)
 
 

@@ -68,6 +68,8 @@ def telling(path: Path) -> Iterator[None]:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
+    if path.exists() and not path.is_file():  # a device, a pipe, a directory: renaming would put a file in its place
+        raise UsageError(f"{one_line(path, 120)} is no regular file")
     with telling(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         part = Path(name)

@@ -182,3 +182,12 @@ def test_run_names_sort_by_time() -> None:
     two = results.run_name("report", "2026-11-23T02:30:00Z", "0123456789abcdef")
     assert one == "report-20261122T223000Z-01234567"
     assert one < two
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path("/dev/null")):
+        with pytest.raises(UsageError, match="is no regular file"):
+            results.write_atomic(path, b"x")
+    assert pipe.is_fifo()

@@ -37,9 +37,9 @@ def check_counts(processes: int | None, values: int | None) -> None:
         raise UsageError("--processes and --values must be at least 1")
 
 
-def loops_for(seconds: float) -> int:
-    """Return how many calls make one timed value."""
-    return 1 if seconds > QUICK_CALL else min(MAX_LOOPS, int(QUICK_VALUE / max(seconds, 1e-9)) + 1)
+def loops_for(seconds: float, value: float = QUICK_VALUE, most: int = MAX_LOOPS) -> int:
+    """Return how many calls of about `seconds` each make one timed value of about `value` seconds, at most `most`."""
+    return min(most, int(value / max(seconds, 1e-9)) + 1)
 
 
 def effort_for(seconds: float, main: bool, processes: int | None = None, values: int | None = None) -> Effort:

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyperf
@@ -33,6 +34,9 @@ from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, UsageEr
 from bench.results import load_wall, write_atomic
 from bench.scenario import LAYOUT, SCENARIOS, Point
 from bench.workload import Prepared, prepare
+
+if TYPE_CHECKING:
+    from mmmodel.machine import Snapshot
 
 PREFIX = "mlock_"  # of metadata keys that are ours
 WARM_UP_SPAN = 1 << 22  # bytes
@@ -58,10 +62,9 @@ class Plan(msgspec.Struct, frozen=True):
     loops: dict[str, int] = {}  # calls for each of pyperf's loops, where the points of one process need different numbers
 
 
-def time_calls(prepared: Prepared, loops: int) -> float:
-    """Return the seconds that `loops` calls took, each on the restored address space."""
+def time_calls(prepared: Prepared, snapshot: Snapshot, loops: int) -> float:
+    """Return the seconds that `loops` calls took, each on the address space as `snapshot` has it."""
     space, call, clock = prepared.space, prepared.call, time.perf_counter
-    snapshot = space.snapshot()
     total = 0.0
     for _ in range(loops):
         space.restore(snapshot)
@@ -71,13 +74,11 @@ def time_calls(prepared: Prepared, loops: int) -> float:
     return total
 
 
-def _timed(prepared: Prepared, expected: str, inner_loops: int, loops: int) -> float:
+def _timed(prepared: Prepared, snapshot: Snapshot, expected: str, inner_loops: int, loops: int) -> float:
     """Time `loops * inner_loops` calls; raise if the last of them did other work than the call that was counted."""
-    snapshot = prepared.space.snapshot()
-    total = time_calls(prepared, loops * inner_loops)
+    total = time_calls(prepared, snapshot, loops * inner_loops)
     if expected and digest_of(prepared.space.call_counters()) != expected:
         raise MeasurementError("the timed call did other work than the counted one")
-    prepared.space.restore(snapshot)
     return total
 
 
@@ -144,7 +145,7 @@ class Program:
                 prepared = prepare(point)
                 expected = plan.counters.get(point.name, "")
                 facts = _facts(point, prepared, expected)
-                call = functools.partial(_timed, prepared, expected, loops or 1)
+                call = functools.partial(_timed, prepared, prepared.space.snapshot(), expected, loops or 1)
             found.append(self._runner.bench_time_func(point.name, call, metadata=facts, inner_loops=loops))
         return found
 

@@ -20,6 +20,7 @@ import msgspec
 from rich.progress import Progress
 
 from bench import env, measure
+from bench.effort import loops_for
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.gate.times import Arms
 from bench.scenario import Point
@@ -91,11 +92,6 @@ def orders(rounds: int, seed: int) -> list[tuple[str, ...]]:
     return found[:rounds]
 
 
-def loops_for(seconds: float) -> int:
-    """Return how many calls of about `seconds` each make one value."""
-    return min(MAX_LOOPS, int(VALUE_SECONDS / max(seconds, 1e-9)) + 1)
-
-
 def time_arms(arms: dict[str, Arm], plan: measure.Plan, rounds: int, seed: int, progress: Progress) -> dict[str, Arms]:
     """Time every point of the plan on every arm, once in each round, each round in fresh processes, one after the other."""
     times: dict[str, dict[str, list[float]]] = {arm: {point.name: [] for point in plan.points} for arm in arms}
@@ -113,4 +109,5 @@ def time_arms(arms: dict[str, Arm], plan: measure.Plan, rounds: int, seed: int, 
 def calibrated(points: Sequence[Point], arm: Arm) -> measure.Plan:
     """Return the plan that times the points with as many calls for a value as suit them; the same for every arm."""
     first = measure.run_worker(measure.Plan(tuple(points)), arm.directory, arm.source)
-    return measure.Plan(tuple(points), loops={name: loops_for(seconds) for name, seconds in first.items()})
+    loops = {name: loops_for(seconds, VALUE_SECONDS, MAX_LOOPS) for name, seconds in first.items()}
+    return measure.Plan(tuple(points), loops=loops)

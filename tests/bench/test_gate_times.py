@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.effort import loops_for
 from bench.errors import MeasurementError
-from bench.gate.arms import ARMS, MAX_LOOPS, loops_for, orders
+from bench.gate.arms import ARMS, MAX_LOOPS, VALUE_SECONDS, orders
 from bench.gate.times import Arms, Rule, confirmed, judge, judge_one, log_ratios
 from bench.gate.verdict import Finding
 
@@ -136,6 +137,6 @@ def test_the_order_is_not_always_the_same() -> None:
 
 
 def test_short_calls_are_repeated_for_one_value_long_ones_are_not() -> None:
-    assert loops_for(1.0) == 1
-    assert 2 < loops_for(1e-3) < 100
-    assert loops_for(1e-9) == MAX_LOOPS
+    assert loops_for(1.0, VALUE_SECONDS, MAX_LOOPS) == 1
+    assert 2 < loops_for(1e-3, VALUE_SECONDS, MAX_LOOPS) < 100
+    assert loops_for(1e-9, VALUE_SECONDS, MAX_LOOPS) == MAX_LOOPS

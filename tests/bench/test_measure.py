@@ -6,7 +6,7 @@ from typing import Any
 import pyperf
 import pytest
 
-from bench import measure
+from bench import gauges, measure
 from bench.counting import count, digest_of
 from bench.env import source_digest
 from bench.errors import MeasurementError
@@ -41,8 +41,20 @@ def test_each_call_is_on_a_restored_space_and_only_calls_are_timed(monkeypatch: 
     space = FakeSpace()
     monkeypatch.setattr(measure.time, "perf_counter", lambda: space.now)
     prepared = Prepared(space=space, call=space.call, nr_vmas=1, nr_populated=0)
-    assert measure.time_calls(prepared, loops=6) == pytest.approx(0.6)
+    assert measure.time_calls(prepared, "state", loops=6) == pytest.approx(0.6)
     assert space.log == ["restore", "call"] * 6
+
+
+def test_each_call_of_the_counting_gauge_is_on_a_restored_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = FakeSpace()
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: space.now)
+    snapshots: list[int] = []
+    monkeypatch.setattr(FakeSpace, "snapshot", lambda self: snapshots.append(len(self.log)) or "state")
+    monkeypatch.setattr(gauges, "COUNTED_POINTS", {"one": POINT})
+    monkeypatch.setattr(gauges, "prepare", lambda point: Prepared(space=space, call=space.call, nr_vmas=1, nr_populated=0))
+    assert gauges.call_seconds() == {"one": pytest.approx(0.1)}
+    assert space.log == ["restore", "call"] * (1 + gauges.CALLS)
+    assert snapshots == [0]  # of the prepared state, not of what a call left
 
 
 def benchmark(point: Point, **changes: Any) -> pyperf.Benchmark:

@@ -17,9 +17,9 @@ import pyperf
 
 from bench import counting, results, sizes, stats
 from bench.errors import MeasurementError, UsageError, one_line
+from bench.results import PREFIX
 from bench.scenario import PointName, parse_name, size_part
 
-PREFIX = "mlock_"  # of the metadata that workers of this program leave in pyperf files
 LARGEST = (1 << 63) - 1  # count
 
 

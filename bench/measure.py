@@ -31,14 +31,13 @@ import pyperf
 from bench import env
 from bench.counting import digest_of
 from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, UsageError, one_line
-from bench.results import load_wall, write_atomic
+from bench.results import PREFIX, load_wall, write_atomic
 from bench.scenario import LAYOUT, SCENARIOS, Point
 from bench.workload import Prepared, prepare
 
 if TYPE_CHECKING:
     from mmmodel.machine import Snapshot
 
-PREFIX = "mlock_"  # of metadata keys that are ours
 WARM_UP_SPAN = 1 << 22  # bytes
 # Seconds that the calls of one value take together, where pyperf chooses how many: each call needs its address space
 # restored off the clock, which takes longer than the shortest calls.

@@ -29,6 +29,7 @@ from bench.errors import MeasurementError, UsageError, one_line
 
 # History of the schema: 1, the first.
 SCHEMA: Final = 1
+PREFIX = "mlock_"  # of the metadata that workers leave in pyperf files
 COUNTERS_FILE = "counters.json"
 WALL_FILE = "wall.json"
 MAX_BYTES = 256 << 20

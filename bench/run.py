@@ -115,7 +115,7 @@ def refuse_mixture(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, str], 
     for run in benchmark.get_runs() if benchmark else ():
         told = run.get_metadata()
         for key in SHARED:
-            if told.get(measure.PREFIX + key) != new[key]:
+            if told.get(results.PREFIX + key) != new[key]:
                 raise UsageError(f"--append would mix runs of {point.name} whose {key} differs; use -o with a new file")
 
 

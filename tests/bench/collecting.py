@@ -7,7 +7,8 @@ import pytest
 
 from bench import counting, env, measure
 from bench.counting import Pass
-from bench.measure import PREFIX, Effort, Plan
+from bench.measure import Effort, Plan
+from bench.results import PREFIX
 from bench.scenario import Point
 
 

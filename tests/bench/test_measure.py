@@ -10,7 +10,8 @@ from bench import gauges, measure
 from bench.counting import count, digest_of
 from bench.env import source_digest
 from bench.errors import MeasurementError
-from bench.measure import PREFIX, Effort, Plan
+from bench.measure import Effort, Plan
+from bench.results import PREFIX
 from bench.scenario import SCENARIOS, Point
 from bench.workload import Prepared
 

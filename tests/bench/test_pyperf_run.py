@@ -13,7 +13,7 @@ import pytest
 
 from bench import results, run, suite
 from bench.errors import UsageError
-from bench.measure import PREFIX
+from bench.results import PREFIX
 from bench.scenario import SCENARIOS, Point
 
 ROOT = Path(__file__).resolve().parents[2]

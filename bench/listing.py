@@ -19,9 +19,7 @@ def sweep_table(counted: Sequence[Counted], rows: Sequence[Row]) -> Table:
     """Return a line for every point; `rows` are their times, in the same order, or empty where nothing was timed."""
     timed = ("time", "spread", "values", "x faster") if rows else ()
     title = "The model, measured here (median; least .. most of all timed values)" if rows else "The model, counted"
-    table = new_table(
-        title, ("call", "scenario", "implementation"), ("span", "populated", "looked up", "entries read", *timed)
-    )
+    table = new_table(title, ("call", "scenario", "implementation"), ("span", "populated", "looked up", "entries read", *timed))
     previous = None
     for index, one in enumerate(counted):
         point = one.point

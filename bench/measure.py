@@ -213,15 +213,20 @@ def worker_environment(directory: Path) -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(directory)}
 
 
-def run_worker(plan: Plan, directory: Path, source: str) -> dict[str, float]:
-    """Time each point of a plan once, in one fresh process that imports from `directory`; seconds by name.
+def run_worker(
+    plan: Plan, directory: Path, source: str, values: int = 1, cpu: int | None = None
+) -> dict[str, tuple[float, ...]]:
+    """Time each point of a plan `values` times in one fresh process that imports from `directory`; seconds by name.
 
-    `source`: digest that the model there must have. A pyperf worker without a manager: one value of each benchmark.
+    `source`: digest that the model there must have. `cpu`: number of the processor to stay on.
+    A pyperf worker without a manager, and without warm-ups: the first value is of the first calls.
     """
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
         file, output = Path(scratch) / "plan.json", Path(scratch) / "wall.json"
         write_atomic(file, msgspec.json.encode(plan))
-        command = [sys.executable, "-m", "bench.measure", "--worker", "--loops=1", "--values=1", "--warmups=0"]
+        command = [sys.executable, "-m", "bench.measure", "--worker", "--loops=1", f"--values={values}", "--warmups=0"]
+        if cpu is not None:
+            command.append(f"--affinity={cpu}")
         done = _run([*command, "--quiet", "--plan", str(file), "-o", str(output)], directory)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -232,7 +237,7 @@ def run_worker(plan: Plan, directory: Path, source: str) -> dict[str, float]:
     names = [point.name for point in plan.points]
     if list(benchmarks) != names:
         raise MeasurementError(f"asked for {', '.join(names)}, but measured was {', '.join(benchmarks)}")
-    return {point.name: checked(benchmarks[point.name], point, plan, source).get_values()[0] for point in plan.points}
+    return {point.name: checked(benchmarks[point.name], point, plan, source).get_values() for point in plan.points}
 
 
 def _run(command: Sequence[str], directory: Path | None = None) -> subprocess.CompletedProcess[str]:

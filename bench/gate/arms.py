@@ -8,12 +8,13 @@ directories of the same depth. Workers run in it, so that they import from it.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,9 +27,10 @@ from bench.gate.times import Arms
 from bench.scenario import Point
 
 ARMS = ("base", "head", "control")  # the control is the base again, in a directory of its own
-# Calls for one timed value, by how long a call takes: a value of some tens of milliseconds.
-VALUE_SECONDS = 0.03
-MAX_LOOPS = 1000
+# What else a machine does comes in bursts of tens of milliseconds, and only ever makes a call slower. So what a process
+# says of a benchmark is the least of single short calls over a longer time than such a burst takes.
+CALLS_SECONDS = 0.1
+MAX_CALLS = 500
 
 
 class Arm(msgspec.Struct, frozen=True):
@@ -92,22 +94,41 @@ def orders(rounds: int, seed: int) -> list[tuple[str, ...]]:
     return found[:rounds]
 
 
-def time_arms(arms: dict[str, Arm], plan: measure.Plan, rounds: int, seed: int, progress: Progress) -> dict[str, Arms]:
-    """Time every point of the plan on every arm, once in each round, each round in fresh processes, one after the other."""
-    times: dict[str, dict[str, list[float]]] = {arm: {point.name: [] for point in plan.points} for arm in arms}
-    task = progress.add_task("timing against the base", total=rounds * len(arms))
-    for order in orders(rounds, seed):
-        for name in order:
-            arm = arms[name]
-            for benchmark_name, value in measure.run_worker(plan, arm.directory, arm.source).items():
-                times[name][benchmark_name].append(value)
-            progress.advance(task)
-    progress.remove_task(task)
-    return {point.name: Arms(*(times[arm][point.name] for arm in ARMS)) for point in plan.points}
+def processors(rounds: int) -> list[int]:
+    """Return the processor for each round: all arms of two mirrored rounds on the same, as no two are equally busy."""
+    available = sorted(os.sched_getaffinity(0))
+    return [available[number // 2 % len(available)] for number in range(rounds)]
 
 
-def calibrated(points: Sequence[Point], arm: Arm) -> measure.Plan:
-    """Return the plan that times the points with as many calls for a value as suit them; the same for every arm."""
-    first = measure.run_worker(measure.Plan(tuple(points)), arm.directory, arm.source)
-    loops = {name: loops_for(seconds, VALUE_SECONDS, MAX_LOOPS) for name, seconds in first.items()}
-    return measure.Plan(tuple(points), loops=loops)
+class Task(msgspec.Struct, frozen=True):
+    """What each process of each arm times."""
+
+    plan: measure.Plan
+    calls: int  # of each point in each process
+
+    def only(self, names: Collection[str]) -> Task:
+        """Return the same for some of the points."""
+        points = tuple(point for point in self.plan.points if point.name in names)
+        return Task(measure.Plan(points), self.calls)
+
+
+def calibrated(points: Sequence[Point], arm: Arm) -> Task:
+    """Return the task of timing points with as many calls as suit the longest of them; the same for every arm."""
+    plan = measure.Plan(tuple(points))
+    first = measure.run_worker(plan, arm.directory, arm.source)
+    longest = max(min(values) for values in first.values())
+    return Task(plan, loops_for(longest, CALLS_SECONDS, MAX_CALLS))
+
+
+def time_arms(arms: dict[str, Arm], task: Task, rounds: int, seed: int, progress: Progress) -> dict[str, Arms]:
+    """Time every point on every arm, once in each round, each round in fresh processes, one after the other."""
+    names = [point.name for point in task.plan.points]
+    times: dict[str, dict[str, list[float]]] = {arm: {name: [] for name in names} for arm in arms}
+    shown = progress.add_task("timing against the base", total=rounds * len(arms))
+    for order, cpu in zip(orders(rounds, seed), processors(rounds), strict=True):
+        for arm in (arms[name] for name in order):
+            for name, values in measure.run_worker(task.plan, arm.directory, arm.source, task.calls, cpu).items():
+                times[arm.name][name].append(min(values))
+            progress.advance(shown)
+    progress.remove_task(shown)
+    return {name: Arms(*(times[arm][name] for arm in ARMS)) for name in names}

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 from rich.progress import Progress
 
-from bench import env, measure, results, suite, workload
+from bench import env, results, suite, workload
 from bench.commands import parser_of
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.gate import arms, counters, expectation, laws, render, times
+from bench.gate import arms, counters, curves, expectation, laws, render, times
 from bench.gate.count import Counter
 from bench.gate.expectation import Expected
 from bench.gate.verdict import EXIT_CODES, Finding, Part, overall
@@ -23,7 +23,6 @@ from bench.suite import Checks
 from bench.table import console
 
 PARTS = ("counters", "laws", "times")
-LAW_PROCESSES = 3
 ROUNDS = 14
 Counts = Mapping[str, Expected | str]
 
@@ -113,36 +112,17 @@ def count_twice(points: Sequence[Point], progress: Progress) -> tuple[Counts, Co
     return first, second
 
 
-def time_laws(checks: suite.Checks, progress: Progress) -> dict[str, list[float]]:
-    """Time the points of the laws and floors, each once in each of some processes; seconds by name."""
-    curves = [(law.curve, law.implementation) for law in checks.laws]
-    ends = [((floor.group,), one) for floor in checks.floors for one in (floor.baseline, floor.implementation)]
-    found = {point.name: point for groups, one in (*curves, *ends) for group in groups for point in group.points([one])}
-    here = arms.Arm("this tree", Path(env.__file__).parent.parent, env.source_digest())
-    plan = arms.calibrated(tuple(found.values()), here)
-    task = progress.add_task("timing the laws", total=LAW_PROCESSES)
-    values: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(LAW_PROCESSES):
-        for name, seconds in measure.run_worker(plan, here.directory, here.source).items():
-            values[name].append(seconds)
-        progress.advance(task)
-    progress.remove_task(task)
-    return values
-
-
 def time_against(request: Request, progress: Progress) -> tuple[list[Finding], dict[str, times.Arms]]:
     """Time this tree against the base, judge, and look again at what seems slower."""
     assert request.base is not None
     with arms.prepared(request.base) as prepared:
-        plan = arms.calibrated(request.checks.timed, prepared["head"])
-        measured = arms.time_arms(prepared, plan, request.rounds, request.seed, progress)
+        task = arms.calibrated(request.checks.timed, prepared["head"])
+        measured = arms.time_arms(prepared, task, request.rounds, request.seed, progress)
         findings = times.judge(measured, request.rule)
         slower = {one.name: one for one in findings if one.verdict == "regression"}
         if not slower:
             return findings, measured
-        points = tuple(point for point in plan.points if point.name in slower)
-        again = measure.Plan(points, loops=plan.loops)
-        repeated = arms.time_arms(prepared, again, request.rounds, request.seed + 1, progress)
+        repeated = arms.time_arms(prepared, task.only(slower), request.rounds, request.seed + 1, progress)
     second = {one.name: one for one in times.judge(repeated, request.rule)}
     judged = [times.confirmed(slower[one.name], second[one.name]) if one.name in slower else one for one in findings]
     return judged, measured | {f"{name} (again)": one for name, one in repeated.items()}
@@ -170,7 +150,7 @@ def _measure_and_judge(request: Request, progress: Progress) -> Measured:
     if first and "laws" in request.parts and request.checks.laws:
         with _telling("laws", measured):
             counted = {name: one for name, one in first.items() if isinstance(one, Expected)}
-            seconds = time_laws(request.checks, progress)
+            seconds = curves.time_laws(request.checks, progress)
             measured.findings += laws.judge_laws(request.checks.laws, counted, seconds)
             measured.findings += laws.judge_floors(request.checks.floors, counted, seconds)
     if "times" in request.parts:

@@ -1,6 +1,7 @@
 """The verdict on times: what it must do whatever the numbers, and how often it errs."""
 
 import math
+import os
 import random
 from collections.abc import Sequence
 
@@ -8,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.effort import loops_for
 from bench.errors import MeasurementError
-from bench.gate.arms import ARMS, MAX_LOOPS, VALUE_SECONDS, orders
+from bench.gate.arms import ARMS, orders, processors
 from bench.gate.times import Arms, Rule, confirmed, judge, judge_one, log_ratios
 from bench.gate.verdict import Finding
 
@@ -136,7 +136,8 @@ def test_the_order_is_not_always_the_same() -> None:
     assert len({order for seed in range(20) for order in orders(2, seed)}) == 6
 
 
-def test_short_calls_are_repeated_for_one_value_long_ones_are_not() -> None:
-    assert loops_for(1.0, VALUE_SECONDS, MAX_LOOPS) == 1
-    assert 2 < loops_for(1e-3, VALUE_SECONDS, MAX_LOOPS) < 100
-    assert loops_for(1e-9, VALUE_SECONDS, MAX_LOOPS) == MAX_LOOPS
+def test_all_arms_of_two_mirrored_rounds_stay_on_one_processor_of_those_allowed() -> None:
+    found = processors(9)
+    assert len(found) == 9
+    assert set(found) <= os.sched_getaffinity(0)
+    assert all(found[i] == found[i + 1] for i in range(0, 8, 2))

@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import functools
 import io
-import os
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from bench.counting import digest_of
 from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, UsageError, one_line
 from bench.results import PREFIX, load_wall, write_atomic
 from bench.scenario import LAYOUT, SCENARIOS, Point
+from bench.turns import Place
 from bench.workload import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ def time_calls(prepared: Prepared, snapshot: Snapshot, loops: int) -> float:
     return total
 
 
+def _in_turn(place: Place, timed: Callable[[int], float], loops: int) -> float:
+    """Call `timed` when it is this process's turn."""
+    place.wait()
+    return timed(loops)
+
+
 def _timed(prepared: Prepared, snapshot: Snapshot, expected: str, inner_loops: int, loops: int) -> float:
     """Time `loops * inner_loops` calls; raise if the last of them did other work than the call that was counted."""
     total = time_calls(prepared, snapshot, loops * inner_loops)
@@ -111,11 +117,12 @@ class Program:
     """This process as a pyperf program: the options of pyperf's Runner, added to a command's own."""
 
     def __init__(self, parser: argparse.ArgumentParser | None = None) -> None:
-        """Add pyperf's options to `parser`, and `--plan`, which workers get. Only once in a process."""
+        """Add pyperf's options to `parser`, and those that workers get. Only once in a process."""
         self._runner = pyperf.Runner(
             program_args=("-m", "bench.measure"), add_cmdline_args=_forward, min_time=MIN_TIME, _argparser=parser
         )
         self._runner.argparser.add_argument("--plan", help=argparse.SUPPRESS)
+        self._runner.argparser.add_argument("--turns", help=argparse.SUPPRESS)  # of a single worker among others
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Return the options, which can still be changed before time(); UsageError where pyperf would print and exit with 1."""
@@ -133,6 +140,7 @@ class Program:
     def time(self, plan: Plan) -> list[pyperf.Benchmark | None]:
         """Time a plan by the options; None where pyperf gives no result, as in a worker of another and by --compare-to."""
         args = self._runner.args
+        place = Place.read(args.turns) if args.turns else None
         found = []
         for index, point in enumerate(plan.points):
             loops = plan.loops.get(point.name)
@@ -145,6 +153,8 @@ class Program:
                 expected = plan.counters.get(point.name, "")
                 facts = _facts(point, prepared, expected)
                 call = functools.partial(_timed, prepared, prepared.space.snapshot(), expected, loops or 1)
+                if place:
+                    call = functools.partial(_in_turn, place, call)
             found.append(self._runner.bench_time_func(point.name, call, metadata=facts, inner_loops=loops))
         return found
 
@@ -207,46 +217,10 @@ def run_plan(plan: Plan, effort: Effort) -> list[pyperf.Benchmark]:
     return [checked(benchmarks.get(point.name, other), point, plan) for point in plan.points]
 
 
-def worker_environment(directory: Path) -> dict[str, str]:
-    """Return the environment of a worker that imports from `directory`: little, so that its size moves no result."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", *env.inherited_settings())
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(directory)}
-
-
-def run_worker(
-    plan: Plan, directory: Path, source: str, values: int = 1, cpu: int | None = None
-) -> dict[str, tuple[float, ...]]:
-    """Time each point of a plan `values` times in one fresh process that imports from `directory`; seconds by name.
-
-    `source`: digest that the model there must have. `cpu`: number of the processor to stay on.
-    A pyperf worker without a manager, and without warm-ups: the first value is of the first calls.
-    """
-    with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
-        file, output = Path(scratch) / "plan.json", Path(scratch) / "wall.json"
-        write_atomic(file, msgspec.json.encode(plan))
-        command = [sys.executable, "-m", "bench.measure", "--worker", "--loops=1", f"--values={values}", "--warmups=0"]
-        if cpu is not None:
-            command.append(f"--affinity={cpu}")
-        done = _run([*command, "--quiet", "--plan", str(file), "-o", str(output)], directory)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            measured = len(done.stdout.splitlines())  # a line for each benchmark that came to its end
-            name = plan.points[min(measured, len(plan.points) - 1)].name
-            raise MeasurementError(f"{name} ended with exit code {done.returncode} in {directory.name}: {one_line(last)}")
-        benchmarks = load_wall(output)
-    names = [point.name for point in plan.points]
-    if list(benchmarks) != names:
-        raise MeasurementError(f"asked for {', '.join(names)}, but measured was {', '.join(benchmarks)}")
-    return {point.name: checked(benchmarks[point.name], point, plan, source).get_values() for point in plan.points}
-
-
-def _run(command: Sequence[str], directory: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, in a directory to import from; when this process is interrupted, end it too."""
-    environment = worker_environment(directory) if directory else None
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; when this process is interrupted, end it too."""
     # Not in a process group of its own: Ctrl-C reaches it and its workers as well.
-    with subprocess.Popen(
-        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             out, err = process.communicate()
         except BaseException:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,25 +21,20 @@ from pathlib import Path
 import msgspec
 from rich.progress import Progress
 
-from bench import env, measure
-from bench.effort import loops_for
+from bench import env, worker
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.gate.times import Arms
+from bench.measure import Plan
 from bench.scenario import Point
+from bench.worker import Tree
 
 ARMS = ("base", "head", "control")  # the control is the base again, in a directory of its own
-# What else a machine does comes in bursts of tens of milliseconds, and only ever makes a call slower. So what a process
-# says of a benchmark is the least of single short calls over a longer time than such a burst takes.
-CALLS_SECONDS = 0.1
-MAX_CALLS = 500
-
-
-class Arm(msgspec.Struct, frozen=True):
-    """A directory to run workers in."""
-
-    name: str
-    directory: Path
-    source: str  # digest of its model's sources, as it says itself
+# Turns of some milliseconds, many in each process: the median of the ratios of neighbouring turns is free of what else the
+# machine does for longer than a turn, and the median of the calls of a turn of what it does for shorter.
+TURNS = 25
+CALLS = 10  # in each turn
+LONGEST = 1.0  # seconds that a process may take for the calls of a point, or there are fewer turns
+FEWEST_TURNS = 4
 
 
 def _git(checkout: Path, *words: str) -> str:
@@ -53,7 +49,7 @@ def _git(checkout: Path, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def prepared(revision: str) -> Iterator[dict[str, Arm]]:
+def prepared(revision: str) -> Iterator[dict[str, Tree]]:
     """Give the arms: `revision` twice, and this tree; all is removed at the end."""
     tree = env.base_directory()
     commit = _git(tree, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
@@ -64,24 +60,26 @@ def prepared(revision: str) -> Iterator[dict[str, Arm]]:
             if not (worktree / "mmmodel").is_dir():
                 raise UsageError(f"{one_line(revision, 60)} has no mmmodel to measure")
             models = {"base": worktree, "head": tree, "control": worktree}
-            yield {name: _make_arm(Path(scratch) / name, name, model) for name, model in models.items()}
+            yield {name: _make_arm(name, model, Path(scratch)) for name, model in models.items()}
         finally:
             subprocess.run(["git", "-C", str(tree), "worktree", "remove", "--force", str(worktree)],
                            capture_output=True, check=False)  # fmt: skip
 
 
-def _make_arm(directory: Path, name: str, model: Path) -> Arm:
+def _make_arm(name: str, model: Path, scratch: Path) -> Tree:
     """Copy what an arm runs, compile it, and ask it what it is."""
+    directory = scratch / name
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(env.base_directory() / "bench", directory / "bench", ignore=ignored)
     shutil.copytree(model / "mmmodel", directory / "mmmodel", ignore=ignored)
+    tree = Tree(directory, source="", cache=scratch / "cache")
     program = "import mmmodel; mmmodel.warm_up(); from mmmodel.jit import source_digest; print(source_digest())"
-    done = subprocess.run([sys.executable, "-c", program], cwd=directory, env=measure.worker_environment(directory),
+    done = subprocess.run([sys.executable, "-c", program], cwd=directory, env=tree.environment(),
                           capture_output=True, text=True, check=False)  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise MeasurementError(f"the {name} model does not load: {one_line(last)}")
-    return Arm(name, directory, done.stdout.split()[-1])
+    return msgspec.structs.replace(tree, source=done.stdout.split()[-1])
 
 
 def orders(rounds: int, seed: int) -> list[tuple[str, ...]]:
@@ -103,32 +101,36 @@ def processors(rounds: int) -> list[int]:
 class Task(msgspec.Struct, frozen=True):
     """What each process of each arm times."""
 
-    plan: measure.Plan
-    calls: int  # of each point in each process
+    points: tuple[Point, ...]
+    turns: int
 
     def only(self, names: Collection[str]) -> Task:
         """Return the same for some of the points."""
-        points = tuple(point for point in self.plan.points if point.name in names)
-        return Task(measure.Plan(points), self.calls)
+        return Task(tuple(point for point in self.points if point.name in names), self.turns)
 
 
-def calibrated(points: Sequence[Point], arm: Arm) -> Task:
-    """Return the task of timing points with as many calls as suit the longest of them; the same for every arm."""
-    plan = measure.Plan(tuple(points))
-    first = measure.run_worker(plan, arm.directory, arm.source)
-    longest = max(min(values) for values in first.values())
-    return Task(plan, loops_for(longest, CALLS_SECONDS, MAX_CALLS))
+def calibrated(points: Sequence[Point], tree: Tree) -> Task:
+    """Return the task of timing points with as many turns as suit the longest of them; the same for every arm."""
+    longest = max(worker.run_worker(Plan(tuple(points)), tree).values())
+    return Task(tuple(points), max(FEWEST_TURNS, min(TURNS, int(LONGEST / (longest * CALLS)))))
 
 
-def time_arms(arms: dict[str, Arm], task: Task, rounds: int, seed: int, progress: Progress) -> dict[str, Arms]:
-    """Time every point on every arm, once in each round, each round in fresh processes, one after the other."""
-    names = [point.name for point in task.plan.points]
-    times: dict[str, dict[str, list[float]]] = {arm: {name: [] for name in names} for arm in arms}
-    shown = progress.add_task("timing against the base", total=rounds * len(arms))
+def _medians_of_turns(values: Sequence[float]) -> list[float]:
+    """Return the median of the calls of each turn, in seconds."""
+    return [statistics.median(values[first : first + CALLS]) for first in range(0, len(values), CALLS)]
+
+
+def time_arms(trees: dict[str, Tree], task: Task, rounds: int, seed: int, progress: Progress) -> dict[str, Arms]:
+    """Time every point on every arm, in each round in fresh processes that take turns."""
+    plan = Plan(task.points)
+    times: dict[str, dict[str, list[list[float]]]] = {arm: {one.name: [] for one in task.points} for arm in trees}
+    shown = progress.add_task("timing against the base", total=rounds)
     for order, cpu in zip(orders(rounds, seed), processors(rounds), strict=True):
-        for arm in (arms[name] for name in order):
-            for name, values in measure.run_worker(task.plan, arm.directory, arm.source, task.calls, cpu).items():
-                times[arm.name][name].append(min(values))
-            progress.advance(shown)
+        turns = worker.Turns(task.turns, CALLS, cpu)
+        found = worker.run_in_turns(plan, [trees[arm] for arm in order], turns)
+        for arm, timed in zip(order, found, strict=True):
+            for name, values in timed.items():
+                times[arm][name].append(_medians_of_turns(values))
+        progress.advance(shown)
     progress.remove_task(shown)
-    return {name: Arms(*(times[arm][name] for arm in ARMS)) for name in names}
+    return {one.name: Arms(*(times[arm][one.name] for arm in ARMS)) for one in task.points}

@@ -213,7 +213,7 @@ def _tell(request: Request, measured: Measured) -> int:
     """Print and write the reports; return the exit code."""
     findings = measured.findings
     verdict = overall(findings)
-    values = {name: {arm: list(getattr(one, arm)) for arm in arms.ARMS} for name, one in measured.times.items()}
+    values = {name: {arm: getattr(one, arm) for arm in arms.ARMS} for name, one in measured.times.items()}
     report = render.Report(
         schema=render.SCHEMA,
         kind="gate",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from bench import env, measure
+from bench import env
 from bench.effort import loops_for
+from bench.measure import Plan
 from bench.suite import Checks
+from bench.worker import Tree, run_worker
 
 PROCESSES = 3
 # Calls for one timed value, by how long a call takes: a value of some tens of milliseconds.
@@ -21,14 +23,14 @@ def time_laws(checks: Checks, progress: Progress) -> dict[str, list[float]]:
     curves = [(law.curve, law.implementation) for law in checks.laws]
     ends = [((floor.group,), one) for floor in checks.floors for one in (floor.baseline, floor.implementation)]
     found = {point.name: point for groups, one in (*curves, *ends) for group in groups for point in group.points([one])}
-    directory, source = Path(env.__file__).parent.parent, env.source_digest()
+    here = Tree(Path(env.__file__).parent.parent, env.source_digest())
     points = tuple(found.values())
-    first = measure.run_worker(measure.Plan(points), directory, source)
-    loops = {name: loops_for(seconds, VALUE_SECONDS, MAX_LOOPS) for name, (seconds,) in first.items()}
+    first = run_worker(Plan(points), here)
+    loops = {name: loops_for(seconds, VALUE_SECONDS, MAX_LOOPS) for name, seconds in first.items()}
     task = progress.add_task("timing the laws", total=PROCESSES)
     values: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(PROCESSES):
-        for name, (seconds,) in measure.run_worker(measure.Plan(points, loops=loops), directory, source).items():
+        for name, seconds in run_worker(Plan(points, loops=loops), here).items():
             values[name].append(seconds)
         progress.advance(task)
     progress.remove_task(task)

@@ -10,6 +10,7 @@ import junitparser
 import msgspec
 from rich.table import Table
 
+from bench.gate.times import Rounds
 from bench.gate.verdict import EXIT_CODES, WORST_FIRST, Finding, Verdict, overall
 from bench.results import encode_json
 from bench.table import new_table
@@ -35,7 +36,7 @@ class Report(msgspec.Struct, frozen=True):
     verdict: Verdict
     exit_code: int
     findings: list[Finding]
-    times: dict[str, dict[str, list[float]]]  # benchmark -> arm -> seconds, one value for each round
+    times: dict[str, dict[str, Rounds]]  # benchmark -> arm -> seconds
 
 
 def summary(findings: Sequence[Finding]) -> str:

@@ -1,7 +1,8 @@
-"""Judging times: this tree against another on the same machine, by pairs of processes that ran one after the other.
+"""Judging times: this tree against another on the same machine, by pairs of processes that took turns.
 
-For each benchmark the differences of logarithms, one for each round, give
-their median and the sign test's exact interval, corrected for the number of
+A round of processes gives one value for each benchmark, the median over its
+turns of the differences of logarithms. The values of all rounds give their
+median and the sign test's exact interval, corrected for the number of
 benchmarks. A second arm of the base (the control) is judged in the same way:
 where even that differs, the machine was not fit to tell.
 """
@@ -38,18 +39,27 @@ class Rule(msgspec.Struct, frozen=True):
         return math.ceil(math.log2(self.nr_benchmarks / ERROR_RATE))
 
 
+Rounds = Sequence[Sequence[float]]  # seconds, for each round those of its turns
+
+
 class Arms(msgspec.Struct, frozen=True):
-    """Times of one benchmark in seconds, one for each round: of the base, of this tree, and of the base again."""
+    """Times of one benchmark: of the base, of this tree, and of the base again, turn by turn the same."""
 
-    base: Sequence[float]
-    head: Sequence[float]
-    control: Sequence[float]
+    base: Rounds
+    head: Rounds
+    control: Rounds
 
 
-def log_ratios(new: Sequence[float], old: Sequence[float]) -> list[float]:
-    """Return ln(new / old) for each round."""
-    values = np.log(stats.positive(new, "this arm")) - np.log(stats.positive(old, "the base"))
-    return [float(value) for value in values]
+def log_ratios(new: Rounds, old: Rounds) -> list[float]:
+    """Return ln(new / old) for each round: the median of its turns."""
+    pairs = zip(new, old, strict=True)
+    return [float(np.median(_logs(turns, "this arm") - _logs(before, "the base"))) for turns, before in pairs]
+
+
+def _logs(turns: Sequence[float], what: str) -> np.ndarray:
+    """Return the logarithms of the times of turns."""
+    found: np.ndarray = np.log(stats.positive(turns, what))
+    return found
 
 
 def _as_percent(interval: stats.Interval) -> str:

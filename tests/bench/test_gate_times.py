@@ -3,7 +3,6 @@
 import math
 import os
 import random
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -11,15 +10,19 @@ from hypothesis import strategies as st
 
 from bench.errors import MeasurementError
 from bench.gate.arms import ARMS, orders, processors
-from bench.gate.times import Arms, Rule, confirmed, judge, judge_one, log_ratios
+from bench.gate.times import Arms, Rounds, Rule, confirmed, judge, judge_one, log_ratios
 from bench.gate.verdict import Finding
 
 RULE = Rule(nr_benchmarks=6)
-times = st.lists(st.floats(1e-6, 10.0), min_size=14, max_size=14)
+times = st.lists(st.lists(st.floats(1e-6, 10.0), min_size=2, max_size=2), min_size=14, max_size=14)
 
 
-def noisy(rng: random.Random, level: float, spread: float, rounds: int = 14) -> list[float]:
-    return [level * math.exp(rng.gauss(0, spread)) for _ in range(rounds)]
+def all_of(value: float, rounds: int = 14) -> Rounds:
+    return [[value] * 3] * rounds
+
+
+def noisy(rng: random.Random, level: float, spread: float, rounds: int = 14) -> Rounds:
+    return [[level * math.exp(rng.gauss(0, spread))] for _ in range(rounds)]
 
 
 def arms(rng: random.Random, slowdown: float = 1.0, spread: float = 0.02) -> Arms:
@@ -28,29 +31,31 @@ def arms(rng: random.Random, slowdown: float = 1.0, spread: float = 0.02) -> Arm
 
 @settings(max_examples=40)
 @given(base=times, head=times, factor=st.floats(1.0, 100.0))
-def test_slower_is_never_better(base: Sequence[float], head: Sequence[float], factor: float) -> None:
+def test_slower_is_never_better(base: Rounds, head: Rounds, factor: float) -> None:
     badness = {"pass": 0, "inconclusive": 1, "regression": 2}
     before = judge_one("x", Arms(base, head, base), RULE)
-    after = judge_one("x", Arms(base, [value * factor for value in head], base), RULE)
+    after = judge_one("x", Arms(base, [[value * factor for value in turns] for turns in head], base), RULE)
     assert badness[after.verdict] >= badness[before.verdict]
 
 
 @settings(max_examples=40)
 @given(base=times, head=times, control=times, unit=st.sampled_from([1e-9, 1e-3, 1e6]), seed=st.integers())
 def test_neither_units_nor_the_order_of_rounds_matter(
-    base: list[float], head: list[float], control: list[float], unit: float, seed: int
+    base: Rounds, head: Rounds, control: Rounds, unit: float, seed: int
 ) -> None:
     before = judge_one("x", Arms(base, head, control), RULE)
     rounds = list(zip(base, head, control, strict=True))
     random.Random(seed).shuffle(rounds)
-    after = judge_one("x", Arms(*([value * unit for value in arm] for arm in zip(*rounds, strict=True))), RULE)
+    after = judge_one(
+        "x", Arms(*([[value * unit for value in turns] for turns in arm] for arm in zip(*rounds, strict=True))), RULE
+    )
     assert after.verdict == before.verdict
     assert after.numbers["log_ratio"] == pytest.approx(before.numbers["log_ratio"], abs=1e-9)
 
 
 @settings(max_examples=40)
 @given(base=times, head=times)
-def test_what_is_slower_one_way_is_not_slower_the_other(base: list[float], head: list[float]) -> None:
+def test_what_is_slower_one_way_is_not_slower_the_other(base: Rounds, head: Rounds) -> None:
     both = {judge_one("x", Arms(*pair, pair[0]), RULE).verdict for pair in ((base, head), (head, base))}
     assert both != {"regression"}
 
@@ -71,19 +76,19 @@ def test_the_same_code_raises_no_alarm() -> None:
 
 
 def test_a_slowdown_within_the_tolerance_passes() -> None:
-    assert judge_one("x", Arms([1.0] * 14, [1.02] * 14, [1.0] * 14), RULE).verdict == "pass"
-    assert judge_one("x", Arms([1.0] * 14, [1.04] * 14, [1.0] * 14), RULE).verdict == "regression"
+    assert judge_one("x", Arms(all_of(1.0), all_of(1.02), all_of(1.0)), RULE).verdict == "pass"
+    assert judge_one("x", Arms(all_of(1.0), all_of(1.04), all_of(1.0)), RULE).verdict == "regression"
 
 
 def test_what_got_faster_passes_and_says_so() -> None:
-    found = judge_one("x", Arms([1.0] * 14, [0.5] * 14, [1.0] * 14), RULE)
+    found = judge_one("x", Arms(all_of(1.0), all_of(0.5), all_of(1.0)), RULE)
     assert found.verdict == "pass"
     assert found.text.startswith("faster: -50.0 %")
 
 
 @pytest.mark.parametrize("drift", [0.8, 1.25])
 def test_a_base_that_differs_from_itself_judges_nothing(drift: float) -> None:
-    found = judge_one("x", Arms([1.0] * 14, [1.5] * 14, [drift] * 14), RULE)
+    found = judge_one("x", Arms(all_of(1.0), all_of(1.5), all_of(drift)), RULE)
     assert found.verdict == "inconclusive"
     assert "the base differs from itself" in found.text
 
@@ -95,8 +100,16 @@ def test_noise_that_could_hide_a_slowdown_is_inconclusive() -> None:
     assert "regression" not in found
 
 
+def test_what_makes_whole_turns_slower_is_in_no_ratio() -> None:
+    rng = random.Random(5)
+    busy = [[rng.choice((1.0, 1.4)) for _ in range(40)] for _ in range(14)]
+    slower = [[value * 1.1 for value in turns] for turns in busy]
+    assert log_ratios(slower, busy) == pytest.approx([math.log(1.1)] * 14)
+    assert judge_one("x", Arms(busy, slower, busy), RULE).verdict == "regression"
+
+
 def test_too_few_rounds_are_an_error() -> None:
-    found = judge_one("x", Arms([1.0] * 4, [9.0] * 4, [1.0] * 4), RULE)
+    found = judge_one("x", Arms(all_of(1.0, 4), all_of(9.0, 4), all_of(1.0, 4)), RULE)
     assert found.verdict == "error"
     assert "4 rounds are too few" in found.text
 
@@ -104,7 +117,7 @@ def test_too_few_rounds_are_an_error() -> None:
 @pytest.mark.parametrize("number", [1, 3, 6, 24])
 def test_the_least_rounds_are_the_fewest_that_give_an_interval(number: int) -> None:
     rule = Rule(nr_benchmarks=number)
-    enough, few = (Arms([1.0] * n, [1.0] * n, [1.0] * n) for n in (rule.least_rounds, rule.least_rounds - 1))
+    enough, few = (Arms(all_of(1.0, n), all_of(1.0, n), all_of(1.0, n)) for n in (rule.least_rounds, rule.least_rounds - 1))
     assert judge_one("x", enough, rule).verdict == "pass"
     assert judge_one("x", few, rule).verdict == "error"
 
@@ -112,7 +125,7 @@ def test_the_least_rounds_are_the_fewest_that_give_an_interval(number: int) -> N
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
 def test_what_is_no_time_is_refused(wrong: float) -> None:
     with pytest.raises(MeasurementError, match="no finite number above zero"):
-        log_ratios([1.0, wrong], [1.0, 1.0])
+        log_ratios([[1.0, wrong]], [[1.0, 1.0]])
 
 
 def test_an_alarm_counts_only_if_it_is_seen_twice() -> None:

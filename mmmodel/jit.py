@@ -2,7 +2,8 @@
 
 numba's cache knows the file of a function, not the files of what it calls, so after an edit elsewhere it would serve code older
 than the sources.  The cache therefore lives in a directory named by a digest of everything that goes into the machine code: all
-sources of this package, the versions of numba, llvmlite and numpy, and the settings below.  An edit makes a new directory.
+sources of this package, the versions of numba, llvmlite and numpy, and the settings below.  An edit makes a new directory;
+checkouts of the same sources share one.
 
 Environment: ``MMMODEL_COUNTING=0`` compiles the same source without the ``model_`` counters (to measure what counting costs);
 ``NUMBA_DISABLE_JIT``, ``NUMBA_BOUNDSCHECK`` as numba defines them, each with a cache of its own.
@@ -26,6 +27,7 @@ from typing import Any, Final, TypeVar, cast
 import llvmlite.binding
 import numba
 from numba.core import config
+from numba.core.caching import CacheImpl, UserProvidedCacheLocator
 
 COUNTING: Final = os.environ.get("MMMODEL_COUNTING", "1") != "0"
 _KEPT_DIRECTORIES: Final = 6  # of compiled code: older ones belong to sources that are no longer there
@@ -88,7 +90,31 @@ def _select_cache() -> Path:
 
 
 CACHE_DIRECTORY: Final = _select_cache()
-config.CACHE_DIR = str(CACHE_DIRECTORY)
+
+
+class SharedCode(UserProvidedCacheLocator):  # type: ignore[misc]  # numba has no types
+    """Where numba keeps the model's machine code: all checkouts of the same sources share it.
+
+    numba's own locators also go by where a source file lies and when it was written.
+    """
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        """See numba's class."""
+        super().__init__(py_func, py_file)
+        self._cache_path = str(CACHE_DIRECTORY)
+
+    def get_source_stamp(self) -> str:
+        """Return what makes cached code invalid when it differs."""
+        return CACHE_DIRECTORY.name
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
+        """Return the locator of a function of the model; None leaves others to numba's."""
+        own = Path(py_file).parent == Path(__file__).parent
+        return super(UserProvidedCacheLocator, cls).from_function(py_func, py_file) if own else None
+
+
+config.CACHE_LOCATOR_CLASSES = ",".join([f"{__name__}.SharedCode", *(one.__name__ for one in CacheImpl._locator_classes)])
 
 
 _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "_nrt": False}  # no reference counts: nothing is allocated

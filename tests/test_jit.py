@@ -1,11 +1,14 @@
 """The cache of compiled code: what is in use stays, whoever else imports the model."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from mmmodel import jit
 
 
 @pytest.mark.parametrize(("plain", "left"), [("1", 9), ("0", 5)])
@@ -20,3 +23,31 @@ def test_only_who_compiles_makes_room_and_what_was_used_last_stays(plain: str, l
     names = {path.name for path in root.iterdir()}
     assert {name for name in names if name.startswith("old")} == {f"old{day}" for day in range(9 - left, 9)}
     assert len(names) == left + (plain == "0")
+
+
+def hits(checkout: Path, cache: Path) -> str:
+    """Have a checkout compile a unit and a function; return how often each was found in the cache."""
+    program = """
+import mmmodel.compile
+from mmmodel import jit
+unit = jit._compile_unit("mmmodel.pages.free_frames")
+function = jit._EXPORTED[0]
+function.compile(jit._signature(function.py_func).args)
+print(unit.cache_hits, sum(function.stats.cache_hits.values()))
+"""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    environment = {**clean, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(checkout)}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_checkouts_of_the_same_sources_share_compiled_code_and_an_edit_ends_that(tmp_path: Path) -> None:
+    sources = Path(jit.__file__).parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("a", "b"):
+        shutil.copytree(sources, tmp_path / name / "mmmodel", ignore=ignored, copy_function=shutil.copy)  # not the times
+    assert [hits(tmp_path / name, tmp_path / "cache") for name in "abab"] == ["0 0", "1 1", "1 1", "1 1"]
+    with (tmp_path / "b" / "mmmodel" / "constants.py").open("a") as file:
+        file.write("# edited\n")
+    assert hits(tmp_path / "b", tmp_path / "cache") == "0 0"
+    assert hits(tmp_path / "a", tmp_path / "cache") == "1 1"

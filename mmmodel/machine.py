@@ -148,7 +148,7 @@ class Machine:
         if missing <= 0:
             return
         length = len(self.arrays[arena.field]) // arena.per_unit
-        grown = length + max(missing, min(length // 2, (64 << 20) // arena.unit_bytes))
+        grown = length + max(missing, min(length // 2, max(length // 8, (64 << 20) // arena.unit_bytes)))
         self.refuse_beyond_memory(grown * arena.unit_bytes, f"{arena.field} of the model")
         self._grow(arena.field, grown * arena.per_unit, int(self.ctl[arena.top]) * arena.per_unit)
 

@@ -17,7 +17,7 @@ from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError, UsageError, o
 def _overview() -> str:
     """Return the text of --help."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "usage: unlockall-bench COMMAND [options]     (or: python -m bench COMMAND [options])",
@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if argv[0] not in COMMANDS:
         raise UsageError(f"unknown command {one_line(argv[0], 60)!r}; commands are {', '.join(COMMANDS)}")
-    command = importlib.import_module(COMMANDS[argv[0]][0])
+    command = importlib.import_module(f"bench.commands.{argv[0]}")
     return int(command.main(list(argv[1:])))
 
 

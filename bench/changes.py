@@ -1,13 +1,13 @@
-"""What changed from one set of exact counters to another. Numbers and names only."""
+"""What changed from one set of exact counts to another. Numbers and names only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-from bench.counting import Counted
+Facts = Mapping[str, int | str]  # what is known of a counted call, exactly: its parameters' digest, its sizes, its counters
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -15,30 +15,22 @@ class Change(msgspec.Struct, frozen=True):
 
     kind: Literal["added", "removed", "changed"]
     name: str
-    # Of one that changed: what, before, after. Of other parameters their digests; a counter that one side lacks is None there.
+    # Of one that changed: what, before, after. What one side lacks is None there.
     differing: tuple[tuple[str, int | str | None, int | str | None], ...] = ()
 
 
-def changes(old: Sequence[Counted], new: Sequence[Counted]) -> list[Change]:
+def changes(old: Mapping[str, Facts], new: Mapping[str, Facts]) -> list[Change]:
     """Return what changed: what was added or changed in the order of `new`, then what was removed."""
-    before = {one.name: one for one in old}
-    after = {one.name: one for one in new}
     found = []
-    for name, one in after.items():
-        if name not in before:
+    for name, facts in new.items():
+        if name not in old:
             found.append(Change("added", name))
-        elif one != before[name]:
-            found.append(Change("changed", name, _differing(before[name], one)))
-    return found + [Change("removed", name) for name in before if name not in after]
+        elif facts != old[name]:
+            found.append(Change("changed", name, _differing(old[name], facts)))
+    return found + [Change("removed", name) for name in old if name not in new]
 
 
-def _differing(old: Counted, new: Counted) -> tuple[tuple[str, int | str | None, int | str | None], ...]:
+def _differing(old: Facts, new: Facts) -> tuple[tuple[str, int | str | None, int | str | None], ...]:
     """Return what differs between two counts of one name."""
-    pairs: dict[str, tuple[int | str | None, int | str | None]] = {
-        "parameters": (old.point.digest, new.point.digest),
-        "span": (old.span, new.span),
-        "nr_vmas": (old.nr_vmas, new.nr_vmas),
-        "nr_populated": (old.nr_populated, new.nr_populated),
-    }
-    pairs |= {name: (old.counters.get(name), new.counters.get(name)) for name in {**old.counters, **new.counters}}
-    return tuple((what, *pair) for what, pair in pairs.items() if pair[0] != pair[1])
+    pairs = ((what, old.get(what), new.get(what)) for what in {**old, **new})
+    return tuple((what, before, after) for what, before, after in pairs if before != after)

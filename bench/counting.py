@@ -12,6 +12,7 @@ import msgspec
 from rich.progress import Progress
 
 from bench import env
+from bench.changes import Facts
 from bench.errors import MeasurementError
 from bench.scenario import Point
 from bench.workload import prepare
@@ -29,6 +30,12 @@ class Counted(msgspec.Struct, frozen=True):
     nr_vmas: int  # before the call
     nr_populated: int  # pages in memory before the call
     counters: dict[str, int]  # of the call; names that start with model_ are not the kernel's
+
+    @property
+    def facts(self) -> Facts:
+        """All of it but the name."""
+        sizes = {"span": self.span, "nr_vmas": self.nr_vmas, "nr_populated": self.nr_populated}
+        return {"parameters": self.point.digest, **sizes, **self.counters}
 
 
 class Pass(msgspec.Struct, frozen=True):

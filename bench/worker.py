@@ -30,13 +30,11 @@ class Tree(msgspec.Struct, frozen=True):
 
     directory: Path
     source: str  # digest that the model there must have
-    cache: Path | None = None  # where its compiled code is, by default with the user's
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that imports from here: little, so that its size moves no result."""
         kept = ("PATH", "HOME", "LANG", "LC_ALL", *env.inherited_settings())
-        own = {"PYTHONPATH": str(self.directory)} | ({"XDG_CACHE_HOME": str(self.cache)} if self.cache else {})
-        return {name: os.environ[name] for name in kept if name in os.environ} | own
+        return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(self.directory)}
 
 
 class _Worker:

@@ -10,19 +10,19 @@ from typing import NoReturn
 
 from bench.errors import UsageError
 
-# name -> (module with main(argv) -> exit code, one line of help); the module is loaded only when it is asked for
-COMMANDS: dict[str, tuple[str, str]] = {
-    "report": ("bench.report", "reproduce the report: count, check, time, table, figure (the main job)"),
-    "run": ("bench.run", "time calls by pyperf, with all of its options"),
-    "gate": ("bench.gate.command", "judge this tree by counters, laws and times; exit code 1 at a regression"),
-    "table": ("bench.show", "show a run's counters, times and scaling exponents as a table"),
-    "compare": ("bench.compare_runs", "compare two runs: counters exactly, times with confidence intervals"),
-    "sweep": ("bench.sweep", "count and time a grid of spans, populations and implementations; resumes after interruption"),
-    "reference": ("bench.reference", "regenerate the committed reference, results/reference/, and tell what changed"),
-    "plot": ("bench.draw", "draw the figures of a run, and a page that shows them with their tables"),
-    "list": ("bench.list", "list scenarios, implementations and layouts"),
-    "replay": ("bench.replay", "run recorded or random sequences of calls through the model, or compare with a kernel's"),
-    "speed": ("bench.speed", "measure the model's own speed and size against their bars"),
+# name -> one line of help. The module of that name, here, has main(argv) -> exit code, and is loaded only when it is asked for.
+COMMANDS: dict[str, str] = {
+    "report": "reproduce the report: count, check, time, table, figure (the main job)",
+    "run": "time calls by pyperf, with all of its options",
+    "gate": "judge this tree by counters, laws and times; exit code 1 at a regression",
+    "table": "show a run's counters, times and scaling exponents as a table",
+    "compare": "compare two runs: counters exactly, times with confidence intervals",
+    "sweep": "count and time a grid of spans, populations and implementations; resumes after interruption",
+    "reference": "regenerate the committed reference, results/reference/, and tell what changed",
+    "plot": "draw the figures of a run, and a page that shows them with their tables",
+    "list": "list scenarios, implementations and layouts",
+    "replay": "run recorded or random sequences of calls through the model, or compare with a kernel's",
+    "speed": "measure the model's own speed and size against their bars",
 }
 
 
@@ -48,4 +48,4 @@ class OneLineParser(argparse.ArgumentParser):
 
 def parser_of(command: str) -> OneLineParser:
     """Return an empty parser for a command, with the help line that the table has."""
-    return OneLineParser(prog=f"unlockall-bench {command}", description=COMMANDS[command][1], allow_abbrev=False)
+    return OneLineParser(prog=f"unlockall-bench {command}", description=COMMANDS[command], allow_abbrev=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import differences, formats, loading, sheets, show
-from bench.commands import parser_of
+from bench import differences, formats, loading, sheets
+from bench.commands import parser_of, table
 from bench.errors import MeasurementError
 from bench.frames import LEAST_SIZES
 
@@ -15,9 +15,9 @@ def main(argv: Sequence[str]) -> int:
     parser = parser_of("compare")
     parser.add_argument("a", metavar="A", help="the old run: a name in results/, a directory, or a pyperf file")
     parser.add_argument("b", metavar="B", help="the new run, likewise")
-    show.add_arguments(parser)
+    table.add_arguments(parser)
     args = parser.parse_args(argv)
-    directory = show.runs_directory(args)
+    directory = table.runs_directory(args)
     found = differences.compare(loading.load(args.a, directory), loading.load(args.b, directory))
     if args.exponents and not len(found.exponents):
         raise MeasurementError(f"{args.a} and {args.b} have no scenario at {LEAST_SIZES} sizes in common")

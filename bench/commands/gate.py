@@ -11,12 +11,14 @@ import msgspec
 from rich.progress import Progress
 
 from bench import env, results, suite, workload
+from bench.changes import Change, changes
 from bench.commands import parser_of
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.gate import arms, counters, curves, expectation, laws, render, times
 from bench.gate.count import Counter
 from bench.gate.expectation import Expected
 from bench.gate.verdict import EXIT_CODES, Finding, Part, overall
+from bench.listing import change_lines
 from bench.progress import compile_model, progress_bar
 from bench.scenario import Point
 from bench.suite import Checks
@@ -171,8 +173,8 @@ def _old_expectation(path: Path) -> Mapping[str, Expected]:
         return {}
 
 
-def _accept(request: Request, progress: Progress) -> list[str]:
-    """Count twice and write the expectation; return what changed, a line for each benchmark."""
+def _accept(request: Request, progress: Progress) -> list[Change]:
+    """Count twice and write the expectation; return what changed."""
     points = suite.points_of(suite.SUITES[request.suite])
     first, second = count_twice(points, progress)
     accepted: dict[str, Expected] = {}
@@ -185,13 +187,8 @@ def _accept(request: Request, progress: Progress) -> list[str]:
     results.make_directory(request.expectation.parent)
     command = f"python -m bench gate --accept --suite {request.suite}"
     expectation.save(request.expectation, request.suite, command, accepted)
-    changed = [f"added: {name}" for name in accepted if name not in old]
-    changed += [f"removed: {name}" for name in old if name not in accepted]
-    for name, one in accepted.items():
-        if name in old and one != old[name]:
-            what = counters.differences(old[name].counters, one.counters) or ["its parameters"]
-            changed.append(f"changed: {name}: {'; '.join(what)}")
-    return changed
+    before, after = ({name: one.facts for name, one in points.items()} for points in (old, accepted))
+    return changes(before, after)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -201,9 +198,8 @@ def main(argv: Sequence[str]) -> int:
         compile_model(progress)
         if request.accept:
             changed = _accept(request, progress)
-            for line in changed:
-                print(line)
-            print(f"accepted: {len(changed)} changes, written to {request.expectation}" if changed else "nothing changed")
+            print("\n".join(change_lines(changed)))
+            print(f"accepted: written to {request.expectation}" if changed else "nothing changed")
             return 0
         measured = _measure_and_judge(request, progress)
     return _tell(request, measured)

@@ -78,6 +78,7 @@ def main(argv: Sequence[str]) -> int:
             collect.save(part, request, env.machine_facts(), done)
     if reason:
         print(f"nothing to compare with: {one_line(reason, 400)}")
-    print("\n".join(change_lines(changes(old, done.counted))))
+    before, after = ({one.name: one.facts for one in counted} for counted in (old, done.counted))
+    print("\n".join(change_lines(changes(before, after))))
     print(f"reference: {directory}")
     return 0

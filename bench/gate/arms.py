@@ -72,7 +72,7 @@ def _make_arm(name: str, model: Path, scratch: Path) -> Tree:
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(env.base_directory() / "bench", directory / "bench", ignore=ignored)
     shutil.copytree(model / "mmmodel", directory / "mmmodel", ignore=ignored)
-    tree = Tree(directory, source="", cache=scratch / "cache")
+    tree = Tree(directory, source="")
     program = "import mmmodel; mmmodel.warm_up(); from mmmodel.jit import source_digest; print(source_digest())"
     done = subprocess.run([sys.executable, "-c", program], cwd=directory, env=tree.environment(),
                           capture_output=True, text=True, check=False)  # fmt: skip

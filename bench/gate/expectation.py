@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from bench.changes import Facts
 from bench.counting import Counted
 from bench.errors import MeasurementError, one_line
 from bench.results import encode_json, load_json, write_atomic
@@ -30,6 +31,11 @@ class Expected(msgspec.Struct, frozen=True):
     nr_vmas: int  # before the call
     nr_populated: int  # pages in memory before the call
     counters: dict[str, int]
+
+    @property
+    def facts(self) -> Facts:
+        """All of it."""
+        return {"parameters": self.digest, "nr_vmas": self.nr_vmas, "nr_populated": self.nr_populated, **self.counters}
 
 
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

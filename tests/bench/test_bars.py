@@ -5,9 +5,9 @@ import math
 import pytest
 
 from bench.bars import BARS, judge
+from bench.commands.speed import TIMED
 from bench.compare import slowdown_percent
 from bench.errors import MeasurementError
-from bench.speed import TIMED
 
 
 def test_the_median_is_held_against_the_bar() -> None:

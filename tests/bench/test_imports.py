@@ -113,3 +113,7 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_only_commands_know_commands() -> None:
+    assert users_of("bench.commands") <= {"__main__", "commands"}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyperf
 import pytest
 
-from bench import results, run, suite
+from bench import results, suite
+from bench.commands import run
 from bench.errors import UsageError
 from bench.results import PREFIX
 from bench.scenario import SCENARIOS, Point

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import commands, replay, report
+from bench import commands
 from bench.__main__ import main
+from bench.commands import replay, report
 from bench.sizes import format_size
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from collecting import Log, log
 
-from bench import counting, measure, reference, results, suite
+from bench import counting, measure, results, suite
 from bench.__main__ import main
 from bench.changes import Change, changes
+from bench.commands import reference
 from bench.counting import Pass
 from bench.errors import MeasurementError
 from bench.listing import change_lines
@@ -146,11 +147,11 @@ def test_changes_name_what_differs() -> None:
     point = Point(SCENARIOS["report"], "page-walk")
     old = counting.Counted(point.name, point, 1, 1, 0, {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5})
     new = msgspec.structs.replace(old, nr_vmas=2, counters={"a": 1, "b": 3, "c": 4, "d": 5, "f": 6000})
-    assert changes([old], [old]) == []
-    (change,) = found = changes([old], [new])
+    assert changes({"x": old.facts}, {"x": old.facts}) == []
+    (change,) = found = changes({old.name: old.facts}, {old.name: new.facts})
     assert change == Change(
         "changed", old.name, (("nr_vmas", 1, 2), ("b", 2, 3), ("c", 3, 4), ("d", 4, 5), ("e", 5, None), ("f", None, 6000))
     )
     assert change_lines(found)[0].endswith("nr_vmas: 1 -> 2; b: 2 -> 3; c: 3 -> 4; d: 4 -> 5; and 2 more")
     other = msgspec.structs.replace(old, point=Point(SCENARIOS["report"].resized(1), "page-walk"))
-    assert changes([old], [other])[0].differing[0][0] == "parameters"
+    assert changes({"x": old.facts}, {"x": other.facts})[0].differing[0][0] == "parameters"

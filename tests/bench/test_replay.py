@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench import replay, steps, trace
+from bench import steps, trace
 from bench.__main__ import main
+from bench.commands import replay
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "traces"
 KERNEL = {"per-page": "linux-5.10", "hole-skip": "linux-5.10", "page-walk": "linux-6.1"}

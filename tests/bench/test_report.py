@@ -6,8 +6,9 @@ from typing import Any, get_args
 import pytest
 from rich.progress import Progress
 
-from bench import measure, report, results, workload
+from bench import measure, results, workload
 from bench.__main__ import main
+from bench.commands import report
 from bench.counting import count, count_points
 from bench.errors import UsageError
 from bench.scenario import SCENARIOS, Operation, Point, Scenario

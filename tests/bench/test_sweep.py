@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from collecting import Log, log
 
-from bench import results, scenario, sweep, workload
+from bench import results, scenario, workload
 from bench.__main__ import main
+from bench.commands import sweep
 from bench.scenario import Point
 
 __all__ = ["log"]

@@ -52,28 +52,47 @@ class Run(msgspec.Struct, frozen=True):
     settings: bool  # whether the facts tell all settings of the environment, so that one which is missing was not set
 
 
+class Files(msgspec.Struct, frozen=True):
+    """What the files of a run hold, each right by itself."""
+
+    path: Path  # of the run's directory, or of its only file
+    counters_file: Path
+    content: results.CountersFile | None  # of the counters' file, if there is one
+    wall_file: Path
+    benchmarks: dict[str, pyperf.Benchmark]  # by name, of pyperf's file, if there is one
+
+
+def read(path: Path) -> Files:
+    """Read the files of a run."""
+    counters_file, wall_file = _files(path)
+    content = results.load_counters(counters_file) if counters_file else None
+    benchmarks = load_times(wall_file) if wall_file else {}
+    return Files(path, counters_file or path, content, wall_file or path, benchmarks)
+
+
 def load(where: str, directory: Path) -> Run:
     """Return the run that `where` names: a path, or a name in the directory of runs; raise if it cannot be trusted."""
-    path = _find(where, directory)
-    counters_file, wall_file = _files(path)
+    return run_of(read(find(where, directory)), one_line(where, 160))
+
+
+def run_of(files: Files, where: str) -> Run:
+    """Return what the files of a run say together, under the name `where`; raise if that cannot be."""
     points: dict[str, Measured] = {}
     facts: dict[str, str] = {}
-    if wall_file:
-        for name, benchmark in load_times(wall_file).items():
-            points[name] = _timed(wall_file, name, benchmark)
-            for key, fact in _facts_of(benchmark).items():  # a file that was added to may hold several
-                before = facts.setdefault(key, fact)
-                facts[key] = before if fact in before.split(" and ") else f"{before} and {fact}"
-    if counters_file:
-        content = results.load_counters(counters_file)
-        facts |= {key: one_line(value, 120) for key, value in content.machine.items()}
-        points = _joined({one.name: _counted(counters_file, one) for one in content.points}, points, path)
+    for name, benchmark in files.benchmarks.items():
+        points[name] = _timed(files.wall_file, name, benchmark)
+        for key, fact in _facts_of(benchmark).items():  # a file that was added to may hold several
+            before = facts.setdefault(key, fact)
+            facts[key] = before if fact in before.split(" and ") else f"{before} and {fact}"
+    if files.content:
+        facts |= {key: one_line(value, 120) for key, value in files.content.machine.items()}
+        points = _joined({one.name: _counted(files.counters_file, one) for one in files.content.points}, points, files.path)
     if not points:
-        raise MeasurementError(f"{one_line(path, 160)} holds no measurement")
-    return Run(one_line(where, 160), points, _normalized(facts), settings=counters_file is not None)
+        raise MeasurementError(f"{one_line(files.path, 160)} holds no measurement")
+    return Run(where, points, _normalized(facts), settings=files.content is not None)
 
 
-def _find(where: str, directory: Path) -> Path:
+def find(where: str, directory: Path) -> Path:
     """Return the file or run directory that `where` names; raise UsageError if there is none."""
     for path in (Path(where), directory / where) if where else ():
         if path.is_file():

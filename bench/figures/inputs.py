@@ -69,7 +69,7 @@ class Skipped(msgspec.Struct, frozen=True):
 def find_runs(paths: Sequence[Path], directory: Path) -> list[Path]:
     """Return the run directories asked for, by path or name; by default the reference, else the newest run of `directory`."""
     if paths:
-        found = [path if path.is_dir() else directory / path for path in paths]  # a name is of a run in `directory`
+        found = [loading.find(str(path), directory) for path in paths]
         for path in found:
             if not (path / results.COUNTERS_FILE).is_file():
                 raise UsageError(f"{one_line(path, 120)} is no run: it has no {results.COUNTERS_FILE}")
@@ -85,12 +85,13 @@ def find_runs(paths: Sequence[Path], directory: Path) -> list[Path]:
 
 def load_run(path: Path) -> Run:
     """Read and check a run directory. Times may be missing; counters may not."""
-    loading.load(str(path.resolve()), path)  # checks each file, and that both are of the same work
-    content = results.load_counters(path / results.COUNTERS_FILE)
+    files = loading.read(path)
+    loading.run_of(files, path.name)  # checks that both files are of the same work
+    content, benchmarks = files.content, files.benchmarks
+    if content is None:
+        raise MeasurementError(f"{one_line(path, 120)} has no {results.COUNTERS_FILE}")
     for one in content.points:
         _check(one)
-    wall = path / results.WALL_FILE
-    benchmarks = loading.load_times(wall) if wall.exists() else {}
     counted = {one.name for one in content.points}
     times = {name: _processes(benchmark) for name, benchmark in benchmarks.items() if name in counted}
     first = _first_start(times)

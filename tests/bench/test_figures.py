@@ -248,7 +248,7 @@ def test_the_reference_comes_before_newer_runs_and_those_before_older(tmp_path: 
     write_run(tmp_path / "reference", timed=False)
     assert inputs.find_runs([], tmp_path) == [tmp_path / "reference"]
     assert inputs.find_runs([Path("zzz"), tmp_path / "aaa"], tmp_path) == [tmp_path / "zzz", tmp_path / "aaa"]
-    with pytest.raises(UsageError, match="nosuch is no run"):
+    with pytest.raises(UsageError, match="no run 'nosuch'"):
         inputs.find_runs([Path("nosuch")], tmp_path)
 
 

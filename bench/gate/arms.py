@@ -33,7 +33,7 @@ ARMS = ("base", "head", "control")  # the control is the base again, in a direct
 # machine does for longer than a turn, and the median of the calls of a turn of what it does for shorter.
 TURNS = 25
 CALLS = 10  # in each turn
-LONGEST = 1.0  # seconds that a process may take for the calls of a point, or there are fewer turns
+LONGEST = 0.4  # seconds that a process may take for the calls of a point, or there are fewer turns
 FEWEST_TURNS = 4
 
 

@@ -90,25 +90,33 @@ BROKEN = (
 )  # fmt: skip
 
 
-_CALL = """        result = self._run(number, *arguments)
-        if result < 0:
-            raise OSError(-result, os.strerror(-result), name)
+_MADE = """        self._state = self.machine.states[self._mm]
+
+    # ---- the way in ----
 """
-_SLOW_CALL = """        from time import perf_counter
-        started = perf_counter()
-        result = self._run(number, *arguments)
-        until = started + (perf_counter() - started) * {factor}
-        while self.impl == "{implementation}" and perf_counter() < until:
-            pass
-        if result < 0:
-            raise OSError(-result, os.strerror(-result), name)
+_MADE_SLOWER = """        self._state = self.machine.states[self._mm]
+        from time import perf_counter
+        compiled = getattr(sys.system_call, "compiled", sys.system_call)
+
+        def slowed(*arguments):
+            started = perf_counter()
+            result = compiled(*arguments)
+            until = started + (perf_counter() - started) * {factor}
+            while perf_counter() < until:
+                pass
+            return result
+
+        slowed.compiled = compiled
+        sys.system_call = slowed if self.machine.impl == "{implementation}" else compiled
+
+    # ---- the way in ----
 """
 
 
 def slower(implementation: str, percent: int) -> GateMutant:
-    """Return a tree in which every call of an implementation takes some percent longer."""
-    new = _SLOW_CALL.format(factor=1 + percent / 100, implementation=implementation)
-    mutant = Mutant(f"{implementation} {percent} % slower", "space.py", _CALL, new)
+    """Return a tree in which every call of an implementation takes some percent longer, and no other does."""
+    new = _MADE_SLOWER.format(factor=1 + percent / 100, implementation=implementation)
+    mutant = Mutant(f"{implementation} {percent} % slower", "space.py", _MADE, new)
     return GateMutant(mutant, "mmmodel", REGRESSION, "slower")
 
 

@@ -66,7 +66,7 @@ def test_a_slower_tree_is_caught_and_the_others_are_not_blamed(expectation: Path
     junit = tmp_path / "junit.xml"
     with gate_proofs.copy_of_the_tree() as tree:
         gate_proofs.break_it(tree, slower)
-        done = run(tree, expectation, "--only", "times", "--base", "HEAD", "--rounds", "9", "--junit", str(junit))
+        done = run(tree, expectation, "--only", "times", "--base", "HEAD", "--rounds", "6", "--junit", str(junit))
         assert not list((tree / ".git").glob("worktrees/*"))
     assert done.returncode == 1, done.stdout + done.stderr
     cells = [[cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines() if "munlock/dense" in line]

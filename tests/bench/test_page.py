@@ -176,7 +176,9 @@ def test_bad_requests_write_nothing(written: Path, tmp_path: Path, capsys: pytes
     counted = str(copy)
     cases = [
         ([sample, "--only", "pie"], 2, "unknown figure 'pie'; known are scaling, ratio, cost, distribution, order"),
-        ([str(tmp_path / "nosuch")], 2, "is no run: it has no counters.json"),
+        ([str(tmp_path / "nosuch")], 2, "there is no file, no directory and no run"),
+        ([str(tmp_path / "other")], 2, "is no run: it has neither counters.json nor wall.json; the runs in it are sample"),
+        ([str(copy / "counters.json")], 2, "is no run: it has no counters.json"),
         ([sample, counted], 2, "two runs are named sample"),
         ([counted, "--only", "ratio"], 2, "no figure can be made of sample: ratio: it needs"),
     ]

@@ -19,7 +19,7 @@ from bench.suite import SUITES, Group, points_of
 
 SUITE = "reference"
 # Timed more often than all others: their distributions and the order of their runs are looked at.
-OFTEN = tuple(point.name for point in Group(SCENARIOS["report"]).points())
+OFTEN = tuple(point.name for one in ("report", "sparse-2MiB", "dense") for point in Group(SCENARIOS[one]).points())
 PARTS = {results.COUNTERS_FILE, results.WALL_FILE}
 
 

@@ -84,8 +84,8 @@ def _guides(axes: Axes) -> None:
     length = (right / start) ** 0.17
     height = top / length / 30  # below what real kernels took
     axes.plot((start, start * length), (height, height * length), color=GREY, linewidth=0.8, linestyle=(0, (6, 2)), zorder=1)
-    axes.annotate("\u221d span", (start, height), xytext=(-3, -2), textcoords="offset points",
-                  ha="left", va="top", fontsize=6.5, color=GREY)  # fmt: skip
+    axes.annotate("\u221d span", (start, height), xytext=(-6, 20), textcoords="offset points",
+                  ha="left", va="bottom", fontsize=6.5, color=GREY)  # fmt: skip
     axes.set_ylim(bottom, top)
 
 

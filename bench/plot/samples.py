@@ -12,7 +12,7 @@ from bench.plot.style import GREY, LOOKS, grid, label, line, new_figure, style
 
 COLUMNS = 3
 WORDS = -0.42  # where panels end below 0: room for words
-SHOWN = 1.0  # largest deviation from the median that the common scale is stretched to; marks beyond it lie on its end
+SHOWN = 0.8  # largest deviation from the median that the common scale is stretched to; marks beyond it lie on its end
 
 
 def samples_figure(data: Distribution) -> Figure:

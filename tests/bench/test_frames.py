@@ -10,6 +10,8 @@ import pytest
 
 from bench import frames, loading, stats
 from bench.errors import MeasurementError, UsageError
+from bench.figures import inputs, scaling
+from mmmodel.counters import NAMES
 
 MiB = 1 << 20
 
@@ -42,6 +44,7 @@ def test_numbers_of_one_point(tmp_path: Path) -> None:
     found = row(frame_of(kept.write(tmp_path / "run", [entries], times)), other.name)
     means = [10 / 3, 1.0]
     assert found["time_median_s"] == 3.0  # of 1, 2, 4, 4
+    assert found["time_process_median_s"] == pytest.approx((10 / 3 + 1) / 2)
     assert found["time_mean_s"] == pytest.approx(math.sqrt(10 / 3))
     assert (found["time_processes"], found["time_values"]) == (2, 4)
     assert found["time_ns_per_page"] == pytest.approx(3e9 / 16384)
@@ -116,3 +119,15 @@ def test_rows_are_selected_by_words(curve: pd.DataFrame) -> None:
     assert len(frames.select(curve, "implementation", [])) == len(curve)
     with pytest.raises(UsageError, match=r"no implementation 'hole-skip'; it has per-page, page-walk"):
         frames.select(curve, "implementation", ["page-walk,hole-skip"])
+
+
+def test_exponents_are_those_of_the_figures(tmp_path: Path) -> None:
+    points = [kept.point(one, size) for size in (64 * MiB, 256 * MiB, 1024 * MiB) for one in ("per-page", "page-walk")]
+    counters = {name: 1 for name in NAMES if name != "model_pte_read"}
+    times = [kept.timed(one, [[2.0, 2.0, 50.0 + 7 * index], [3.0 + index], [1.0]]) for index, one in enumerate(points)]
+    path = kept.write(tmp_path / "run", [kept.counted(one, 5, **counters) for one in points], times)
+    (drawn,) = (one for one in scaling.prepare(inputs.load_run(path)) if isinstance(one, scaling.Scaling))
+    table = frames.exponents_frame(frame_of(path)).set_index("implementation")
+    for curve in drawn.curves:
+        assert curve.seconds.exponent
+        assert table.loc[curve.implementation, "time_exponent"] == pytest.approx(curve.seconds.exponent.estimate)

@@ -1,5 +1,6 @@
 """What the tests of both the model and its oracle share."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for `oracle` and `trace_format`
 
 from oracle import OracleMm
+
+# Where a shell runs the tests in the background it has them ignore Ctrl-C, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeMm = Callable[..., Any]
 

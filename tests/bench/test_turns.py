@@ -86,7 +86,9 @@ def test_a_worker_of_another_model_is_not_believed() -> None:
 
 @pytest.mark.parametrize("broken", [0, 1])
 def test_a_worker_that_does_not_start_is_told_of(tmp_path: Path, broken: int) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text("raise RuntimeError('broken')\n")
     trees = [tree(), tree()]
     trees[broken] = tree(directory=tmp_path)
-    with pytest.raises(MeasurementError, match="ended with exit code 1"):
+    with pytest.raises(MeasurementError, match="ended with exit code 1 in .*broken"):
         run_in_turns(PLAN, trees, Turns(2, 1, CPU))

@@ -90,5 +90,5 @@ def test_a_worker_that_does_not_start_is_told_of(tmp_path: Path, broken: int) ->
     (tmp_path / "bench" / "__init__.py").write_text("raise RuntimeError('broken')\n")
     trees = [tree(), tree()]
     trees[broken] = tree(directory=tmp_path)
-    with pytest.raises(MeasurementError, match="ended with exit code 1 in .*broken"):
+    with pytest.raises(MeasurementError, match=r"ended with exit code 1 in .*broken"):
         run_in_turns(PLAN, trees, Turns(2, 1, CPU))

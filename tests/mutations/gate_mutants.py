@@ -60,8 +60,8 @@ COUNTERS = (
 )
 BROKEN = (
     GateMutant(
-        Mutant("a call crashes", "page_walk.py", "    counters = s.counters\n    count(counters, MLOCK_PTE_RANGE, 1)",
-               "    counters = s.counters\n    if lock < 9:\n        raise ValueError\n    count(counters, COND_RESCHED, 1)"),
+        Mutant("a call crashes", "mm.py", "    def munlockall(self) -> None:",
+               "    def munlockall(self) -> None:\n        raise ValueError\n"),
         "mmmodel", ERROR, "ValueError",
     ),
     GateMutant(

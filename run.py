@@ -128,7 +128,7 @@ def ensure_environment(extra: str) -> None:
 BENCH_TESTS = ("tests/bench", "tests/mutations")
 # What depends on how the model is compiled; with bounds checking also every scenario and operation of the benchmark.
 MODEL_TESTS = ("tests/model",)
-BOUNDS_TESTS = (*MODEL_TESTS, "tests/bench/test_report.py")
+BOUNDS_TESTS = (*MODEL_TESTS, "tests/bench/commands/test_report.py")
 AT_ONCE = 2  # steps, if there are as many CPUs
 
 

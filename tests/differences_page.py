@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from bench.steps import RECORDED_RAM, differences, replay
-from bench.trace import Step, Trace, trace_problem
+from bench.traces.replay import RECORDED_RAM, differences, replay
+from bench.traces.trace_format import Step, Trace, trace_problem
 
 PAGE = Path(__file__).parents[1] / "docs" / "differences.md"
 KINDS: dict[str, dict[str, Any]] = {

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as some
 
-from bench.generate import WINDOW, Area, Below, opening, random_areas, random_op
-from bench.trace import Op, Trace
+from bench.traces.generate import WINDOW, Area, Below, opening, random_areas, random_op
+from bench.traces.trace_format import Op, Trace
 
 
 def asking(draw: Callable[[Any], Any]) -> Below:

@@ -11,9 +11,9 @@ from differences_page import KINDS, differing, plain
 from oracle import OracleMm
 from trace_format import KERNELS, recorded
 
-from bench.generate import random_traces
-from bench.steps import differences
-from bench.trace import Op, RlimitMemlock, op_name
+from bench.traces.generate import random_traces
+from bench.traces.replay import differences
+from bench.traces.trace_format import Op, RlimitMemlock, op_name
 
 PRESENT = {"present-none", "behind-none", "mlockall-none", "readonly-onfault", "before-hole"}  # all look alike
 LOCKED_IN_NEW = {("P", "PMU"), ("PT", "PMUT")}

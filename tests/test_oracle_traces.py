@@ -4,8 +4,8 @@ import pytest
 from oracle import OracleMm
 from trace_format import KERNELS, recorded
 
-from bench.steps import RECORDED_RAM, differences, replay
-from bench.trace import Step, Trace
+from bench.traces.replay import RECORDED_RAM, differences, replay
+from bench.traces.trace_format import Step, Trace
 
 RECORDED = [
     pytest.param(impl, trace, steps, thp, id=f"{kernel}-{trace.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.trace import Step, Trace, load_results, load_traces
+from bench.traces.trace_format import Step, Trace, load_results, load_traces
 
 DATA = Path(__file__).parent / "data" / "traces"
 KERNELS = {"linux-5.10": "per-page", "linux-6.1": "page-walk"}

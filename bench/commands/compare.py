@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import differences, formats, loading, sheets
+from bench.analysis import comparison
+from bench.analysis.dataframes import LEAST_SIZES
 from bench.commands import parser_of, table
 from bench.errors import MeasurementError
-from bench.frames import LEAST_SIZES
+from bench.runs import loading
+from bench.tables import formats, run_tables
 
 
 def main(argv: Sequence[str]) -> int:
@@ -18,10 +20,10 @@ def main(argv: Sequence[str]) -> int:
     table.add_arguments(parser)
     args = parser.parse_args(argv)
     directory = table.runs_directory(args)
-    found = differences.compare(loading.load(args.a, directory), loading.load(args.b, directory))
+    found = comparison.compare(loading.load(args.a, directory), loading.load(args.b, directory))
     if args.exponents and not len(found.exponents):
         raise MeasurementError(f"{args.a} and {args.b} have no scenario at {LEAST_SIZES} sizes in common")
-    page = sheets.compare_page(found, args.exponents)
+    page = run_tables.compare_page(found, args.exponents)
     if args.format == "csv":
         formats.show_csv(found.exponents if args.exponents else found.points, page)
     else:

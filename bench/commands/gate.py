@@ -10,19 +10,22 @@ from pathlib import Path
 import msgspec
 from rich.progress import Progress
 
-from bench import env, results, suite, workload
-from bench.changes import Change, changes
+from bench import environment
+from bench.analysis.counter_diff import Change, changes
 from bench.commands import parser_of
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.gate import arms, counters, curves, expectation, laws, render, times
 from bench.gate.count import Counter
 from bench.gate.expectation import Expected
 from bench.gate.verdict import EXIT_CODES, Finding, Part, overall
-from bench.listing import change_lines
 from bench.progress import compile_model, progress_bar
-from bench.scenario import Point
-from bench.suite import Checks
-from bench.table import console
+from bench.runs import storage
+from bench.tables.listing import change_lines
+from bench.tables.terminal import console
+from bench.targets import model
+from bench.workloads import suite
+from bench.workloads.scenario import Point
+from bench.workloads.suite import Checks
 
 PARTS = ("counters", "laws", "times")
 ROUNDS = 14
@@ -88,9 +91,9 @@ def read_request(argv: Sequence[str]) -> Request:
         raise UsageError(f"--rounds must be at least {rule.least_rounds} to judge {len(checks.timed)} benchmarks")
     reports = {name: getattr(args, name) for name in ("json", "markdown", "junit") if getattr(args, name)}
     for path in reports.values():
-        results.make_directory(path.parent)
+        storage.make_directory(path.parent)
     return Request(
-        expectation=args.expectation or env.base_directory() / "results" / expectation.FILE,
+        expectation=args.expectation or environment.base_directory() / "results" / expectation.FILE,
         suite=args.suite,
         checks=checks,
         accept=args.accept,
@@ -106,7 +109,7 @@ def read_request(argv: Sequence[str]) -> Request:
 def count_twice(points: Sequence[Point], progress: Progress) -> tuple[Counts, Counts]:
     """Count all points in two processes at once, each with another hash seed; return what each says."""
     for point in points:
-        workload.foretell_memory(point)
+        model.foretell_memory(point)
     task = progress.add_task("counting, twice", total=None)
     both = [Counter(points, {"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
     first, second = (one.results() for one in both)
@@ -184,7 +187,7 @@ def _accept(request: Request, progress: Progress) -> list[Change]:
             raise MeasurementError(f"{point.name} cannot be accepted: {one if isinstance(one, str) else 'two runs differ'}")
         accepted[point.name] = one
     old = _old_expectation(request.expectation)
-    results.make_directory(request.expectation.parent)
+    storage.make_directory(request.expectation.parent)
     command = f"python -m bench gate --accept --suite {request.suite}"
     expectation.save(request.expectation, request.suite, command, accepted)
     before, after = ({name: one.facts for name, one in points.items()} for points in (old, accepted))
@@ -213,9 +216,9 @@ def _tell(request: Request, measured: Measured) -> int:
     report = render.Report(
         schema=render.SCHEMA,
         kind="gate",
-        command=env.command_line(),
-        created=results.now(),
-        machine=env.machine_facts(),
+        command=environment.command_line(),
+        created=storage.now(),
+        machine=environment.machine_facts(),
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
         findings=findings,
@@ -227,7 +230,7 @@ def _tell(request: Request, measured: Measured) -> int:
         "junit": lambda: render.junit(findings),
     }
     for name, path in request.reports.items():
-        results.write_atomic(path, encoded[name]())
+        storage.write_atomic(path, encoded[name]())
     if render.shown(findings):
         console().print(render.terminal(findings))
     print(render.summary(findings))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import layout as layouts
 from bench.commands import parser_of
-from bench.scenario import LAYOUT, SCENARIOS, Scenario
-from bench.sizes import approximate, format_size
-from bench.table import console, new_table
+from bench.tables.terminal import console, new_table
+from bench.workloads import layout as layouts
+from bench.workloads.scenario import LAYOUT, SCENARIOS, Scenario
+from bench.workloads.sizes import approximate, format_size
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 
 ABOUT = {

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench import captions, env, figures, page, results
+from bench import environment, figures
 from bench.commands import parser_of
 from bench.errors import UsageError, one_line
-from bench.figures import inputs
+from bench.figures import captions, inputs, page
 from bench.progress import progress_bar
+from bench.runs import storage
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ def read_request(argv: Sequence[str]) -> Request:
     asked = {name for word in args.only for name in word.split(",")}
     if unknown := sorted(asked - set(figures.KINDS)):
         raise UsageError(f"unknown figure {one_line(unknown[0], 60)!r}; known are {known}")
-    base = env.base_directory()
+    base = environment.base_directory()
     return Request(
         runs=tuple(inputs.find_runs(args.run, args.results or base / "results")),
         plots=args.plots or base / "plots",
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     if all(isinstance(one, inputs.Skipped) for found in prepared for one in found):
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in prepared[0] if isinstance(one, inputs.Skipped))
         raise UsageError(f"no figure can be made of {one_line(runs[0].name, 80)}: {reasons}")
-    results.make_directory(request.plots)
+    storage.make_directory(request.plots)
     sections = [_draw(run, found, request.plots) for run, found in zip(runs, prepared, strict=True)]
     index = page.write_page(request.plots, sections)
     for section in sections:
@@ -67,16 +68,16 @@ def main(argv: Sequence[str]) -> int:
 
 def _draw(run: inputs.Run, prepared: Sequence[figures.Prepared | inputs.Skipped], plots: Path) -> page.Section:
     """Draw one run's figures into a directory of its own."""
-    from bench import plot  # here, because it loads matplotlib, which bad input need not wait for
+    from bench.figures import drawing  # here, because it loads matplotlib, which bad input need not wait for
 
-    results.make_directory(plots / run.slug)
+    storage.make_directory(plots / run.slug)
     drawn = [one for one in prepared if not isinstance(one, inputs.Skipped)]
     shown = []
     with progress_bar() as progress:
         task = progress.add_task(f"drawing {one_line(run.name, 60)}", total=len(drawn))
         for one in drawn:
             words = captions.describe(one)
-            svg, png = plot.save(plot.draw(one), plots / run.slug / words.name, words.title, words.alternative)
+            svg, png = drawing.save(drawing.draw(one), plots / run.slug / words.name, words.title, words.alternative)
             shown.append(page.Shown(words, *(path.relative_to(plots).as_posix() for path in (svg, png))))
             progress.advance(task)
     return page.Section(run, tuple(shown), tuple(one for one in prepared if isinstance(one, inputs.Skipped)))

@@ -6,21 +6,23 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import collect, env, results
-from bench.changes import changes
+from bench import environment
+from bench.analysis.counter_diff import changes
 from bench.commands import parser_of
-from bench.counting import Counted
-from bench.effort import Policy, check_counts
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.listing import change_lines
+from bench.measuring import collect
+from bench.measuring.counting import Counted
+from bench.measuring.repetition import Policy, check_counts
 from bench.progress import compile_model, progress_bar
-from bench.scenario import SCENARIOS
-from bench.suite import SUITES, Group, points_of
+from bench.runs import storage
+from bench.tables.listing import change_lines
+from bench.workloads.scenario import SCENARIOS
+from bench.workloads.suite import SUITES, Group, points_of
 
 SUITE = "reference"
 # Timed more often than all others: their distributions and the order of their runs are looked at.
 OFTEN = tuple(point.name for one in ("report", "sparse-2MiB", "dense") for point in Group(SCENARIOS[one]).points())
-PARTS = {results.COUNTERS_FILE, results.WALL_FILE}
+PARTS = {storage.COUNTERS_FILE, storage.WALL_FILE}
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -58,7 +60,7 @@ def old_counters(directory: Path) -> tuple[list[Counted], str]:
     if others:
         raise UsageError(f"{one_line(directory, 120)} is no reference, or has more in it: {one_line(others[0], 80)}")
     try:
-        return results.load_counters(directory / results.COUNTERS_FILE).points, ""
+        return storage.load_counters(directory / storage.COUNTERS_FILE).points, ""
     except MeasurementError as error:
         return [], f"the one before could not be read: {error}"
 
@@ -67,15 +69,15 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     args = _parse(argv)
     request = read_request(args)
-    directory = (args.to or env.base_directory() / "results" / "reference").resolve()
+    directory = (args.to or environment.base_directory() / "results" / "reference").resolve()
     old, reason = old_counters(directory)
     with progress_bar() as progress:
         compile_model(progress)
         with (
             collect.collected(request, directory.parent, progress, args.scheduler, args.fresh) as done,
-            results.replaced_directory(directory) as part,
+            storage.replaced_directory(directory) as part,
         ):
-            collect.save(part, request, env.machine_facts(), done)
+            collect.save(part, request, environment.machine_facts(), done)
     if reason:
         print(f"nothing to compare with: {one_line(reason, 400)}")
     before, after = ({one.name: one.facts for one in counted} for counted in (old, done.counted))

@@ -13,13 +13,12 @@ import msgspec
 
 from bench.commands import parser_of
 from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line
-from bench.generate import MAX_TRACES, random_traces
 from bench.progress import compile_model, interruptible, progress_bar
-from bench.results import write_atomic
-from bench.sizes import parse_bytes
-from bench.steps import RECORDED_RAM, Difference, differences, replay
-from bench.table import console, new_table
-from bench.trace import (
+from bench.runs.storage import write_atomic
+from bench.tables.terminal import console, new_table
+from bench.traces.generate import MAX_TRACES, random_traces
+from bench.traces.replay import RECORDED_RAM, Difference, differences, replay
+from bench.traces.trace_format import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
     OP_NAMES,
@@ -32,6 +31,7 @@ from bench.trace import (
     load_traces,
     op_name,
 )
+from bench.workloads.sizes import parse_bytes
 from mmmodel.constants import IMPLEMENTATIONS
 
 MAX_OUTPUT_BYTES: Final = MAX_FILE_BYTES  # so that what was printed can be read

@@ -12,11 +12,17 @@ import msgspec
 import pyperf
 from rich.progress import Progress
 
-from bench import compare, counting, env, measure, reported, results, scenario, selection, sizes, table, workload
+from bench import environment
+from bench.analysis import report_rows, reported
 from bench.commands import parser_of
-from bench.effort import check_counts, effort_for
+from bench.measuring import counting, timing
+from bench.measuring.repetition import check_counts, effort_for
 from bench.progress import compile_model, progress_bar
-from bench.scenario import Point, Scenario
+from bench.runs import storage
+from bench.tables import terminal
+from bench.targets import model
+from bench.workloads import scenario, selection, sizes
+from bench.workloads.scenario import Point, Scenario
 from mmmodel.constants import PAGE_SIZE
 
 # Spans beside the report's own, for the figure's curve. Few, because each costs worker processes.
@@ -49,7 +55,7 @@ def read_request(argv: Sequence[str]) -> Request:
     """Read a command line and check what its words mean."""
     args = _parse(argv)
     check_counts(args.processes, args.values)
-    base = env.base_directory()
+    base = environment.base_directory()
     return Request(
         groups=_scenarios(args),
         implementations=selection.implementations(args.impl),
@@ -81,8 +87,8 @@ def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progre
         point = done.counted.point
         progress.update(task, description=f"timing {point.name}")
         main = point.scenario.name != "report" or point.scenario.span not in CURVE_SPANS
-        plan = measure.Plan((point,), {point.name: counting.digest_of(done.counted.counters)})
-        benchmarks += measure.run_plan(plan, effort_for(done.seconds, main, request.processes, request.values))
+        plan = timing.Plan((point,), {point.name: counting.digest_of(done.counted.counters)})
+        benchmarks += timing.run_plan(plan, effort_for(done.seconds, main, request.processes, request.values))
         progress.advance(task)
     progress.remove_task(task)
     return benchmarks
@@ -92,41 +98,41 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     request = read_request(argv)
     for directory in (request.results, request.plots):
-        results.make_directory(directory)
+        storage.make_directory(directory)
     points = [Point(group, implementation) for group in request.groups for implementation in request.implementations]
     for point in points:
-        workload.foretell_memory(point)
+        model.foretell_memory(point)
     with progress_bar() as progress:
         compile_model(progress)
-        machine = env.machine_facts()
-        run = results.run_name("report", results.now(), str(machine["source_digest"]))
-        with results.run_directory(request.results, run) as (directory, final):
+        machine = environment.machine_facts()
+        run = storage.run_name("report", storage.now(), str(machine["source_digest"]))
+        with storage.run_directory(request.results, run) as (directory, final):
             passes = counting.count_points(points, progress)
             counted = [done.counted for done in passes]
-            results.save_counters(directory / results.COUNTERS_FILE, env.command_line(), machine, counted)
+            storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
             benchmarks = time_all(request, passes, progress)
-            results.save_wall(directory / results.WALL_FILE, benchmarks)
-    rows = compare.rows(counted, {one.get_name(): one.get_values() for one in benchmarks})
+            storage.save_wall(directory / storage.WALL_FILE, benchmarks)
+    rows = report_rows.rows(counted, {one.get_name(): one.get_values() for one in benchmarks})
     files = _draw(rows, request.plots)
     _print(rows, request, final, files)
     return 0
 
 
-def _draw(rows: Sequence[compare.Row], plots: Path) -> list[Path]:
+def _draw(rows: Sequence[report_rows.Row], plots: Path) -> list[Path]:
     """Draw the figures."""
-    from bench import plot  # here, because it loads matplotlib, which nothing before needs
+    from bench.figures import drawing  # here, because it loads matplotlib, which nothing before needs
 
-    return plot.draw_report(rows, plots)
+    return drawing.draw_report(rows, plots)
 
 
-def _print(rows: Sequence[compare.Row], request: Request, run: Path, figures: Sequence[Path]) -> None:
+def _print(rows: Sequence[report_rows.Row], request: Request, run: Path, figures: Sequence[Path]) -> None:
     """Print tables, where the files are, and the sentence."""
-    out = table.console()
-    out.print(table.report_table(rows))
+    out = terminal.console()
+    out.print(terminal.report_table(rows))
     if any(group.name == "report" and group.span == reported.REPORTED_SPAN for group in request.groups):
-        out.print(table.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
+        out.print(terminal.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
     print(f"raw data: {run}")
     print(f"figures:  {', '.join(str(path) for path in figures)}")
     print()
-    print(table.sentence(rows))
+    print(terminal.sentence(rows))
     sys.stdout.flush()

@@ -22,11 +22,15 @@ import msgspec
 import pyperf
 from rich.progress import Progress
 
-from bench import counting, env, measure, results, selection, suite, workload
+from bench import environment
 from bench.commands import parser_of
 from bench.errors import UsageError, one_line
+from bench.measuring import counting, timing
 from bench.progress import compile_model, progress_bar
-from bench.scenario import Point
+from bench.runs import storage
+from bench.targets import model
+from bench.workloads import selection, suite
+from bench.workloads.scenario import Point
 
 # Metadata that runs of one benchmark must share, beyond what pyperf compares, before they may lie in one file.
 SHARED = ("digest", "source", "counters")
@@ -98,11 +102,11 @@ def _target(args: argparse.Namespace) -> Target:
     if args.compare_to or (not named and (args.track_memory or args.tracemalloc)):
         return Target()  # shown, not kept: a run directory holds times of this tree alone
     if not named:
-        return Target(results=results.make_directory(args.results or env.base_directory() / "results"))
+        return Target(results=storage.make_directory(args.results or environment.base_directory() / "results"))
     path = Path(named)
     if path.exists() and not path.is_file():
         raise UsageError(f"{one_line(path, 120)} is no file")
-    results.make_directory(path.parent)
+    storage.make_directory(path.parent)
     return Target(append=path) if args.append else Target(output=path)
 
 
@@ -115,7 +119,7 @@ def refuse_mixture(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, str], 
     for run in benchmark.get_runs() if benchmark else ():
         told = run.get_metadata()
         for key in SHARED:
-            if told.get(results.PREFIX + key) != new[key]:
+            if told.get(storage.PREFIX + key) != new[key]:
                 raise UsageError(f"--append would mix runs of {point.name} whose {key} differs; use -o with a new file")
 
 
@@ -124,7 +128,7 @@ def _scratch_files(args: argparse.Namespace, target: Target) -> Iterator[Path]:
     """Have pyperf write to a scratch directory, which disappears; give the file that it will have written there."""
     final = target.output or target.append
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
-        part = Path(scratch) / (final.name if final else results.WALL_FILE)
+        part = Path(scratch) / (final.name if final else storage.WALL_FILE)
         if target.append and target.append.exists():
             shutil.copyfile(target.append, part)
         if target.append:
@@ -137,27 +141,27 @@ def _scratch_files(args: argparse.Namespace, target: Target) -> Iterator[Path]:
 def _count(points: Sequence[Point], progress: Progress) -> list[counting.Counted]:
     """Count the calls and compare the states that they leave."""
     for point in points:
-        workload.foretell_memory(point)
+        model.foretell_memory(point)
     return [done.counted for done in counting.count_points(points, progress)]
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    program = measure.Program(_arguments())
+    program = timing.Program(_arguments())
     args = _checked_options(program.parse(argv))
     points, target = _points(args), _target(args)
-    old = results.load_wall(target.append) if target.append and target.append.exists() else {}
+    old = storage.load_wall(target.append) if target.append and target.append.exists() else {}
     with progress_bar() as progress:
         compile_model(progress)
         counted = _count(points, progress)
-    plan = measure.Plan(points, {one.name: counting.digest_of(one.counters) for one in counted})
+    plan = timing.Plan(points, {one.name: counting.digest_of(one.counters) for one in counted})
     for point in points:
-        new = {"digest": point.digest, "source": env.source_digest(), "counters": plan.counters[point.name]}
+        new = {"digest": point.digest, "source": environment.source_digest(), "counters": plan.counters[point.name]}
         refuse_mixture(old, new, point)
-    args.inherit_environ = sorted({*(args.inherit_environ or ()), *env.inherited_settings()})
+    args.inherit_environ = sorted({*(args.inherit_environ or ()), *environment.inherited_settings()})
     with _scratch_files(args, target) as part:
         args.plan = str(part.with_name("plan.json"))
-        results.write_atomic(Path(args.plan), msgspec.json.encode(plan))
+        storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
         program.time_and_check(plan)
         where = _keep(part, target, counted)
     if where and not args.quiet:
@@ -169,13 +173,13 @@ def _keep(part: Path, target: Target, counted: Sequence[counting.Counted]) -> Pa
     """Put the finished file where it belongs; return where that is."""
     final = target.output or target.append
     if final:
-        results.write_atomic(final, part.read_bytes())
+        storage.write_atomic(final, part.read_bytes())
         return final
     if not target.results:
         return None
-    machine = env.machine_facts()
-    name = results.run_name("run", results.now(), str(machine["source_digest"]))
-    with results.run_directory(target.results, name) as (directory, kept):
-        results.save_counters(directory / results.COUNTERS_FILE, env.command_line(), machine, counted)
-        results.write_atomic(directory / results.WALL_FILE, part.read_bytes())
+    machine = environment.machine_facts()
+    name = storage.run_name("run", storage.now(), str(machine["source_digest"]))
+    with storage.run_directory(target.results, name) as (directory, kept):
+        storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
+        storage.write_atomic(directory / storage.WALL_FILE, part.read_bytes())
     return kept

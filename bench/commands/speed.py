@@ -10,12 +10,15 @@ from typing import Literal
 import msgspec
 import pyperf
 
-from bench import env, gauges, measure, results, table
-from bench.bars import BARS, Judged, judge
+from bench import environment
+from bench.analysis.budgets import BARS, Judged, judge
+from bench.analysis.report_rows import slowdown_percent
 from bench.commands import parser_of
-from bench.compare import slowdown_percent
+from bench.measuring import footprint, timing
 from bench.progress import compile_model, progress_bar
-from bench.scenario import SCENARIOS, Point, TiB
+from bench.runs import storage
+from bench.tables import terminal
+from bench.workloads.scenario import SCENARIOS, Point, TiB
 from mmmodel.constants import PAGE_SIZE
 
 SPEED_FILE = "speed.json"
@@ -25,12 +28,12 @@ TIMED = {
     "page-walk-64TiB": Point(SCENARIOS["report"].resized(64 * TiB), "page-walk"),
     "dense-per-page": Point(SCENARIOS["dense"], "per-page", "munlock"),
     "dense-page-walk": Point(SCENARIOS["dense"], "page-walk", "munlock"),
-    "touch": Point(gauges.touched(), "page-walk", "touch"),
+    "touch": Point(footprint.touched(), "page-walk", "touch"),
 }
-EFFORT = measure.Effort(processes=5, values=3, warmups=1)
-QUICK = measure.Effort(processes=5, values=3, warmups=1, loops=100)
+EFFORT = timing.Effort(processes=5, values=3, warmups=1)
+QUICK = timing.Effort(processes=5, values=3, warmups=1, loops=100)
 # Once in each process: a second call would find the memory of the first one's tables and pages ready.
-FIRST_CALLS = measure.Effort(processes=9, values=1, warmups=0)
+FIRST_CALLS = timing.Effort(processes=9, values=1, warmups=0)
 EFFORTS = {"page-walk": QUICK, "page-walk-64TiB": QUICK, "touch": FIRST_CALLS}
 
 
@@ -56,20 +59,20 @@ def _steps(benchmarks: list[pyperf.Benchmark]) -> list[tuple[str, Callable[[], l
     """Return what is measured: a title, and what measures and judges; times go to `benchmarks` too."""
 
     def timed(key: str) -> list[Judged]:
-        benchmark = measure.run_plan(measure.Plan((TIMED[key],)), EFFORTS.get(key, EFFORT))[0]
+        benchmark = timing.run_plan(timing.Plan((TIMED[key],)), EFFORTS.get(key, EFFORT))[0]
         benchmarks.append(benchmark)
         return [judge(key, _in_unit(key, benchmark.get_values()))]
 
     def counting() -> list[Judged]:
-        return [judge(key, slowdown_percent(pairs)) for key, pairs in gauges.counting_pairs().items()]
+        return [judge(key, slowdown_percent(pairs)) for key, pairs in footprint.counting_pairs().items()]
 
     steps: list[tuple[str, Callable[[], list[Judged]]]] = [(BARS[key].what, partial(timed, key)) for key in TIMED]
     return [
         *steps,
-        ("memory", lambda: [judge("memory", [gauges.in_subprocess("bytes_per_page")])]),
-        ("reservation", lambda: [judge("reserve", [gauges.in_subprocess("reservation_bytes")])]),
-        ("--help", lambda: [judge("help", gauges.help_seconds())]),
-        ("compilation", lambda: [judge("compile", [gauges.first_compilation()])]),
+        ("memory", lambda: [judge("memory", [footprint.in_subprocess("bytes_per_page")])]),
+        ("reservation", lambda: [judge("reserve", [footprint.in_subprocess("reservation_bytes")])]),
+        ("--help", lambda: [judge("help", footprint.help_seconds())]),
+        ("compilation", lambda: [judge("compile", [footprint.first_compilation()])]),
         ("the cost of counting", counting),
     ]
 
@@ -78,24 +81,24 @@ def main(argv: Sequence[str]) -> int:
     """Run the command. Exit code 0 also when a bar is missed: judging a change is the gate's job."""
     parser = parser_of("speed")
     parser.add_argument("--results", type=Path, help="directory for the figures, default results/")
-    directory = results.make_directory(parser.parse_args(argv).results or env.base_directory() / "results")
+    directory = storage.make_directory(parser.parse_args(argv).results or environment.base_directory() / "results")
     benchmarks: list[pyperf.Benchmark] = []
     figures: list[Judged] = []
     with progress_bar() as progress:
         compile_model(progress)
-        machine = env.machine_facts()
-        run = results.run_name("speed", results.now(), str(machine["source_digest"]))
-        with results.run_directory(directory, run) as (part, final):
+        machine = environment.machine_facts()
+        run = storage.run_name("speed", storage.now(), str(machine["source_digest"]))
+        with storage.run_directory(directory, run) as (part, final):
             steps = _steps(benchmarks)
             task = progress.add_task("measuring", total=len(steps))
             for title, step in steps:
                 progress.update(task, description=f"measuring: {title}")
                 figures += step()
                 progress.advance(task)
-            content = SpeedFile(results.SCHEMA, "speed", env.command_line(), results.now(), machine, figures)
-            results.write_atomic(part / SPEED_FILE, results.encode_json(content))
-            results.save_wall(part / results.WALL_FILE, benchmarks)
-    table.console().print(table.speed_table(figures))
+            content = SpeedFile(storage.SCHEMA, "speed", environment.command_line(), storage.now(), machine, figures)
+            storage.write_atomic(part / SPEED_FILE, storage.encode_json(content))
+            storage.save_wall(part / storage.WALL_FILE, benchmarks)
+    terminal.console().print(terminal.speed_table(figures))
     print(f"raw data: {final}")
     missed = [one.bar.what for one in figures if not one.met]
     print(f"missed: {'; '.join(missed)}" if missed else "every bar is met")

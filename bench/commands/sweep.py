@@ -9,14 +9,19 @@ from pathlib import Path
 
 import msgspec
 
-from bench import collect, compare, env, results, scenario, selection, sizes, table
+from bench import environment
+from bench.analysis import report_rows
 from bench.commands import parser_of
-from bench.effort import Policy, check_counts
 from bench.errors import UsageError, one_line
-from bench.listing import sweep_table
+from bench.measuring import collect
+from bench.measuring.repetition import Policy, check_counts
 from bench.progress import compile_model, progress_bar
-from bench.scenario import FAMILIES, Operation, Pattern, Scenario
-from bench.suite import Group, points_of
+from bench.runs import storage
+from bench.tables import terminal
+from bench.tables.listing import sweep_table
+from bench.workloads import scenario, selection, sizes
+from bench.workloads.scenario import FAMILIES, Operation, Pattern, Scenario
+from bench.workloads.suite import Group, points_of
 from mmmodel.constants import PAGE_SIZE
 
 SPANS = "2GiB,16GiB,128GiB"
@@ -148,16 +153,17 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     args = _parse(argv)
     request = read_request(args)
-    directory = args.results or env.base_directory() / "results"
+    directory = args.results or environment.base_directory() / "results"
     with progress_bar() as progress:
         compile_model(progress)
-        machine = env.machine_facts()
+        machine = environment.machine_facts()
         with collect.collected(request, directory, progress, args.scheduler, args.fresh) as done:
-            run = results.run_name("sweep", results.now(), str(machine["source_digest"]))
-            with results.run_directory(directory, run) as (part, final):
+            run = storage.run_name("sweep", storage.now(), str(machine["source_digest"]))
+            with storage.run_directory(directory, run) as (part, final):
                 collect.save(part, request, machine, done)
-    rows = compare.rows(done.counted, {one.get_name(): one.get_values() for one in done.benchmarks}) if request.timed else []
-    table.console().print(sweep_table(done.counted, rows))
+    times = {one.get_name(): one.get_values() for one in done.benchmarks}
+    rows = report_rows.rows(done.counted, times) if request.timed else []
+    terminal.console().print(sweep_table(done.counted, rows))
     print(f"raw data: {final}")
     sys.stdout.flush()
     return 0

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import env, formats, frames, loading, sheets
+from bench import environment
+from bench.analysis import dataframes
+from bench.analysis.dataframes import COUNT, TIME, Kind
 from bench.commands import parser_of
 from bench.errors import MeasurementError
-from bench.frames import COUNT, TIME, Kind
+from bench.runs import loading
+from bench.tables import formats, run_tables
 
 KINDS: tuple[Kind, ...] = (COUNT, TIME)
 
@@ -38,13 +41,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def runs_directory(args: argparse.Namespace) -> Path:
     """Return where runs that are named are looked for."""
-    found: Path = args.results or env.base_directory() / "results"
+    found: Path = args.results or environment.base_directory() / "results"
     return found
 
 
 def _kinds(args: argparse.Namespace, points: pd.DataFrame) -> tuple[Kind, ...]:
     """Return what to show of what the run has."""
-    present = [kind for kind in KINDS if frames.has(points, kind)]
+    present = [kind for kind in KINDS if dataframes.has(points, kind)]
     if args.kind and args.kind not in present:
         raise MeasurementError(f"{args.run} has no {'counters' if args.kind == COUNT else 'times'}")
     return tuple(kind for kind in present if args.kind in (None, kind))
@@ -53,18 +56,18 @@ def _kinds(args: argparse.Namespace, points: pd.DataFrame) -> tuple[Kind, ...]:
 def main(argv: Sequence[str]) -> int:
     """Show a run."""
     args = _parse(argv)
-    points = frames.points_frame(loading.load(args.run, runs_directory(args)))
+    points = dataframes.points_frame(loading.load(args.run, runs_directory(args)))
     for column, words in (("scenario", args.scenario), ("implementation", args.impl), ("operation", args.op)):
-        points = frames.select(points, column, words)
+        points = dataframes.select(points, column, words)
     if not len(points):
         raise MeasurementError(f"{args.run} has nothing of what was asked for together")
     kinds = _kinds(args, points)
-    exponents = frames.exponents_frame(points)
+    exponents = dataframes.exponents_frame(points)
     if args.exponents and not len(exponents):
-        raise MeasurementError(f"{args.run} has no scenario at {frames.LEAST_SIZES} sizes, which an exponent needs")
-    page = sheets.table_page(points, exponents, kinds, args.exponents)
+        raise MeasurementError(f"{args.run} has no scenario at {dataframes.LEAST_SIZES} sizes, which an exponent needs")
+    page = run_tables.table_page(points, exponents, kinds, args.exponents)
     if args.format == "csv":
-        formats.show_csv(frames.only(exponents if args.exponents else points, kinds), page)
+        formats.show_csv(dataframes.only(exponents if args.exponents else points, kinds), page)
     else:
         formats.show(page, args.format)
     return 0

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.figures import cost, density, scaling, values
+from bench.figures import values
+from bench.figures.cost import numbers as cost
 from bench.figures.inputs import Run, Skipped
+from bench.figures.ratio import numbers as density
+from bench.figures.scaling import numbers as scaling
 
 Prepared = scaling.Scaling | density.Density | cost.Breakdown | values.Distribution | values.Order
 # kind of figure, as --only has it -> what prepares it

@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 import pyperf
 
-from bench import loading, results, suite
-from bench.counting import Counted
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.scenario import SPARSE
+from bench.measuring.counting import Counted
+from bench.runs import loading, storage
+from bench.workloads import suite
+from bench.workloads.scenario import SPARSE
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 from mmmodel.counters import NAMES
 
@@ -71,16 +72,16 @@ def find_runs(paths: Sequence[Path], directory: Path) -> list[Path]:
     if paths:
         found = [loading.find(str(path), directory) for path in paths]
         for path in found:
-            if not (path / results.COUNTERS_FILE).is_file():
-                raise UsageError(f"{one_line(path, 120)} is no run: it has no {results.COUNTERS_FILE}")
+            if not (path / storage.COUNTERS_FILE).is_file():
+                raise UsageError(f"{one_line(path, 120)} is no run: it has no {storage.COUNTERS_FILE}")
         return found
-    if (directory / REFERENCE / results.COUNTERS_FILE).is_file():
+    if (directory / REFERENCE / storage.COUNTERS_FILE).is_file():
         return [directory / REFERENCE]
     # Names end with time and digest, but begin with a command: the time in the file decides.
-    found = [path.parent for path in directory.glob(f"[!.]*/{results.COUNTERS_FILE}")]
+    found = [path.parent for path in directory.glob(f"[!.]*/{storage.COUNTERS_FILE}")]
     if not found:
         raise UsageError(f"there is no run in {one_line(directory, 120)}; make one by `report`, or name a run's directory")
-    return [max(found, key=lambda path: (results.load_counters(path / results.COUNTERS_FILE).created, path.name))]
+    return [max(found, key=lambda path: (storage.load_counters(path / storage.COUNTERS_FILE).created, path.name))]
 
 
 def load_run(path: Path) -> Run:
@@ -89,7 +90,7 @@ def load_run(path: Path) -> Run:
     loading.run_of(files, path.name)  # checks that both files are of the same work
     content, benchmarks = files.content, files.benchmarks
     if content is None:
-        raise MeasurementError(f"{one_line(path, 120)} has no {results.COUNTERS_FILE}")
+        raise MeasurementError(f"{one_line(path, 120)} has no {storage.COUNTERS_FILE}")
     for one in content.points:
         _check(one)
     counted = {one.name for one in content.points}

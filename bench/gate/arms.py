@@ -21,12 +21,13 @@ from pathlib import Path
 import msgspec
 from rich.progress import Progress
 
-from bench import env, worker
+from bench import environment
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.gate.times import Arms
-from bench.measure import Plan
-from bench.scenario import Point
-from bench.worker import Tree
+from bench.measuring import worker
+from bench.measuring.timing import Plan
+from bench.measuring.worker import Tree
+from bench.workloads.scenario import Point
 
 ARMS = ("base", "head", "control")  # the control is the base again, in a directory of its own
 # Turns of some milliseconds, many in each process: the median of the ratios of neighbouring turns is free of what else the
@@ -51,7 +52,7 @@ def _git(checkout: Path, *words: str) -> str:
 @contextlib.contextmanager
 def prepared(revision: str) -> Iterator[dict[str, Tree]]:
     """Give the arms: `revision` twice, and this tree; all is removed at the end."""
-    tree = env.base_directory()
+    tree = environment.base_directory()
     commit = _git(tree, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
         worktree = Path(scratch) / "worktree"
@@ -70,7 +71,7 @@ def _make_arm(name: str, model: Path, scratch: Path) -> Tree:
     """Copy what an arm runs, compile it, and ask it what it is."""
     directory = scratch / name
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-    shutil.copytree(env.base_directory() / "bench", directory / "bench", ignore=ignored)
+    shutil.copytree(environment.base_directory() / "bench", directory / "bench", ignore=ignored)
     shutil.copytree(model / "mmmodel", directory / "mmmodel", ignore=ignored)
     tree = Tree(directory, source="")
     program = "import mmmodel; mmmodel.warm_up(); from mmmodel.jit import source_digest; print(source_digest())"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench import counting
 from bench.errors import BenchError, MeasurementError, one_line
 from bench.gate.expectation import Expected, expected_of
-from bench.scenario import Point
+from bench.measuring import counting
+from bench.workloads.scenario import Point
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -15,10 +15,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from bench.changes import Facts
-from bench.counting import Counted
+from bench.analysis.counter_diff import Facts
 from bench.errors import MeasurementError, one_line
-from bench.results import encode_json, load_json, write_atomic
+from bench.measuring.counting import Counted
+from bench.runs.storage import encode_json, load_json, write_atomic
 
 SCHEMA: Final = 1  # 1: the first
 FILE = "expectation.json"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench import stats
-from bench.compare import entries_read
+from bench.analysis import stats
+from bench.analysis.report_rows import entries_read
 from bench.gate.expectation import Expected
 from bench.gate.verdict import Finding, Verdict
-from bench.suite import Floor, Law, Quantity
+from bench.workloads.suite import Floor, Law, Quantity
 
 
 def _sizes(law: Law, counted: Mapping[str, Expected]) -> dict[str, int]:

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from bench.gate.times import Rounds
 from bench.gate.verdict import EXIT_CODES, WORST_FIRST, Finding, Verdict, overall
-from bench.results import encode_json
-from bench.table import new_table
+from bench.runs.storage import encode_json
+from bench.tables.terminal import new_table
 
 SCHEMA: Final = 1  # of the JSON report; 1: the first
 WORDS: dict[Verdict, str] = {

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from bench import stats
+from bench.analysis import stats
 from bench.gate.verdict import Finding
 
 ERROR_RATE = 0.05  # of one false alarm in the whole family of benchmarks, before each is confirmed

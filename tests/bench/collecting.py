@@ -5,18 +5,19 @@ import os
 import pyperf
 import pytest
 
-from bench import counting, env, measure
-from bench.counting import Pass
-from bench.measure import Effort, Plan
-from bench.results import PREFIX
-from bench.scenario import Point
+from bench import environment
+from bench.measuring import counting, timing
+from bench.measuring.counting import Pass
+from bench.measuring.timing import Effort, Plan
+from bench.runs.storage import PREFIX
+from bench.workloads.scenario import Point
 
 
 def benchmark(plan: Plan, effort: Effort) -> pyperf.Benchmark:
     """Return what the workers of a plan's only point would say, all times a millisecond."""
     (point,) = plan.points
     metadata = {"name": point.name, "unit": "second", "loops": 1, PREFIX + "digest": point.digest}
-    metadata |= {PREFIX + "implementation": point.implementation, PREFIX + "source": env.source_digest()}
+    metadata |= {PREFIX + "implementation": point.implementation, PREFIX + "source": environment.source_digest()}
     metadata |= {PREFIX + "counters": plan.counters[point.name]}
     runs = [pyperf.Run([1e-3] * effort.values, metadata=metadata, collect_metadata=False) for _ in range(effort.processes)]
     return pyperf.Benchmark(runs)
@@ -53,5 +54,5 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     monkeypatch.setattr(counting, "count", counted)
-    monkeypatch.setattr(measure, "run_plan", timed)
+    monkeypatch.setattr(timing, "run_plan", timed)
     return found

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pyperf
 
-from bench import counting, results
-from bench.counting import Counted
-from bench.scenario import SCENARIOS, Point
+from bench.measuring import counting
+from bench.measuring.counting import Counted
+from bench.runs import storage
+from bench.workloads.scenario import SCENARIOS, Point
 from mmmodel.constants import PAGE_SIZE
 
 MiB = 1 << 20
@@ -58,9 +59,9 @@ def write(
     """Write a run directory; a file that would be empty is left out."""
     directory.mkdir(parents=True)
     if whole:
-        results.save_counters(directory / results.COUNTERS_FILE, "python -m bench made-up", dict(machine), whole)
+        storage.save_counters(directory / storage.COUNTERS_FILE, "python -m bench made-up", dict(machine), whole)
     if times:
-        results.save_wall(directory / results.WALL_FILE, times)
+        storage.save_wall(directory / storage.WALL_FILE, times)
     return directory
 
 

@@ -1,8 +1,8 @@
 """Rows as a report makes them, for tests of what is made of rows."""
 
-from bench.compare import Row, rows
-from bench.counting import Counted
-from bench.scenario import SCENARIOS, Point, Scenario
+from bench.analysis.report_rows import Row, rows
+from bench.measuring.counting import Counted
+from bench.workloads.scenario import SCENARIOS, Point, Scenario
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 
 LAYOUT = SCENARIOS["layout"].resized(12 << 40)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyperf
 
-from bench import results
-from bench.counting import Counted, digest_of
-from bench.scenario import SCENARIOS, GiB, KiB, Point, Scenario, sparse
+from bench.measuring.counting import Counted, digest_of
+from bench.runs import storage
+from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, Scenario, sparse
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 from mmmodel.counters import NAMES
 
@@ -78,7 +78,7 @@ def write_run(
     """Write a run directory and return it."""
     directory.mkdir(parents=True)
     done = points() if done is None else done
-    results.save_counters(directory / results.COUNTERS_FILE, command, machine or {"cpu_model": "made up"}, done)
+    storage.save_counters(directory / storage.COUNTERS_FILE, command, machine or {"cpu_model": "made up"}, done)
     if timed:
-        results.save_wall(directory / results.WALL_FILE, benchmarks(done))
+        storage.save_wall(directory / storage.WALL_FILE, benchmarks(done))
     return directory

@@ -63,7 +63,7 @@ WRONG = [
 def test_bad_usage(
     arguments: list[str], line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.env.base_directory", lambda: tmp_path)
+    monkeypatch.setattr("bench.environment.base_directory", lambda: tmp_path)
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""

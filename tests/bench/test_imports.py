@@ -47,16 +47,17 @@ def test_the_model_does_not_know_the_bench() -> None:
         assert not any(name.split(".")[0] == "bench" for name in imported(path)), path
 
 
-def test_only_plot_knows_matplotlib() -> None:
-    assert users_of("matplotlib") == {"plot"}
+def test_only_figures_know_matplotlib() -> None:
+    assert users_of("matplotlib") == {"figures"}
 
 
-def test_only_measure_knows_the_runner() -> None:
-    assert {path.stem for path in BENCH.rglob("*.py") if "Runner" in names_in(path)} == {"measure"}
+def test_only_timing_knows_the_runner() -> None:
+    assert {path.name for path in BENCH.rglob("*.py") if "Runner" in names_in(path)} == {"timing.py"}
 
 
 def test_only_pool_knows_dask() -> None:
-    assert users_of("distributed") == {"pool"}
+    knows = {path.name for path in BENCH.rglob("*.py") if "distributed" in {name.split(".")[0] for name in imported(path)}}
+    assert knows == {"pool.py"}
     assert users_of("dask") == set()
 
 
@@ -68,36 +69,43 @@ def test_bench_does_not_compile_anything() -> None:
     assert users_of("numba") == set()
 
 
-# What a module may not import: measuring, comparing and drawing stay apart.
-APART = {
-    "measure": {"bench.compare", "bench.table", "bench.plot"},
-    "counting": {"bench.compare", "bench.table", "bench.plot", "bench.measure"},
-    "compare": {"bench.measure", "bench.table", "bench.plot", "rich", "matplotlib", "pyperf"},
-    "table": {"bench.measure", "bench.plot"},
-    "plot": {"bench.measure", "bench.table"},
-    "figures": {"bench.measure", "bench.table", "bench.captions", "bench.plot", "bench.page", "rich", "matplotlib"},
-    "captions": {"bench.measure", "bench.plot", "bench.page"},
-    "page": {"bench.measure", "bench.compare", "bench.plot"},
-    "loading": {"bench.measure", "bench.table", "bench.plot", "rich", "matplotlib", "pandas"},
-    "frames": {"bench.measure", "bench.table", "bench.formats", "bench.plot", "rich", "matplotlib", "pyperf"},
-    "differences": {"bench.measure", "bench.table", "bench.formats", "bench.plot", "rich", "matplotlib", "pyperf"},
-    "formats": {"bench.measure", "bench.results", "bench.frames", "bench.differences", "bench.stats", "bench.plot", "pyperf"},
-    "sheets": {"bench.measure", "bench.results", "bench.plot", "pyperf", "numpy"},
-    "results": {"bench.measure", "bench.compare", "bench.table", "bench.plot"},
-    "pool": {"bench.measure", "bench.compare", "bench.table", "bench.listing", "bench.plot"},
-    "collect": {"bench.compare", "bench.table", "bench.listing", "bench.plot"},
-    "changes": {"bench.measure", "bench.table", "bench.listing", "bench.plot", "bench.results"},
-    "listing": {"bench.measure", "bench.collect", "bench.plot", "bench.results"},
-    "scenario": {"bench.workload", "bench.measure", "bench.results"},
+# Which parts of bench a part may import, beside itself. What measures, what compares and what shows stay apart.
+LEAVES = {"errors", "environment"}
+MAY_IMPORT = {
+    "errors": set(),
+    "environment": set(),
+    "progress": LEAVES,
+    "workloads": LEAVES,
+    "targets": LEAVES | {"workloads"},
+    "runs": LEAVES | {"workloads", "measuring", "analysis"},
+    "measuring": LEAVES | {"workloads", "targets", "runs", "analysis"},
+    "analysis": LEAVES | {"workloads", "runs", "measuring"},
+    "tables": LEAVES | {"workloads", "analysis", "measuring"},
+    "figures": LEAVES | {"workloads", "runs", "analysis", "measuring", "tables"},
+    "traces": LEAVES,
+    "gate": LEAVES | {"workloads", "runs", "measuring", "analysis", "tables"},
+    "commands": LEAVES
+    | {"workloads", "targets", "runs", "measuring", "analysis", "tables", "figures", "traces", "gate", "progress"},
+    "__main__": {"errors", "commands"},
+    "__init__": set(),
 }
 
 
-@pytest.mark.parametrize("module", APART)
-def test_jobs_stay_apart(module: str) -> None:
-    files = [BENCH / f"{module}.py"] if (BENCH / f"{module}.py").exists() else list((BENCH / module).rglob("*.py"))
-    assert files
-    for file in files:
-        assert not set(imported(file)) & APART[module], file
+def parts() -> set[str]:
+    """Return the packages and modules that lie in bench itself."""
+    return {path.relative_to(BENCH).parts[0].removesuffix(".py") for path in BENCH.rglob("*.py")}
+
+
+def test_every_part_has_its_place() -> None:
+    assert parts() == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_parts_import_only_what_they_may(part: str) -> None:
+    for path in BENCH.rglob("*.py"):
+        if path.relative_to(BENCH).parts[0].removesuffix(".py") == part:
+            used = {name.split(".")[1] for name in imported(path) if name.startswith("bench.")} & parts()
+            assert used <= MAY_IMPORT[part] | {part}, path
 
 
 def test_files_stay_short() -> None:

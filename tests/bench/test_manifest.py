@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import selection
 from bench.commands import OneLineParser
+from bench.workloads import selection
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"

@@ -11,7 +11,7 @@ import pytest
 from bench import commands
 from bench.__main__ import main
 from bench.commands import replay, report
-from bench.sizes import format_size
+from bench.workloads.sizes import format_size
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from trace_format import KERNELS, recorded
 
-from bench.steps import RECORDED_RAM, differences, replay
-from bench.trace import Step, Trace
+from bench.traces.replay import RECORDED_RAM, differences, replay
+from bench.traces.trace_format import Step, Trace
 from mmmodel import Mm, check_mm
 
 ALSO = {"per-page": ("per-page", "hole-skip"), "page-walk": ("page-walk",)}  # who should do what that kernel did

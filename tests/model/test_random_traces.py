@@ -11,9 +11,9 @@ from oracle import OracleMm
 from setting import NUMBER, WITHOUT_JIT, examples
 from strategies import traces
 
-from bench.generate import random_traces
-from bench.steps import RECORDED_RAM, differences, replay
-from bench.trace import Trace, encode_lines
+from bench.traces.generate import random_traces
+from bench.traces.replay import RECORDED_RAM, differences, replay
+from bench.traces.trace_format import Trace, encode_lines
 from mmmodel import Mm, check_mm
 
 SETTINGS, fixed = examples(40, 12, "RANDOM_TRACES")

@@ -1,0 +1,169 @@
+"""Two runs, point by point: which counters differ, how the times relate, what the machines have in common.
+
+Numbers only; nothing is formatted here and nothing is judged: a verdict on a
+change is the gate's, which times both trees in turn.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis import dataframes, stats
+from bench.analysis.dataframes import COUNT, CURVE, GROUP, POINT, TIME, Cell
+from bench.errors import MeasurementError
+from bench.runs.loading import Measured, Run
+
+Changes = dict[str, tuple[int | None, int | None]]  # counter: in A, in B
+# Facts of which any that differs makes it another machine, or the same one in another state. The rest is software.
+MACHINE: Final = ("cpu_model", "cpu_count", "memory_bytes", "hostname", "system", "platform", "cpu_affinity", "aslr")
+COLUMNS: Final = [
+    *POINT,
+    "status",  # "compared", "only in A", "only in B", "other parameters"
+    "count_same",  # "equal", "differ", or nothing where one run has no counters
+    "count_changes",  # name: A -> B; ...
+    "time_a_s",  # geometric means of process means
+    "time_b_s",
+    "time_ratio",  # B / A, with its interval
+    "time_ratio_low",
+    "time_ratio_high",
+    "time_verdict",  # of B: "faster", "slower", "not resolved"; nothing without an interval
+]
+
+
+class Fact(NamedTuple):
+    """A fact that differs."""
+
+    name: str
+    a: str
+    b: str
+
+
+class Comparison(NamedTuple):
+    """What two runs have to say about each other."""
+
+    a: str
+    b: str
+    points: pd.DataFrame  # COLUMNS; a row for every point of either run
+    counters: pd.DataFrame  # name, counter, a, b: those that differ
+    exponents: pd.DataFrame  # CURVE, nr_sizes, then the exponents of both runs over the sizes that both have
+    facts: tuple[Fact, ...]
+
+    @property
+    def other_machine(self) -> list[str]:
+        """Names of the facts that say that the times are not of the same machine."""
+        return [fact.name for fact in self.facts if fact.name in MACHINE]
+
+
+def verdict(interval: stats.Interval) -> str:
+    """Return in words what an interval of new / old times says; nothing if there is none."""
+    if not np.isfinite([interval.low, interval.high]).all():
+        return ""
+    if interval.contains(1.0):
+        return "not resolved"
+    return "faster" if interval.high < 1 else "slower"
+
+
+def compare(a: Run, b: Run) -> Comparison:
+    """Compare run B with run A; raise MeasurementError if they have nothing in common."""
+    common = [name for name in a.points if name in b.points]
+    if not common:
+        raise MeasurementError(f"{a.where} and {b.where} have no measurement in common")
+    alike = [name for name in common if not _unlike(a.points[name], b.points[name])]
+    if not alike:
+        raise MeasurementError(
+            f"nothing that {a.where} and {b.where} have in common was measured with the same parameters: {common[0]} was not"
+        )
+    changed = {name: _changed(a.points[name], b.points[name]) for name in alike}
+    names = [*a.points, *(name for name in b.points if name not in a.points)]
+    rows = [_row(name, a.points.get(name), b.points.get(name), changed.get(name, {})) for name in names]
+    points = dataframes.typed(rows, {name: "float64" if _is_number(name) else "str" for name in COLUMNS})
+    counters: list[dict[str, Cell]] = [
+        {"name": name, "counter": key, "a": old, "b": new} for name, keys in changed.items() for key, (old, new) in keys.items()
+    ]
+    return Comparison(
+        a.where,
+        b.where,
+        points,
+        dataframes.typed(counters, {"name": "str", "counter": "str", "a": "Int64", "b": "Int64"}),
+        _exponents(a, b, alike),
+        _facts(a, b),
+    )
+
+
+def _is_number(column: str) -> bool:
+    """Tell whether a column of COLUMNS holds numbers."""
+    return column.startswith(TIME) and column != "time_verdict"
+
+
+def _unlike(a: Measured, b: Measured) -> bool:
+    """Tell whether two points of one name have different parameters, as far as the files say."""
+    return bool(a.digest and b.digest and a.digest != b.digest)
+
+
+def _changed(a: Measured, b: Measured) -> Changes:
+    """Return the counters that differ, those that one run does not know among them."""
+    if a.counters is None or b.counters is None:
+        return {}
+    pairs = {key: (a.counters.get(key), b.counters.get(key)) for key in {**a.counters, **b.counters}}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _row(name: str, a: Measured | None, b: Measured | None, changed: Changes) -> dict[str, Cell]:
+    """Return the row of one point that either run has."""
+    known = a or b
+    assert known is not None
+    parts = (known.name.operation, known.name.scenario, known.name.size)
+    row: dict[str, Cell] = {"name": name, **dict(zip(GROUP, parts, strict=True)), "implementation": known.name.implementation}
+    if a is None or b is None:
+        return row | {"status": "only in B" if a is None else "only in A"}
+    if _unlike(a, b):
+        return row | {"status": "other parameters"}
+    row |= {"status": "compared", "count_same": _same_counters(a, b)}
+    if changed:
+        row["count_changes"] = "; ".join(f"{key}: {_shown(old)} -> {_shown(new)}" for key, (old, new) in changed.items())
+    for key, one in (("time_a_s", a), ("time_b_s", b)):
+        if one.times:
+            row[key] = stats.geometric_mean(one.times.means).estimate
+    if a.times and b.times:
+        ratio = stats.ratio(b.times.means, a.times.means)
+        row |= dataframes.interval_cells("time_ratio", ratio)
+        row["time_verdict"] = verdict(ratio) or None
+    return row
+
+
+def _shown(value: int | None) -> str:
+    """Return a counter's value, or that a run does not have it."""
+    return "absent" if value is None else str(value)
+
+
+def _same_counters(a: Measured, b: Measured) -> str | None:
+    """Tell whether the counters are equal; plain pyperf files have only a digest of them, or nothing."""
+    if not a.counters_digest or not b.counters_digest:
+        return None
+    return "equal" if a.counters_digest == b.counters_digest else "differ"
+
+
+def _exponents(a: Run, b: Run, alike: list[str]) -> pd.DataFrame:
+    """Return the exponents of both runs, each over the sizes that both have."""
+    found = []
+    for run, suffix in ((a, "_a"), (b, "_b")):
+        points = dataframes.points_frame(run)
+        exponents = dataframes.exponents_frame(points[points["name"].isin(alike)])
+        kept = [name for name in exponents.columns if name.startswith((COUNT, TIME))]
+        found.append(exponents.set_index([*CURVE, "nr_sizes"])[kept].add_suffix(suffix))
+    return found[0].join(found[1], how="inner").reset_index()
+
+
+def _facts(a: Run, b: Run) -> tuple[Fact, ...]:
+    """Return the facts that differ; one that a file does not tell differs only if it would have told it."""
+    names = dict.fromkeys([*a.facts, *b.facts])
+    order = sorted(names, key=lambda name: MACHINE.index(name) if name in MACHINE else len(MACHINE))
+    found = []
+    for name in order:
+        told = [run.facts.get(name, "not set" if run.settings and name.startswith("env_") else None) for run in (a, b)]
+        if None not in told and told[0] != told[1]:
+            found.append(Fact(name, str(told[0]), str(told[1])))
+    return tuple(found)

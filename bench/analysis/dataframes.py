@@ -1,0 +1,165 @@
+"""Runs as data frames: a row for every point, and the scaling exponents over the sizes of one scenario.
+
+Columns that start with `count_` are exact, those that start with `time_` were
+measured; names end with the unit. Nothing is formatted here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis import stats
+from bench.analysis.report_rows import BASELINE, entries_read
+from bench.errors import MeasurementError, UsageError, one_line
+from bench.runs.loading import Measured, Run, Times
+from bench.workloads.scenario import LAYOUT
+from mmmodel.constants import PAGE_SIZE
+
+Kind = Literal["count_", "time_"]
+COUNT: Final = "count_"
+TIME: Final = "time_"
+GROUP: Final = ["operation", "scenario", "size"]  # what implementations are compared on
+CURVE: Final = ["operation", "scenario", "implementation"]  # what is fitted over its sizes
+LEAST_SIZES = 3  # of an exponent that has an interval
+POINT: Final = ["name", *GROUP, "implementation"]
+TIMES: Final = [
+    "time_median_s",  # of all values
+    "time_process_median_s",  # of the process means; what exponents are fitted to, as in figures
+    "time_mean_s",  # geometric mean of the process means, with its interval
+    "time_mean_low_s",
+    "time_mean_high_s",
+    "time_processes",
+    "time_values",
+    "time_ns_per_page",  # median by all pages of the span, in memory or not
+    "time_speedup",  # the baseline's mean by this one's, with its interval
+    "time_speedup_low",
+    "time_speedup_high",
+]
+Cell = str | int | float | None
+
+
+def points_frame(run: Run) -> pd.DataFrame:
+    """Return a row for every point of a run, in its order: POINT, digest, sizes, counters, TIMES.
+
+    What a run does not have is NA, ends of intervals too where the data are too few for one.
+    """
+    baselines = {_group(one): one.times for one in run.points.values() if one.name.implementation == BASELINE}
+    rows = [_row(name, one, baselines.get(_group(one))) for name, one in run.points.items()]
+    counters = dict.fromkeys(key for row in rows for key in row if key.startswith(COUNT))
+    whole = ["span_bytes", "nr_vmas", "nr_populated", *counters]
+    types = dict.fromkeys([*POINT, "digest"], "str") | dict.fromkeys(whole, "Int64") | dict.fromkeys(TIMES, "float64")
+    return typed(rows, types | {"time_processes": "Int64", "time_values": "Int64"})
+
+
+def typed(rows: Sequence[Mapping[str, Cell]], types: Mapping[str, str]) -> pd.DataFrame:
+    """Return rows as a frame with columns of these types; cells that are missing are NA.
+
+    A frame made of the rows at once would take whole numbers through floats wherever one is missing.
+    """
+    columns = {name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in types.items()}
+    return pd.DataFrame(columns)
+
+
+def _group(one: Measured) -> tuple[str, str, str]:
+    """Return what the points to compare with `one` have in common."""
+    return one.name.operation, one.name.scenario, one.name.size
+
+
+def _row(name: str, one: Measured, baseline: Times | None) -> dict[str, Cell]:
+    """Return one point's row."""
+    row: dict[str, Cell] = {"name": name, **dict(zip(GROUP, _group(one), strict=True))}
+    row |= {"implementation": one.name.implementation, "digest": one.digest or None}
+    row |= {"span_bytes": one.span, "nr_vmas": one.nr_vmas, "nr_populated": one.nr_populated}
+    if one.counters is not None:
+        try:
+            row[COUNT + "entries_read"] = entries_read(one.counters)
+        except KeyError as error:
+            raise MeasurementError(f"{name} has no counter {error.args[0]}") from None
+        row |= {COUNT + key: value for key, value in one.counters.items()}
+    if one.times:
+        row |= _time_cells(one.times, one.span, baseline)
+    return row
+
+
+def _time_cells(times: Times, span: int | None, baseline: Times | None) -> dict[str, Cell]:
+    """Return the cells of one point's times."""
+    median = float(np.median(times.values))
+    cells: dict[str, Cell] = {"time_median_s": median, "time_process_median_s": float(np.median(times.means))}
+    cells |= interval_cells("time_mean", stats.geometric_mean(times.means), "_s")
+    cells |= {"time_processes": len(times.means), "time_values": len(times.values)}
+    if span and span >= PAGE_SIZE:
+        cells["time_ns_per_page"] = median * 1e9 / (span // PAGE_SIZE)
+    if baseline is times:
+        cells["time_speedup"] = 1.0  # by definition, and without an interval
+    elif baseline:
+        cells |= interval_cells("time_speedup", stats.ratio(baseline.means, times.means))
+    return cells
+
+
+def interval_cells(name: str, interval: stats.Interval, unit: str = "") -> dict[str, Cell]:
+    """Return an estimate and the ends of its interval as cells; ends of no interval are NaN."""
+    ends = interval.low, interval.high
+    low, high = ends if all(map(math.isfinite, ends)) else (math.nan, math.nan)
+    return {name + unit: interval.estimate, f"{name}_low{unit}": low, f"{name}_high{unit}": high}
+
+
+def exponents_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return k of cost ~ span**k for each operation, scenario and implementation that has at least three spans.
+
+    Of page-table entries read, and of the medians of process means. NaN where there are too
+    few of one, or where a count is zero, which has no logarithm. Layouts are
+    programs, not sizes of one thing, and have none.
+    """
+    rows: list[dict[str, Cell]] = []
+    sized = frame[frame["span_bytes"].notna() & (frame["scenario"] != LAYOUT)]
+    for key, curve in sized.groupby(CURVE, sort=False):
+        spans = curve["span_bytes"].astype("int64")
+        if spans.nunique() < LEAST_SIZES:
+            continue
+        row: dict[str, Cell] = dict(zip(CURVE, map(str, key), strict=True))
+        row |= {"nr_sizes": int(spans.nunique()), "least_span_bytes": int(spans.min()), "most_span_bytes": int(spans.max())}
+        row |= _exponent_cells("count_exponent", curve, COUNT + "entries_read")
+        row |= _exponent_cells("time_exponent", curve, "time_process_median_s")
+        rows.append(row)
+    whole = ("nr_sizes", "least_span_bytes", "most_span_bytes")
+    floats = [f"{kind}exponent{end}" for kind in (COUNT, TIME) for end in ("", "_low", "_high")]
+    return typed(rows, dict.fromkeys(CURVE, "str") | dict.fromkeys(whole, "Int64") | dict.fromkeys(floats, "float64"))
+
+
+def _exponent_cells(name: str, curve: pd.DataFrame, quantity: str) -> dict[str, Cell]:
+    """Return the exponent of one quantity along a curve; nothing where it has none."""
+    if quantity not in curve:
+        return {}
+    known = curve[curve[quantity].notna()]
+    values = known[quantity].astype("float64").to_numpy()
+    if known["span_bytes"].nunique() < LEAST_SIZES or not np.all(values > 0):
+        return {}
+    return interval_cells(name, stats.exponent(known["span_bytes"].astype("float64").tolist(), values.tolist()))
+
+
+def has(frame: pd.DataFrame, kind: Kind) -> bool:
+    """Tell whether there is anything of a kind, counted or timed, in a frame of points or exponents."""
+    return any(bool(frame[name].notna().any()) for name in frame.columns if name.startswith(kind))
+
+
+def only(frame: pd.DataFrame, kinds: Sequence[Kind]) -> pd.DataFrame:
+    """Return a frame without the columns of the kinds that are not asked for."""
+    dropped = tuple({COUNT, TIME} - set(kinds))
+    return frame[[name for name in frame.columns if not (dropped and name.startswith(dropped))]]
+
+
+def select(frame: pd.DataFrame, column: str, words: Sequence[str]) -> pd.DataFrame:
+    """Return the rows whose `column` is one of the comma-separated words, all rows if there are none."""
+    asked = {name for word in words for name in word.split(",")}
+    if not asked:
+        return frame
+    known = list(dict.fromkeys(frame[column]))
+    unknown = sorted(asked - set(known))
+    if unknown:
+        raise UsageError(f"this run has no {column} {one_line(unknown[0], 60)!r}; it has {', '.join(known)}")
+    return frame[frame[column].isin(asked)]

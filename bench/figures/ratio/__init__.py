@@ -1,0 +1,1 @@
+"""Ratios of implementations against population density."""

@@ -1,0 +1,124 @@
+"""Ratios of implementations against population density, and where they cross 1."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from bench.analysis.report_rows import entries_read
+from bench.analysis.stats import Interval, ratio
+from bench.figures.inputs import Measured, Run, Skipped, by_group
+from mmmodel.constants import PAGE_SIZE
+
+NAME = "ratio"
+FEWEST_DENSITIES = 3
+PAIRS = (("per-page", "page-walk"), ("per-page", "hole-skip"), ("hole-skip", "page-walk"))
+
+
+class RatioPoint(msgspec.Struct, frozen=True):
+    """Two implementations at one density."""
+
+    fraction: float  # of the span's pages in memory
+    step: float  # bytes from one page in memory to the next
+    seconds: Interval  # ratio of times
+    entries: float | None  # ratio of page-table entries read; None if the second reads none
+
+
+class Crossing(msgspec.Struct, frozen=True):
+    """Where a ratio of times crosses 1, from densities at which its interval lies on one side to those on the other."""
+
+    fraction: float  # interpolated, both scales logarithmic
+    step: float
+    low: float  # the nearest densities at which the interval excludes 1: the crossing is between them
+    high: float
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """How many times the cost of `slower` is that of `faster`, as the names expect."""
+
+    slower: str
+    faster: str
+    points: tuple[RatioPoint, ...]  # density ascending
+    crossings: tuple[Crossing, ...]
+
+
+class Density(msgspec.Struct, frozen=True):
+    """The figure's numbers."""
+
+    name: str
+    span: int  # bytes, of every point
+    operation: str
+    ratios: tuple[Ratio, ...]
+
+
+def prepare(run: Run) -> list[Density | Skipped]:
+    """Return the ratios along the densities of the span that has most of them."""
+    families: dict[tuple[str, int, bool], list[dict[str, Measured]]] = {}
+    for members in by_group(one for one in run.points if one.processes).values():
+        point = next(iter(members.values())).counted.point
+        scenario = point.scenario
+        if scenario.populate.pattern == "every" and not scenario.vma_bytes and scenario.thp == "never":
+            families.setdefault((point.operation, scenario.span, scenario.prot_none), []).append(members)
+    best = max(families, key=lambda key: len(families[key]), default=None)
+    ratios = [_ratio(families[best], *pair) for pair in PAIRS] if best else []
+    ratios = [one for one in ratios if len(one.points) >= FEWEST_DENSITIES]
+    if not best or not ratios:
+        reason = f"it needs two implementations timed at {FEWEST_DENSITIES} densities or more of one span (sparse-SIZE)"
+        return [Skipped(NAME, reason)]
+    operation, span, _ = best
+    return [Density(NAME, span, operation, tuple(ratios))]
+
+
+def _ratio(family: Sequence[dict[str, Measured]], slower: str, faster: str) -> Ratio:
+    """Return the ratio of two implementations at every density at which both were timed."""
+    points = [_point(members[slower], members[faster]) for members in family if slower in members and faster in members]
+    points.sort(key=lambda one: one.fraction)
+    return Ratio(slower, faster, tuple(points), tuple(crossings(points)))
+
+
+def _point(slower: Measured, faster: Measured) -> RatioPoint:
+    """Return the ratios at one density."""
+    counted = slower.counted
+    fewer = entries_read(faster.counted.counters)
+    return RatioPoint(
+        counted.nr_populated / (counted.span // PAGE_SIZE),
+        counted.span / counted.nr_populated,
+        ratio(slower.means, faster.means),
+        entries_read(counted.counters) / fewer if fewer else None,
+    )
+
+
+def crossings(points: Sequence[RatioPoint]) -> list[Crossing]:
+    """Return where the ratio of times passes 1 beyond doubt; density ascends.
+
+    Points whose interval includes 1 take no side: two implementations that
+    take the same time would otherwise cross wherever noise has them cross.
+    """
+    sides = [index for index, one in enumerate(points) if not one.seconds.contains(1)]
+    return [
+        _crossing(points[left : right + 1])
+        for left, right in pairwise(sides)
+        if (points[left].seconds.estimate > 1) != (points[right].seconds.estimate > 1)
+    ]
+
+
+def _crossing(points: Sequence[RatioPoint]) -> Crossing:
+    """Return where the ratio crosses 1 between the first and the last of these; the middle of several places."""
+    found = []
+    for one, two in pairwise(points):
+        a, b = math.log(one.seconds.estimate), math.log(two.seconds.estimate)
+        if a * b <= 0 and a != 0:  # a point on the line itself is found from its left
+            part = a / (a - b)
+            found.append((_between(one.fraction, two.fraction, part), _between(one.step, two.step, part)))
+    fractions, steps = zip(*found, strict=True)
+    middle, step = statistics.geometric_mean(fractions), statistics.geometric_mean(steps)
+    return Crossing(middle, step, points[0].fraction, points[-1].fraction)
+
+
+def _between(one: float, two: float, part: float) -> float:
+    """Return the place at `part` of the way between two places, on a logarithmic scale."""
+    return math.exp((1 - part) * math.log(one) + part * math.log(two))

@@ -1,0 +1,1 @@
+"""The report, time and entries read against span."""

@@ -1,0 +1,112 @@
+"""Cost against span: a curve for each implementation, its fitted exponent, and the exponents between neighbours."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from bench.analysis.report_rows import entries_read
+from bench.analysis.reported import REPORTED_SPAN
+from bench.analysis.stats import Interval, exponent, local_exponents
+from bench.figures.inputs import Measured, Run, Skipped, slug
+from bench.workloads.scenario import LAYOUT, Scenario
+from mmmodel.constants import IMPLEMENTATIONS
+
+NAME = "scaling"
+FEWEST_SPANS = 3  # two always lie on a line
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """One quantity along a curve."""
+
+    values: tuple[float, ...]  # at each span
+    low: tuple[float, ...]  # least and most of each; of an exact quantity the value itself
+    high: tuple[float, ...]
+    exponent: Interval | None  # k of value ~ span**k; None where a zero forbids it
+    local: tuple[float, ...]  # k from each span to the next, one fewer than spans; empty where a zero forbids it
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """One implementation."""
+
+    implementation: str
+    spans: tuple[int, ...]  # bytes, ascending
+    nr_processes: tuple[int, ...]  # at each span
+    seconds: Cost  # median of the processes' means
+    entries: Cost  # page-table entries read, all levels
+
+
+class Scaling(msgspec.Struct, frozen=True):
+    """One scenario's curves."""
+
+    name: str  # of the figure
+    scenario: str
+    summary: str
+    operation: str
+    curves: tuple[Curve, ...]
+    of_report: bool  # whether what the report says can be compared with it
+
+
+def prepare(run: Run) -> list[Scaling | Skipped]:
+    """Return the curves of every call on a scenario that was timed at three spans or more."""
+    families: dict[tuple[str, Scenario], list[Measured]] = {}
+    for one in run.points:
+        point = one.counted.point
+        if point.scenario.name != LAYOUT and one.processes:
+            families.setdefault((point.operation, point.scenario.resized(0)), []).append(one)
+    found: dict[str, Scaling | Skipped] = {}
+    for (operation, scenario), points in families.items():
+        if curves := _curves(points):
+            name = slug(f"{NAME}-{scenario.name}" if operation == "munlockall" else f"{NAME}-{operation}-{scenario.name}")
+            name = name if name not in found else f"{name}-{len(found) + 1}"
+            found[name] = Scaling(name, scenario.name, scenario.summary, operation, curves, _is_report(operation, scenario))
+    if not found:
+        return [Skipped(NAME, f"it needs a scenario timed at {FEWEST_SPANS} spans or more, as `report` does")]
+    return sorted(found.values(), key=lambda one: not (isinstance(one, Scaling) and one.of_report))
+
+
+def _is_report(operation: str, scenario: Scenario) -> bool:
+    """Tell whether the scenario at the report's span is what the reporter timed."""
+    return operation == "munlockall" and scenario.name == "report"
+
+
+def _curves(points: Sequence[Measured]) -> tuple[Curve, ...]:
+    """Return a curve for each implementation that has enough spans."""
+    curves = []
+    for implementation in IMPLEMENTATIONS:
+        mine = sorted((one for one in points if one.implementation == implementation), key=lambda one: one.counted.span)
+        if len({one.counted.span for one in mine}) >= FEWEST_SPANS:
+            spans = tuple(one.counted.span for one in mine)
+            seconds = [statistics.median(one.means) for one in mine]
+            entries = [entries_read(one.counted.counters) for one in mine]
+            curves.append(
+                Curve(
+                    implementation,
+                    spans,
+                    tuple(len(one.processes) for one in mine),
+                    _cost(spans, seconds, [min(one.means) for one in mine], [max(one.means) for one in mine]),
+                    _cost(spans, entries, entries, entries),
+                )
+            )
+    return tuple(curves)
+
+
+def _cost(spans: Sequence[int], values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Cost:
+    """Return a quantity with its exponents, where it has any."""
+    powers = min(values) > 0
+    return Cost(
+        tuple(values),
+        tuple(low),
+        tuple(high),
+        exponent(spans, values) if powers else None,
+        tuple(local_exponents(spans, values)) if powers else (),
+    )
+
+
+def at_report(scaling: Scaling) -> Iterable[tuple[str, float]]:
+    """Yield each implementation's time in seconds at the report's span, where it was measured."""
+    for curve in scaling.curves:
+        if scaling.of_report and REPORTED_SPAN in curve.spans:
+            yield curve.implementation, curve.seconds.values[curve.spans.index(REPORTED_SPAN)]

@@ -1,0 +1,1 @@
+"""How: exact counts, times, repetition, and what pyperf has no place for."""

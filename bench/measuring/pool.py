@@ -1,0 +1,211 @@
+"""Points counted by other processes: those of a local pool, or the workers of an existing Dask cluster.
+
+Points are independent of each other, and a count is exact, so who counts does
+not matter as long as it runs the same sources, which every answer is asked.
+Questions and answers travel as JSON: a worker of other sources then fails
+clearly, where unpickling might take one field for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import psutil
+
+from bench.errors import BenchError, MeasurementError, UsageError, one_line
+from bench.measuring import counting
+from bench.measuring.counting import Pass
+from bench.targets.model import needed_bytes
+from bench.workloads.scenario import Point
+
+PROCESS_BYTES = 256 << 20  # memory of a worker process that has the compiler loaded
+CONNECT_SECONDS = 3.0  # to reach a scheduler
+LOOK_SECONDS = 5.0  # between looks at whether the workers are still there
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a worker found, and the sources that it runs."""
+
+    sources: str
+    done: Pass
+
+
+class Team(msgspec.Struct, frozen=True):
+    """Those who count."""
+
+    executor: Executor
+    width: int  # points at the same time
+    memory: float  # bytes that the points counted at the same time may need together; one alone may need more
+    look: Callable[[], None]  # raises if they are gone for good
+
+
+def answer(question: bytes) -> bytes:
+    """Count a point. Runs in the workers."""
+    sources = counting.sources_digest()
+    return msgspec.json.encode(Answer(sources, counting.count(msgspec.json.decode(question, type=Point))))
+
+
+def count_each(points: Sequence[Point], scheduler: str = "") -> Generator[tuple[int, Pass], None, None]:
+    """Count points in other processes; yield each one's index and result as it comes, in no particular order.
+
+    `scheduler` is the address of a Dask scheduler; without it the processes are this machine's own, as many as there
+    are processors. Close the iterator to end them before the last point.
+    """
+    if not points:
+        return
+    width = min(len(points), len(os.sched_getaffinity(0)))
+    if scheduler:
+        with _cluster(scheduler) as team:
+            yield from _answers(team, points)
+    elif width > 1:
+        with _local_processes(width) as team:
+            yield from _answers(team, points)
+    else:
+        yield from ((index, counting.count(point)) for index, point in enumerate(points))
+
+
+def _answers(team: Team, points: Sequence[Point]) -> Iterator[tuple[int, Pass]]:
+    """Have a team count points, in order, never more at once than there is memory for."""
+    waiting = deque((index, needed_bytes(point)) for index, point in enumerate(points))
+    running: dict[Future[bytes], tuple[int, int]] = {}
+    while waiting or running:
+        while waiting and len(running) < team.width and _fits(waiting[0][1], running.values(), team.memory):
+            index, needed = waiting.popleft()
+            running[_submit(team, points[index])] = index, needed
+        finished, _ = wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        if not finished:
+            team.look()
+        for future in finished:
+            index, _ = running.pop(future)
+            yield index, _result(future, points[index])
+
+
+def _fits(needed: int, running: Iterable[tuple[int, int]], memory: float) -> bool:
+    """Tell whether a point may be counted beside those that are running."""
+    taken = [bytes_ for _, bytes_ in running]
+    return not taken or sum(taken) + needed <= memory
+
+
+def _submit(team: Team, point: Point) -> Future[bytes]:
+    """Hand a point to a team."""
+    # A process that is started here inherits that SIGINT is blocked: Ctrl-C is for this one, which ends the others.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return team.executor.submit(answer, msgspec.json.encode(point))
+    except RuntimeError as error:  # the pool is broken, or the client closed
+        raise MeasurementError(f"counting {point.name} failed: {one_line(error)}") from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _result(future: Future[bytes], point: Point) -> Pass:
+    """Return what came back for a point; raise unless it is about that point and from these sources."""
+    try:
+        found = msgspec.json.decode(future.result(), type=Answer)
+    except BenchError:
+        raise
+    except CancelledError:
+        raise MeasurementError(f"counting {point.name} failed: it was cancelled, or its workers went away") from None
+    except Exception as error:  # whatever a worker may die of
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise MeasurementError(f"counting {point.name} failed: {reason}") from None
+    if found.sources != counting.sources_digest():
+        raise MeasurementError(
+            f"counting {point.name} failed: its worker runs other sources, library versions or settings than this process"
+        )
+    name = found.done.counted.name
+    if found.done.counted.point != point or name != point.name:
+        what = one_line(name) if name != point.name else "one with other parameters"
+        raise MeasurementError(f"asked for {point.name}, but counted was {what}")
+    return found.done
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _local_processes(width: int) -> Iterator[Team]:
+    """Give worker processes of this machine; at an error or an interruption they are ended in the middle of their work."""
+    others = set(multiprocessing.active_children())
+    # Not forked: this process may have threads, and compiled code.
+    executor = ProcessPoolExecutor(width, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    memory = psutil.virtual_memory().available - width * PROCESS_BYTES
+    try:
+        yield Team(executor, width, memory, look=lambda: None)  # the pool itself tells when a process dies
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        executor.shutdown(cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Team]:
+    """Give the workers of a Dask cluster, each of which foretells its own memory."""
+    try:
+        import distributed  # here, because it is an optional extra
+    except ImportError:
+        raise UsageError("--scheduler needs the Python package distributed: install unlockall-bench[dask]") from None
+    for name in ("distributed", "distributed.client", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told here, in one line
+    workers = _workers(address)
+    if not workers:
+        raise UsageError(f"the Dask scheduler {one_line(address, 80)} has no workers")
+
+    def look() -> None:
+        if client.status != "running" or not client.scheduler_info(n_workers=-1)["workers"]:
+            raise MeasurementError(f"the Dask scheduler {one_line(address, 80)} or its workers went away")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other versions there are told by name, if they matter
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    with client, client.get_executor(pure=False) as executor:
+        try:
+            yield Team(executor, width=sys.maxsize, memory=math.inf, look=look)
+        except BaseException:
+            executor.shutdown(wait=False)
+            raise
+
+
+def _workers(address: str) -> list[str]:
+    """Return the addresses of a scheduler's workers; raise UsageError if nothing there answers as a scheduler does."""
+    import distributed
+
+    async def ask() -> dict[str, Any]:
+        arguments = distributed.Security().get_connection_args("client")
+        async with distributed.rpc(address, timeout=CONNECT_SECONDS, connection_args=arguments) as remote:
+            identity: dict[str, Any] = await asyncio.wait_for(remote.identity(), CONNECT_SECONDS)
+            return identity
+
+    try:
+        identity = asyncio.run(ask())
+    except Exception as error:  # of the network, of the address, of what some other server answers
+        reason = one_line(error) or f"no answer within {CONNECT_SECONDS:g} s"
+        raise UsageError(f"cannot reach a Dask scheduler at {one_line(address, 80)!r}: {reason}") from None
+    if identity.get("type") != "Scheduler":
+        raise UsageError(f"at {one_line(address, 80)!r} is no Dask scheduler but a {one_line(identity.get('type'), 40)}")
+    return list(identity["workers"])

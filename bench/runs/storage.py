@@ -1,0 +1,210 @@
+"""Files under results/: one directory a run, written as a whole or not at all, validated on load.
+
+    results/<run>/counters.json    exact integers, machine facts and the command (schema below)
+    results/<run>/wall.json        times, in pyperf's own format
+
+Counters are kept apart from times because pyperf has no place for them: its
+values are floats above zero, and a count of zero is the best there is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import msgspec
+import pyperf
+
+from bench.errors import MeasurementError, UsageError, one_line
+from bench.measuring.counting import Counted
+
+# History of the schema: 1, the first.
+SCHEMA: Final = 1
+PREFIX = "mlock_"  # of the metadata that workers leave in pyperf files
+COUNTERS_FILE = "counters.json"
+WALL_FILE = "wall.json"
+MAX_BYTES = 256 << 20
+T = TypeVar("T")
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+class CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of counters.json."""
+
+    schema: Literal[1]  # SCHEMA
+    kind: Literal["counters"]
+    command: str
+    created: str  # UTC, ISO 8601; "" where equal requests must make equal bytes, as in sweeps and references
+    machine: dict[str, str | int]
+    points: list[Counted]
+
+
+def now() -> str:
+    """Return the time in UTC to the second, as results and run names have it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def run_name(command: str, created: str, source_digest: str) -> str:
+    """Return the name of a run's directory: report-20261122T223000Z-0a1b2c3d."""
+    return f"{command}-{re.sub('[-:]', '', created)}-{source_digest[:8]}"
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Turn a failure to write, as on a full disk, into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise MeasurementError(f"cannot write {one_line(path, 120)}: {error.strerror or error}") from None
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that readers see the old content or the new, never a part."""
+    if path.exists() and not path.is_file():  # a device, a pipe, a directory: renaming would put a file in its place
+        raise UsageError(f"{one_line(path, 120)} is no regular file")
+    with telling(path):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        part = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            part.chmod(0o666 & ~umask)  # mkstemp() makes it private to the user
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def make_directory(path: Path) -> Path:
+    """Create a directory that results or figures go to, and see that it can be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"cannot write to directory {one_line(path, 120)}: {reason}") from None
+    return path
+
+
+@contextmanager
+def run_directory(results: Path, name: str) -> Iterator[tuple[Path, Path]]:
+    """Give a directory to fill, and the name that it gets only when all went well; else it is removed."""
+    make_directory(results)
+    part, final = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=results)), _free_name(results / name)
+    try:
+        yield part, final
+        with telling(final):
+            part.chmod(0o755)
+            part.rename(final)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def replaced_directory(final: Path) -> Iterator[Path]:
+    """Give a directory to fill that takes the place of `final` in one step when all went well; else it is removed.
+
+    There is no moment at which `final` is missing or a mixture of both, if it was there before.
+    """
+    part = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=make_directory(final.parent)))
+    try:
+        yield part
+        with telling(final):
+            part.chmod(0o755)
+            if final.exists():
+                _exchange(part, final)  # `part` is the old one now
+            else:
+                part.rename(final)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _exchange(one: Path, two: Path) -> None:
+    """Exchange two directories, as renameat2() does with RENAME_EXCHANGE, which Python does not offer."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(two), _RENAME_EXCHANGE):
+        number = ctypes.get_errno()
+        # EINVAL is the file system's answer that it cannot, EXDEV that of an overlay's lower layer.
+        unable = "; it cannot be replaced in one step here: move it away first" if number in (errno.EINVAL, errno.EXDEV) else ""
+        raise OSError(number, os.strerror(number) + unable)
+
+
+def _free_name(path: Path) -> Path:
+    """Return `path`, or with -2, -3, ... if runs of the same second took it."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def encode_json(value: object) -> bytes:
+    """Return readable JSON with a newline at its end."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def save_counters(
+    path: Path, command: str, machine: dict[str, str | int], points: Sequence[Counted], *, dated: bool = True
+) -> None:
+    """Write counters.json. Without a date its bytes follow from the other arguments alone."""
+    content = CountersFile(SCHEMA, "counters", command, now() if dated else "", machine, list(points))
+    write_atomic(path, encode_json(content))
+
+
+def load_counters(path: Path) -> CountersFile:
+    """Read and check counters.json."""
+    content = load_json(path, CountersFile)
+    names = [point.name for point in content.points]
+    if len(names) != len(set(names)):
+        raise MeasurementError(f"results file {path} has a measurement twice")
+    wrong = [one.name for one in content.points if one.name != one.point.name]
+    if wrong:
+        raise MeasurementError(f"results file {path}: {one_line(wrong[0])} is not what its parameters say")
+    return content
+
+
+def load_json(path: Path, schema: type[T]) -> T:
+    """Read a JSON file of ours as the schema it must have."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise MeasurementError(f"results file {path} is larger than {MAX_BYTES >> 20} MiB")
+        return msgspec.json.decode(path.read_bytes(), type=schema)
+    except OSError as error:
+        raise MeasurementError(f"cannot read results file {path}: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MeasurementError(f"results file {path} is not of schema {SCHEMA}: {one_line(error)}") from None
+
+
+def save_wall(path: Path, benchmarks: Sequence[pyperf.Benchmark]) -> None:
+    """Write wall.json."""
+    suite = pyperf.BenchmarkSuite(list(benchmarks))
+    with telling(path), tempfile.TemporaryDirectory(prefix=".wall.", dir=path.parent) as scratch:
+        part = Path(scratch) / path.name  # pyperf writes in place and only to a path
+        suite.dump(str(part))
+        part.replace(path)
+
+
+def load_wall(path: Path) -> dict[str, pyperf.Benchmark]:
+    """Read a pyperf file; benchmarks by name."""
+    try:
+        suite = pyperf.BenchmarkSuite.load(str(path))
+    except OSError as error:
+        raise MeasurementError(f"cannot read results file {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MeasurementError(f"results file {path} is no pyperf file: {one_line(error)}") from None
+    return {benchmark.get_name(): benchmark for benchmark in suite.get_benchmarks()}

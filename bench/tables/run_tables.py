@@ -1,0 +1,264 @@
+"""Data frames of runs made into tables of text: which columns, in which words, with how many digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import pandas as pd
+
+from bench.analysis.comparison import Comparison
+from bench.analysis.dataframes import COUNT, CURVE, TIME, Kind, has
+from bench.analysis.report_rows import BASELINE
+from bench.analysis.stats import CONFIDENCE
+from bench.tables.formats import Page, Sheet
+from bench.tables.terminal import seconds, significant
+from bench.workloads.sizes import approximate
+
+NONE = "-"  # what is not there
+# Counters that have a column in tables for people: name, head, and whether also where all are zero. CSV has every counter.
+SHOWN = (
+    ("model_pages_looked_up", "looked up", True),
+    ("entries_read", "entries read", True),
+    ("model_tables_entered", "tables", True),
+    ("model_pte_lock", "pte locks", False),
+    ("model_lru_lock", "lru locks", False),
+    ("model_page_lock", "page locks", False),
+    ("model_rmap_lock", "rmap locks", False),
+    ("model_mlock_batches", "batches", False),
+    ("unevictable_pgs_munlocked", "munlocked", False),
+    ("model_faults", "faults", False),
+)
+_PERCENT = f"{CONFIDENCE:.0%}".replace("%", " %")
+NO_INTERVAL = f"{NONE} instead of an interval: it needs at least two processes, a ratio's in each of the two."
+NO_EXPONENT = f"{NONE} instead of an exponent: it was measured at fewer than three sizes, or a count is zero."
+NOT_INTERLEAVED = (
+    "B was not timed in turn with A: what else changed on the machine in between is in the ratios."
+    " gate --base times both in turn."
+)
+KINDS: tuple[tuple[Kind, str], ...] = ((COUNT, "entries"), (TIME, "time"))
+Row = dict[str, Any]
+
+
+def table_page(points: pd.DataFrame, exponents: pd.DataFrame, kinds: Sequence[Kind], only_exponents: bool) -> Page:
+    """Return the page of one run; `points` and `exponents` as bench.analysis.dataframes makes them."""
+    sheets = []
+    if not only_exponents:
+        sheets += [_counters_sheet(points)] if COUNT in kinds else []
+        sheets += [_times_sheet(points)] if TIME in kinds else []
+    if len(exponents):
+        sheets.append(_exponents_sheet(exponents, kinds))
+    remarks = [NO_EXPONENT] if any(bool(exponents[kind + "exponent"].isna().any()) for kind in kinds) else []
+    if TIME in kinds and not only_exponents and _lacks_interval(points):
+        remarks.append(NO_INTERVAL)
+    return Page(tuple(sheets), remarks=tuple(remarks))
+
+
+def _lacks_interval(points: pd.DataFrame) -> bool:
+    """Tell whether a mean or a ratio of one run is shown without an interval; the baseline's ratio needs none."""
+    others = points[points["implementation"] != BASELINE]
+    mean = points["time_mean_s"].notna() & points["time_mean_low_s"].isna()
+    ratio = others["time_speedup"].notna() & others["time_speedup_low"].isna()
+    return bool(mean.any() or ratio.any())
+
+
+def compare_page(found: Comparison, only_exponents: bool = False) -> Page:
+    """Return the page of two runs."""
+    sheets = [] if only_exponents else list(_difference_sheets(found))
+    if len(found.exponents):
+        sheets.append(_both_exponents_sheet(found.exponents))
+    remarks = [] if only_exponents else list(_remarks(found))
+    return Page(tuple(sheets), _warnings(found), tuple(remarks))
+
+
+def _counters_sheet(points: pd.DataFrame) -> Sheet:
+    """Return the table of exact counters."""
+    shown = [(COUNT + name, head) for name, head, always in SHOWN if _worth_a_column(points, COUNT + name, always)]
+
+    def cells(row: Row) -> tuple[str, ...]:
+        sizes = _maybe(approximate, row["span_bytes"]), _whole(row["nr_vmas"]), _whole(row["nr_populated"])
+        return _what(row), row["implementation"], *sizes, *(_whole(row[name]) for name, _ in shown)
+
+    heads = ("span", "VMAs", "populated", *(head for _, head in shown))
+    return Sheet("Counters (exact)", ("what", "implementation"), heads, _sections(points, cells))
+
+
+def _worth_a_column(points: pd.DataFrame, name: str, always: bool) -> bool:
+    """Tell whether a counter has a column."""
+    return name in points and (always or bool((points[name].fillna(0) != 0).any()))
+
+
+def _times_sheet(points: pd.DataFrame) -> Sheet:
+    """Return the table of times."""
+
+    def cells(row: Row) -> tuple[str, ...]:
+        mean = _interval(row, "time_mean_low_s", "time_mean_high_s", seconds)
+        faster = _interval(row, "time_speedup_low", "time_speedup_high", _times)
+        if row["implementation"] == BASELINE:
+            faster = ""  # it is 1 by definition
+        values = f"{_whole(row['time_values'])} in {_whole(row['time_processes'])}"
+        return (
+            *(_what(row), row["implementation"]),
+            *(_maybe(seconds, row["time_median_s"]), _maybe(seconds, row["time_mean_s"]), mean),
+            NONE if pd.isna(row["time_values"]) else values,
+            *(_maybe(significant, row["time_ns_per_page"]), _maybe(_times, row["time_speedup"]), faster),
+        )
+
+    heads = ("median", "mean", f"{_PERCENT} interval", "values", "ns/page", "x faster", f"{_PERCENT} interval")
+    title = "Times (median of all values, so many in so many processes; geometric mean of process means; per-page's by it)"
+    return Sheet(title, ("what", "implementation"), heads, _sections(points, cells))
+
+
+def _exponents_sheet(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Sheet:
+    """Return the table of scaling exponents of one run."""
+    wanted = [(kind, head) for kind, head in KINDS if kind in kinds]
+
+    def cells(row: Row) -> tuple[str, ...]:
+        found = [cell for kind, _ in wanted for cell in _exponent(row, f"{kind}exponent")]
+        spans = f"{approximate(row['least_span_bytes'])} .. {approximate(row['most_span_bytes'])}"
+        return _curve(row), row["implementation"], str(row["nr_sizes"]), spans, *found
+
+    heads = ("sizes", "spans", *(text for _, head in wanted for text in (f"k ({head})", f"{_PERCENT} interval")))
+    return Sheet("Scaling: cost ~ span**k", ("what", "implementation"), heads, _sections(exponents, cells, CURVE[:2]))
+
+
+def _both_exponents_sheet(exponents: pd.DataFrame) -> Sheet:
+    """Return the table of scaling exponents of two runs."""
+    wanted = [(f"{kind}exponent", head) for kind, head in KINDS if has(exponents, kind)]
+
+    def cells(row: Row) -> tuple[str, ...]:
+        found = [cell for name, _ in wanted for run in "ab" for cell in _exponent(row, name, f"_{run}")]
+        return _curve(row), row["implementation"], str(row["nr_sizes"]), *found
+
+    heads = [text for _, head in wanted for run in "AB" for text in (f"k ({head}) {run}", f"{_PERCENT} interval")]
+    return Sheet(
+        "Scaling: cost ~ span**k, over the sizes that both have",
+        ("what", "implementation"),
+        ("sizes", *heads),
+        _sections(exponents, cells, CURVE[:2]),
+    )
+
+
+def _difference_sheets(found: Comparison) -> Iterable[Sheet]:
+    """Yield the tables of facts, of points and of changed counters."""
+    if found.facts:
+        yield Sheet("What differs around them", ("fact", "A", "B"), (), (found.facts,))
+
+    def cells(row: Row) -> tuple[str, ...]:
+        return (
+            *(_what(row), row["implementation"], _word(row["count_same"])),
+            *(_maybe(seconds, row["time_a_s"]), _maybe(seconds, row["time_b_s"]), _maybe(_ratio, row["time_ratio"])),
+            *(_interval(row, "time_ratio_low", "time_ratio_high", _ratio), _word(row["time_verdict"])),
+        )
+
+    heads = ("A", "B", "B / A", f"{_PERCENT} interval", "B is")
+    compared = found.points[found.points["status"] == "compared"]
+    title = f"A: {found.a}   B: {found.b}"
+    yield Sheet(title, ("what", "implementation", "counters"), heads, _sections(compared, cells))
+    if len(found.counters):
+        changes = tuple((row["name"], row["counter"], _whole(row["a"]), _whole(row["b"])) for row in _rows(found.counters))
+        yield Sheet("Counters that differ (exact)", ("point", "counter"), ("A", "B"), (changes,))
+    others = found.points[found.points["status"] != "compared"]
+    if len(others):
+        rows = tuple((row["name"], row["status"]) for row in _rows(others))
+        yield Sheet("Not compared", ("point", "why"), (), (rows,))
+
+
+def _warnings(found: Comparison) -> tuple[str, ...]:
+    """Return what must be known before a number is read."""
+    other = found.other_machine
+    if not other or not found.points["time_ratio"].notna().any():
+        return ()
+    return (
+        f"A and B are of different machines ({', '.join(other)}): their times must not be compared as such."
+        " Counters and exponents of counters may.",
+    )
+
+
+def _remarks(found: Comparison) -> Iterable[str]:
+    """Yield the summary, and how to read the table."""
+    compared = found.points[found.points["status"] == "compared"]
+    same = compared["count_same"].value_counts()
+    parts = [f"{len(compared)} compared"]
+    parts += [f"counters equal in {same.get('equal', 0)}, different in {same.get('differ', 0)}"] if len(same) else []
+    verdicts = compared["time_verdict"].value_counts()
+    parts += [f"B {word} in {verdicts[word]}" for word in ("faster", "slower", "not resolved") if word in verdicts]
+    yield "; ".join(parts) + "."
+    if len(verdicts):
+        yield (
+            f"B / A: geometric means of process means; {_PERCENT} interval (Welch's t, of logarithms) of each point by itself:"
+            " one in twenty is expected to miss 1 where nothing changed."
+        )
+        yield NOT_INTERLEAVED
+    if (compared["time_ratio"].notna() & compared["time_ratio_low"].isna()).any():
+        yield NO_INTERVAL
+    differ = compared[compared["count_same"] == "differ"]
+    if len(differ) and not set(differ["name"]) <= set(found.counters["name"]):
+        yield "Where only the digests of counters are known, which of them differ is not."
+
+
+def _sections(
+    frame: pd.DataFrame, cells: Callable[[Row], tuple[str, ...]], key: Sequence[str] = ("operation", "scenario", "size")
+) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """Return the rows of a frame as cells, those that agree in `key` together if there are such."""
+    groups = frame.groupby(list(key), sort=False)
+    found = tuple(tuple(cells(row) for row in _rows(group)) for _, group in groups)
+    return found if any(len(rows) > 1 for rows in found) else (sum(found, ()),)
+
+
+def _rows(frame: pd.DataFrame) -> list[Row]:
+    """Return a frame's rows as dictionaries."""
+    return cast("list[Row]", frame.to_dict("records"))
+
+
+def _what(row: Row) -> str:
+    """Return what the implementations are compared on."""
+    return f"{row['operation']}/{row['scenario']}/{row['size']}"
+
+
+def _curve(row: Row) -> str:
+    """Return what an exponent is of."""
+    return f"{row['operation']}/{row['scenario']}"
+
+
+def _maybe(text: Callable[[Any], str], value: Any) -> str:
+    """Return a value as text, or that there is none."""
+    return NONE if pd.isna(value) else text(value)
+
+
+def _word(value: Any) -> str:
+    """Return a word, or that there is none."""
+    return _maybe(str, value)
+
+
+def _whole(value: Any) -> str:
+    """Return a number of things."""
+    return _maybe(lambda number: f"{int(number):,}", value)
+
+
+def _times(value: float) -> str:
+    """Return a ratio that may be large: 1, 2.85, 246,995."""
+    return significant(value) if value < 1000 else f"{value:,.0f}"
+
+
+def _ratio(value: float) -> str:
+    """Return a ratio near 1."""
+    return f"{value:.3f}" if 0.1 <= value < 100 else significant(value)
+
+
+def _interval(row: Row, low: str, high: str, text: Callable[[float], str]) -> str:
+    """Return an interval, or that there is none."""
+    ends = row[low], row[high]
+    return NONE if any(map(pd.isna, ends)) else f"{text(ends[0])} .. {text(ends[1])}"
+
+
+def _exponent(row: Row, name: str, suffix: str = "") -> tuple[str, str]:
+    """Return an exponent and its interval."""
+    ends = _interval(row, f"{name}_low{suffix}", f"{name}_high{suffix}", _power)
+    return _maybe(_power, row[name + suffix]), ends
+
+
+def _power(value: float) -> str:
+    """Return an exponent; a zero has no sign."""
+    text = f"{value:.3f}"
+    return text.lstrip("-") if float(text) == 0 else text

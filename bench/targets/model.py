@@ -1,0 +1,261 @@
+"""From a scenario to a prepared address space of the model, and the call to measure on it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+import psutil
+
+from bench.errors import MeasurementError, UsageError, one_line
+from bench.workloads import layout as layouts
+from bench.workloads.scenario import LAYOUT, Point, Scenario
+from bench.workloads.sizes import approximate
+from mmmodel import constants as const
+from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from mmmodel import Mm
+
+PER_PAGE_BYTES = 48  # memory of the model for one populated page with its tables; `speed` measures it
+PER_TABLE_BYTES = 4096  # of tables that have few pages each, which PER_PAGE_BYTES does not cover
+PER_VMA_BYTES = 512
+# Reserving costs no commit charge with MAP_NORESERVE, and the reproducer has none either way: the model's
+# machine has no limit unless one is asked for.
+RESERVE = const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE
+READ_WRITE = const.PROT_READ | const.PROT_WRITE
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """An address space in the state before the measured call."""
+
+    space: Mm
+    call: Callable[[], object]  # the measured call, without arguments
+    nr_vmas: int
+    nr_populated: int  # pages in memory, the zero page's mappings not counted (as Rss)
+
+
+def prepare(point: Point) -> Prepared:
+    """Build what `point` asks for. Refused before it starts when memory would not suffice."""
+    foretell_memory(point)
+    try:
+        space, start, nr_pages = _build(_before(point), point.implementation)
+        if point.operation == "mmap":
+            space.mlockall(const.MCL_FUTURE)
+    except MemoryError as error:
+        raise UsageError(f"{point.group} needs more memory than there is: {one_line(error)}") from None
+    except OSError as error:
+        raise UsageError(f"{point.group} cannot be built: {one_line(error)}") from None
+    return Prepared(
+        space=space,
+        call=_measured_call(point, space, start),
+        nr_vmas=space.map_count,
+        nr_populated=nr_pages,
+    )
+
+
+def _before(point: Point) -> Scenario:
+    """Return the scenario that holds before the call: one that locks finds nothing locked, mmap() finds next to nothing."""
+    if point.operation == "mlockall":
+        return msgspec.structs.replace(point.scenario, locked=False)
+    if point.operation == "mmap":
+        return Scenario("empty", "one reserved page", PAGE_SIZE, locked=False, levels=point.scenario.levels)
+    return point.scenario
+
+
+def foretell_memory(point: Point) -> None:
+    """Raise UsageError if the model of `point`, and a snapshot of it, would not fit in memory."""
+    scenario = point.scenario
+    needed = needed_bytes(point)
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise UsageError(
+            f"scenario {scenario.name} at this size would need {needed} bytes ({approximate(needed)})"
+            f" of memory, and {approximate(available)} are available"
+        )
+
+
+def needed_bytes(point: Point) -> int:
+    """Return the bytes of memory that the model of `point`, and a snapshot of it, take at most."""
+    tables = _nr_sparse_tables(point.scenario) * PER_TABLE_BYTES
+    return 2 * (needed_pages(point) * PER_PAGE_BYTES + tables + _nr_vmas(point.scenario) * PER_VMA_BYTES)
+
+
+def needed_pages(point: Point) -> int:
+    """Return how many pages the model keeps for `point`, each huge page counted as its base pages."""
+    scenario = point.scenario
+    if scenario.name == LAYOUT:
+        return layouts.load(scenario.layout).nr_present
+    if scenario.thp == "always" or point.operation in ("mmap", "touch"):
+        return scenario.span // PAGE_SIZE
+    return scenario.populate.nr_pages(scenario.span)
+
+
+def _nr_sparse_tables(scenario: Scenario) -> int:
+    """Return how many page tables a scenario's scattered pages have at most: those of the two lowest levels."""
+    populate, span = scenario.populate, scenario.span
+    if scenario.name == LAYOUT or scenario.thp == "always" or populate.pattern not in ("every", "random"):
+        return 0
+    return sum(min(populate.nr_pages(span), -(-span // size)) for size in (const.PMD_SIZE, const.PUD_SIZE))
+
+
+def _nr_vmas(scenario: Scenario) -> int:
+    """Return how many VMAs a scenario has at most."""
+    if scenario.name == LAYOUT:
+        return len(layouts.load(scenario.layout).vmas)
+    return -(-scenario.span // scenario.vma_bytes) if scenario.vma_bytes else 1
+
+
+def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int, int]:
+    """Return the address space, the start of its span (0 for a layout), and its pages in memory."""
+    from mmmodel import Mm  # here, because it loads the compiler
+
+    max_map_count = max(65530, _nr_vmas(scenario) + 16)
+    if scenario.name == LAYOUT:
+        captured = layouts.load(scenario.layout)
+        if scenario.layout_digest not in ("", captured.digest):
+            raise MeasurementError(f"layout {captured.name} changed while it was measured")
+        levels = 5 if captured.vmas[-1].last > const.TASK_SIZE_4 else 4
+        space = Mm(implementation, levels=levels, max_map_count=max_map_count)
+        _build_layout(space, captured)
+        start = 0
+    else:
+        space = Mm(implementation, levels=scenario.levels, thp=scenario.thp, max_map_count=max_map_count)
+        start = _build_span(space, scenario)
+    # What the set-up put into the per-CPU batches belongs to it, not to the measured call.
+    space.lru_add_drain_all()
+    return space, start, sum(vma.rss_kb for vma in space.smaps()) * 1024 // PAGE_SIZE
+
+
+def _build_span(space: Mm, scenario: Scenario) -> int:
+    """Lay out a scenario of one reserved span; return its address."""
+    populated = scenario.populate.pattern != "none"
+    if populated and scenario.locked:
+        # Locked on fault: pages that are touched get locked, nothing else is populated.
+        space.mlockall(const.MCL_FUTURE | const.MCL_ONFAULT)
+    readable = READ_WRITE if populated or not scenario.prot_none else const.PROT_NONE
+    # The whole range is one mmap(), as the reproducer's.
+    place = _fixed_address(scenario)
+    flags = RESERVE if place is None else RESERVE | const.MAP_FIXED_NOREPLACE
+    start = space.mmap(place, scenario.span, readable, flags)
+    _populate(space, start, scenario)
+    if scenario.vma_bytes:
+        _cut(space, start, scenario)
+    elif populated and scenario.prot_none:
+        space.mprotect(start, scenario.span, const.PROT_NONE)
+    if scenario.locked and not populated:
+        space.mlockall(const.MCL_CURRENT | const.MCL_FUTURE)
+    return start
+
+
+def _fixed_address(scenario: Scenario) -> int | None:
+    """Return where to map, None for where the kernel would put it."""
+    if scenario.span > const.TASK_SIZE_4 - (1 << 40):
+        return MMAP_MIN_ADDR  # nearly everything, or more than mmap() searches by itself
+    return 1 << 40 if scenario.thp == "always" else None  # aligned, so that every huge page fits
+
+
+def _populate(space: Mm, start: int, scenario: Scenario) -> None:
+    """Touch the pages that the scenario has in memory."""
+    populate, span = scenario.populate, scenario.span
+    if populate.pattern == "every":
+        space.touch(start, span, "write", stride=populate.step)
+    elif populate.pattern == "head":
+        space.touch(start, populate.nr_pages(span) * PAGE_SIZE, "write")
+    elif populate.pattern == "ends":
+        head, tail = min(populate.head, span), min(populate.tail, span)
+        space.touch(start, head, "write")
+        space.touch(start + span - tail, tail, "write")
+    elif populate.pattern == "random":
+        chosen = random.Random(populate.seed).sample(range(span // PAGE_SIZE), populate.nr_pages(span))
+        for page in sorted(chosen):
+            space.touch(start + page * PAGE_SIZE, 1, "write")
+
+
+def _cut(space: Mm, start: int, scenario: Scenario) -> None:
+    """Cut the span into VMAs of vma_bytes: neighbours differ, so that they do not merge."""
+    for number in range(_nr_vmas(scenario)):
+        address = start + number * scenario.vma_bytes
+        length = min(scenario.vma_bytes, start + scenario.span - address)
+        space.mprotect(address, length, const.PROT_READ if number % 2 else const.PROT_NONE)
+
+
+def _build_layout(space: Mm, captured: layouts.Layout) -> None:
+    """Lay out a real program's address space, VMA by VMA, and lock it as it was captured."""
+    for vma in captured.vmas:
+        _map_captured(space, vma)
+    # A program that held mlockall() has all its lockable pages in memory. The others were never locked:
+    # locking them on fault leaves their pages as they are.
+    space.mlockall(const.MCL_CURRENT | (const.MCL_FUTURE if captured.locked else const.MCL_ONFAULT))
+
+
+def _map_captured(space: Mm, vma: layouts.Vma) -> None:
+    """Map one captured VMA at its address and put its pages in memory."""
+    length = vma.last - vma.first
+    protection = _protection(vma.perms)
+    if not vma.lockable:
+        special = const.VM_IO | const.VM_PFNMAP if "io" in vma.vm_flags else const.VM_DONTEXPAND
+        space.install_special_mapping(vma.first, length, protection, special)
+        return  # its pages belong to the kernel: not on any LRU, never locked
+    file_backed = bool(vma.file) or vma.path.startswith("/") or vma.perms[3] == "s"
+    # Charged memory that is read-only now was writable once: relocations, or a region an allocator closed.
+    once_writable = "ac" in vma.vm_flags and "w" not in vma.perms
+    flags = const.MAP_FIXED_NOREPLACE | (const.MAP_SHARED if vma.perms[3] == "s" else const.MAP_PRIVATE)
+    flags |= const.MAP_NORESERVE if "nr" in vma.vm_flags else 0
+    flags |= 0 if file_backed else const.MAP_ANONYMOUS
+    file = space.create_file(length) if file_backed else None
+    first_protection = protection | const.PROT_WRITE if once_writable else protection
+    space.mmap(vma.first, length, first_protection, flags, file=file)
+    if once_writable:
+        space.mprotect(vma.first, length, protection)
+    if "hg" in vma.vm_flags or "nh" in vma.vm_flags:
+        space.madvise(vma.first, length, const.MADV_HUGEPAGE if "hg" in vma.vm_flags else const.MADV_NOHUGEPAGE)
+    for kind, first, nr in _page_kinds(vma):
+        space.install_pages(vma.first + first * PAGE_SIZE, nr * PAGE_SIZE, kind)
+
+
+def _page_kinds(vma: layouts.Vma) -> list[tuple[str, int, int]]:
+    """Return (kind of page, first page in the VMA, number of pages), each page once.
+
+    A file's page that is part of a huge or large folio is an order-0 file page
+    here, because that is what it was in the kernels modelled.
+    """
+    anonymous = layouts.without(vma.present, vma.file)
+    thp = layouts.without(vma.thp, vma.file)
+    thp_pte = layouts.without(vma.thp_pte, vma.file)
+    plain = layouts.without(layouts.without(layouts.without(anonymous, thp), thp_pte), vma.zero)
+    kinds = (("file", vma.file), ("zero", vma.zero), ("thp", thp), ("thp-pte", thp_pte), ("anon", plain))
+    return [(kind, first, nr) for kind, runs in kinds for first, nr in runs]
+
+
+def _protection(perms: str) -> int:
+    """Return PROT_* of a perms field of /proc/PID/maps."""
+    bits = ((perms[0] == "r", const.PROT_READ), (perms[1] == "w", const.PROT_WRITE), (perms[2] == "x", const.PROT_EXEC))
+    return sum(bit for present, bit in bits if present)
+
+
+def _measured_call(point: Point, space: Mm, start: int) -> Callable[[], object]:
+    """Return the call that is counted and timed."""
+    span = point.scenario.span
+    calls: dict[str, Callable[[], object]] = {
+        "munlockall": space.munlockall,
+        "mlockall": lambda: space.mlockall(const.MCL_CURRENT | const.MCL_FUTURE),
+        "exit": space.exit,
+    }
+    if point.operation in calls:
+        return calls[point.operation]
+    if point.scenario.name == LAYOUT:
+        raise UsageError(f"{point.operation} is not measured on a layout; {', '.join(calls)} are")
+    quarter = span // 4 & -PAGE_SIZE
+    if point.operation == "munlock-part" and not quarter:
+        raise UsageError(f"munlock-part needs at least 4 pages, a span of {4 * PAGE_SIZE} bytes")
+    calls |= {
+        "munlock": lambda: space.munlock(start, span),
+        "munlock-part": lambda: space.munlock(start + quarter, span - 2 * quarter),
+        "munmap": lambda: space.munmap(start, span),
+        "mmap": lambda: space.mmap(None, span, READ_WRITE, RESERVE),
+        "touch": lambda: space.touch(start, span, "write"),
+    }
+    return calls[point.operation]

@@ -1,0 +1,204 @@
+"""Scenarios as data: which address space is prepared, and which call is measured on it.
+
+Nothing here runs anything. bench.targets.model turns a scenario into a model's
+address space; a scenario that comes back out of a results file is equal to
+the one that went in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from bench.errors import UsageError, one_line
+from bench.workloads import sizes
+from mmmodel.constants import PAGE_SIZE
+
+KiB, MiB, GiB, TiB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+REPORT_SPAN = 1 << 41  # bytes; the reproducer's mmap()
+REPORT_LAYOUT = "cryptsetup237_luksFormat_hm8_default"  # the program of the report
+SPARSE = "sparse-"  # and a size: scenarios with one page in memory in each such stretch
+DEFAULT_SEED = 1
+LAYOUT = "layout"  # the scenario whose address space comes out of a file
+
+Pattern = Literal["none", "every", "random", "head", "ends"]
+# munlock-part: the middle half, so that the VMA is split; mmap: under MCL_FUTURE, so that every page is populated and locked
+Operation = Literal["munlockall", "mlockall", "munlock", "munlock-part", "munmap", "exit", "mmap", "touch"]
+
+
+class Populate(msgspec.Struct, frozen=True):
+    """Which pages of a span are in memory."""
+
+    pattern: Pattern = "none"
+    step: int = PAGE_SIZE  # bytes of span for each page: from one to the next ("every"), on average ("random", "head")
+    seed: int = 0  # of "random"
+    head: int = 0  # bytes, all their pages in memory ("ends")
+    tail: int = 0  # bytes, likewise
+
+    def nr_pages(self, span: int) -> int:
+        """Return how many pages of a span of `span` bytes are in memory."""
+        if self.pattern == "none":
+            return 0
+        if self.pattern == "ends":
+            return min(span, self.head + self.tail) // PAGE_SIZE
+        return -(-span // self.step)
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """One address space. Sizes are in bytes."""
+
+    name: str
+    summary: str
+    span: int  # length of what is reserved
+    populate: Populate = Populate()
+    vma_bytes: int = 0  # length of each VMA; 0: one VMA
+    prot_none: bool = True  # PROT_NONE once it is populated, as allocators leave guards and freed regions
+    locked: bool = True  # mlockall() before the measured call
+    thp: Literal["never", "always"] = "never"
+    levels: Literal[4, 5] = 4  # of page tables; a layout's follow from its addresses
+    layout: str = ""  # scenario "layout": name or path of the file
+    layout_digest: str = ""  # sha256 of that file
+
+    def resized(self, span: int, levels: Literal[4, 5] = 4) -> Scenario:
+        """Return the same scenario at another span in bytes."""
+        return msgspec.structs.replace(self, span=span, levels=levels)
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One thing to measure: a call on a scenario by an implementation."""
+
+    scenario: Scenario
+    implementation: str
+    operation: Operation = "munlockall"
+
+    @property
+    def name(self) -> str:
+        """Name in results: munlockall/report/2TiB/page-walk."""
+        return f"{self.group}/{self.implementation}"
+
+    @property
+    def group(self) -> str:
+        """Name without the implementation: what the implementations are compared on."""
+        return f"{self.operation}/{self.scenario.name}/{size_part(self.scenario)}"
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that determines the work, to tell equal names of unequal work apart."""
+        # Neither words nor the place of a file are work; what the file holds is in the layout's own digest.
+        scenario = msgspec.structs.replace(self.scenario, summary="", layout=layout_name(self.scenario.layout))
+        work = msgspec.structs.replace(self, scenario=scenario)
+        return hashlib.sha256(msgspec.json.encode(work, order="deterministic")).hexdigest()[:16]
+
+
+class PointName(msgspec.Struct, frozen=True):
+    """The parts of a point's name."""
+
+    operation: str
+    scenario: str
+    size: str  # a span as bench.workloads.sizes.format_size() writes it, or a layout's name
+    implementation: str
+
+    def __str__(self) -> str:
+        return f"{self.operation}/{self.scenario}/{self.size}/{self.implementation}"
+
+
+def size_part(scenario: Scenario) -> str:
+    """Return the third part of a point's name."""
+    return layout_name(scenario.layout) if scenario.name == LAYOUT else sizes.format_size(scenario.span)
+
+
+def layout_name(name_or_path: str) -> str:
+    """Return the name that a layout goes by in results: a path's last part, made safe."""
+    last = name_or_path.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".json")
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in last)
+    return safe or LAYOUT
+
+
+def parse_name(name: str) -> PointName:
+    """Take a point's name apart; the inverse of Point.name."""
+    parts = name.split("/")
+    if len(parts) != 4 or not all(parts):
+        raise UsageError(f"{one_line(name, 80)!r} is no name of a measurement, as munlockall/report/2TiB/page-walk is")
+    return PointName(*parts)
+
+
+# By pattern: what the names of scenarios begin with that any step may follow, and where their pages are.
+FAMILIES: dict[Pattern, tuple[str, str]] = {
+    "every": (SPARSE, ""),
+    "random": ("random-", " on average, at random places"),
+    "head": ("head-", " on average, all at the start"),
+}
+
+
+def sparse(step: int, span: int, pattern: Pattern = "every", name: str = "", seed: int = DEFAULT_SEED) -> Scenario:
+    """Return a PROT_NONE span with a page in memory for each `step` bytes, laid out as the pattern says.
+
+    Names are sparse-64KiB, head-64KiB, random-64KiB, and with a seed of one's own random-64KiB-seed7.
+    """
+    prefix, places = FAMILIES[pattern]
+    size, random = sizes.format_size(step), pattern == "random"
+    own_seed = f"-seed{seed}" if random and seed != DEFAULT_SEED else ""
+    return Scenario(
+        name=name or prefix + size + own_seed,
+        summary=f"one page every {size}{places}, then PROT_NONE",
+        span=span,
+        populate=Populate(pattern, step=step, seed=seed if random else 0),
+    )
+
+
+SCENARIOS: dict[str, Scenario] = {
+    one.name: one
+    for one in (
+        Scenario("report", "the report's reproducer: reserved PROT_NONE, nothing in memory", REPORT_SPAN),
+        sparse(GiB, REPORT_SPAN),
+        sparse(2 * MiB, 64 * GiB),
+        sparse(64 * KiB, 4 * GiB),
+        sparse(2 * MiB, 64 * GiB, "random", "sparse-random"),
+        Scenario("dense", "every page in memory", GiB, Populate("every"), prot_none=False),
+        Scenario(
+            "head-tail",
+            "16MiB in memory at the start, 1MiB at the end, the rest reserved",
+            512 * GiB,
+            Populate("ends", head=16 * MiB, tail=MiB),
+        ),
+        Scenario(
+            "many-vmas",
+            "one page in memory in each of many VMAs of 64KiB",
+            GiB,
+            Populate("every", step=64 * KiB),
+            vma_bytes=64 * KiB,
+        ),
+        Scenario(
+            "thp",
+            "every page in memory, by huge pages",
+            GiB,
+            Populate("every", step=2 * MiB),
+            prot_none=False,
+            thp="always",
+        ),
+        Scenario(LAYOUT, "the address space of a real program, from a layout file", 0, layout=REPORT_LAYOUT),
+    )
+}
+
+
+def find(name: str) -> Scenario:
+    """Return the scenario of this name; those of a family, as `sparse-SIZE`, have any step."""
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    for pattern, (prefix, _) in FAMILIES.items():
+        rest = name.removeprefix(prefix)
+        if rest != name and rest[:1].isdigit():
+            size, has_seed, seed = rest.partition("-seed") if pattern == "random" else (rest, "", "")
+            return sparse(sizes.parse_size(size), 4 * GiB, pattern, seed=parse_seed(seed) if has_seed else DEFAULT_SEED)
+    known = ", ".join(SCENARIOS)
+    families = ", ".join(f"{prefix}SIZE" for prefix, _ in FAMILIES.values())
+    raise UsageError(f"unknown scenario {one_line(name, 80)!r}; known are {known}, and {families}")
+
+
+def parse_seed(text: str) -> int:
+    """Return the seed of a random pattern: a whole number below 2**63."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 1 << 63):
+        raise UsageError(f"seed {one_line(text, 40)!r} is no whole number from 0 to 2**63 - 1")
+    return int(text)

@@ -1,0 +1,89 @@
+"""From words of a command line to points: which scenarios, sizes, layouts, operations, implementations."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+import msgspec
+
+from bench.errors import UsageError, one_line
+from bench.workloads import layout as layouts
+from bench.workloads import scenario, sizes
+from bench.workloads.scenario import LAYOUT, Operation, Point, Scenario
+from mmmodel.constants import IMPLEMENTATIONS
+
+T = TypeVar("T", bound=str)
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that select points."""
+    parser.add_argument("scenario", nargs="*", help="scenarios (see `list`)")
+    parser.add_argument("--size", action="append", default=[], help="span: 2TiB, 512GiB, 1<<41; may be repeated")
+    parser.add_argument("--levels", choices=("4", "5"), default="4", help="levels of page tables, for --size")
+    parser.add_argument("--impl", action="append", default=[], help="implementations, default all; may be repeated")
+    parser.add_argument("--layout", action="append", default=[], help="layout, by name or path; may be repeated")
+
+
+def add_operations(parser: argparse.ArgumentParser) -> None:
+    """Add the option that selects which calls are measured."""
+    known = ", ".join(OPERATIONS)
+    parser.add_argument("--op", action="append", default=[], help=f"call to measure: {known}; default munlockall")
+
+
+def implementations(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the implementations asked for, in their own order, all of them by default."""
+    return _known_words(words, IMPLEMENTATIONS, "implementation") or IMPLEMENTATIONS
+
+
+def operations(words: Sequence[str]) -> tuple[Operation, ...]:
+    """Return the operations asked for, in their own order; munlockall by default."""
+    return _known_words(words, OPERATIONS, "operation") or ("munlockall",)
+
+
+def _known_words(words: Sequence[str], known: tuple[T, ...], what: str) -> tuple[T, ...]:
+    """Return those of `known` that the comma-separated words name; raise UsageError at another."""
+    asked = {name for word in words for name in word.split(",")}
+    unknown = sorted(asked - set(known))
+    if unknown:
+        raise UsageError(f"unknown {what} {one_line(unknown[0], 60)!r}; known are {', '.join(known)}")
+    return tuple(name for name in known if name in asked)
+
+
+def scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
+    """Return the address spaces asked for, each at each size; none if none was named."""
+    levels: Literal[4, 5] = 5 if args.levels == "5" else 4
+    spans = [sizes.parse_size(text, levels) for text in args.size]
+    found: list[Scenario] = []
+    wanted_layouts = list(args.layout)
+    for name in args.scenario:
+        one = scenario.find(name)
+        if name != LAYOUT:
+            found += [one.resized(span, levels) for span in spans or (one.span,)]
+        elif not args.layout:
+            wanted_layouts.append(scenario.REPORT_LAYOUT)
+    if spans and not found:
+        raise UsageError("--size is for scenarios; a layout has the size that it has")
+    found += [layout_scenario(name) for name in wanted_layouts]
+    refuse_twice(Point(one, "").group for one in found)
+    return tuple(found)
+
+
+def refuse_twice(names: Iterable[str]) -> None:
+    """Raise UsageError if a group of points is named twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UsageError(f"{name.split('/', 1)[1]} is asked for twice")
+        seen.add(name)
+
+
+def layout_scenario(name_or_path: str) -> Scenario:
+    """Return the scenario of a layout, which is read and checked here."""
+    loaded = layouts.load(name_or_path)
+    where = name_or_path if name_or_path in layouts.shipped_names() else str(Path(name_or_path).resolve())
+    base = scenario.SCENARIOS[LAYOUT]
+    return msgspec.structs.replace(base, span=loaded.span, layout=where, layout_digest=loaded.digest)

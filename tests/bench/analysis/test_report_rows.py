@@ -1,0 +1,53 @@
+"""Numbers of a comparison."""
+
+import pytest
+import rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis import report_rows
+from bench.errors import MeasurementError
+from bench.workloads.scenario import SCENARIOS
+
+TIMES = st.floats(1e-9, 1e3)
+
+
+def test_a_row_has_the_numbers_of_its_call() -> None:
+    small = SCENARIOS["report"].resized(1 << 20)
+    done = [rows.counted(small, "per-page"), rows.counted(small, "page-walk")]
+    slow, fast = report_rows.rows(done, {done[0].name: [3.0, 1.0, 2.0], done[1].name: [0.5]})
+    assert (slow.seconds, slow.low, slow.high, slow.nr_values) == (2.0, 1.0, 3.0, 3)
+    assert slow.ns_per_page == 2e9 / 256
+    assert (slow.nr_looked_up, slow.nr_entries, fast.nr_entries) == (256, 256, 5)
+    assert (slow.speedup, fast.speedup) == (1.0, 4.0)
+    assert slow.group == fast.group == "munlockall/report/1MiB"
+
+
+def test_without_the_baseline_there_is_no_ratio() -> None:
+    one = rows.counted(SCENARIOS["report"], "page-walk")
+    assert report_rows.rows([one], {one.name: [1.0]})[0].speedup is None
+
+
+def test_ratios_are_within_a_scenario() -> None:
+    for row in rows.report_rows():
+        base = next(one for one in rows.report_rows() if one.group == row.group and one.implementation == "per-page")
+        assert row.speedup == base.seconds / row.seconds
+
+
+@pytest.mark.parametrize("times", [{}, {"munlockall/report/2TiB/per-page": []}])
+def test_a_missing_time_is_an_error(times: dict[str, list[float]]) -> None:
+    with pytest.raises(MeasurementError, match="no time for munlockall/report/2TiB/per-page"):
+        report_rows.rows([rows.counted(SCENARIOS["report"], "per-page")], times)
+
+
+@given(TIMES, TIMES)
+def test_ratios_are_symmetric(one: float, two: float) -> None:
+    assert report_rows.speedup(one, two) * report_rows.speedup(two, one) == pytest.approx(1.0)
+    assert (report_rows.speedup(one, two) > 1) == (one / two > 1)
+
+
+def test_every_level_counts() -> None:
+    names = ("pgd", "p4d", "pud", "pmd", "pte")
+    assert report_rows.entries_read({f"model_{name}_read": 10**i for i, name in enumerate(names)}) == 11111
+    with pytest.raises(KeyError):
+        report_rows.entries_read({"model_pte_read": 1})

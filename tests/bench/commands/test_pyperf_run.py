@@ -1,0 +1,145 @@
+"""The `run` command as pyperf's users know it: files, options, names, and no mixture of unlike runs."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyperf
+import pytest
+
+from bench.commands import run
+from bench.errors import UsageError
+from bench.runs import storage
+from bench.runs.storage import PREFIX
+from bench.workloads import suite
+from bench.workloads.scenario import SCENARIOS, Point
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = ("report", "--size", "1MiB", "--impl", "page-walk", "-p1", "-n1", "-w0", "-l3", "--quiet")
+NAME = "munlockall/report/1MiB/page-walk"
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run in a process of its own, since pyperf has one runner for each; workers do what is compiled or not here."""
+    return subprocess.run([sys.executable, "-m", "bench", "run", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_file_is_pyperfs_and_grows_by_append(tmp_path: Path) -> None:
+    path = tmp_path / "times.json"
+    done = command(*SMALL, "-o", str(path))
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    (benchmark,) = pyperf.BenchmarkSuite.load(str(path)).get_benchmarks()
+    assert benchmark.get_name() == NAME
+    told = benchmark.get_metadata()
+    assert [told[PREFIX + key] for key in ("scenario", "span", "implementation")] == ["report", 1 << 20, "page-walk"]
+    assert {"numba_version", "numpy_version", PREFIX + "counters", PREFIX + "source", PREFIX + "populated"} <= set(told)
+    assert told["loops"] == 3
+
+    assert command(*SMALL, "--append", str(path)).returncode == 0
+    assert storage.load_wall(path)[NAME].get_nrun() == 2
+    again = command(*SMALL, "-o", str(path))
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "already exists" in again.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["times.json"]
+
+
+def test_without_a_file_a_run_directory_is_made(tmp_path: Path) -> None:
+    done = command(*SMALL, "--affinity", "0", "--results", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (directory,) = tmp_path.iterdir()
+    counted = storage.load_counters(directory / storage.COUNTERS_FILE)
+    assert [one.name for one in counted.points] == list(storage.load_wall(directory / storage.WALL_FILE)) == [NAME]
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "times.json"
+    words = [sys.executable, "-m", "bench", "run", *SMALL, "-p20", "-o", str(path)]
+    process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, start_new_session=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/plan.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)  # a worker is at work
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "unlockall-bench: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+POINT = Point(SCENARIOS["report"].resized(1 << 20), "page-walk")
+NEW = {"digest": "d", "source": "s", "counters": "c"}
+
+
+def told(**changes: str) -> dict[str, pyperf.Benchmark]:
+    metadata: dict[str, object] = {"name": NAME, "unit": "second", "loops": 1}
+    metadata |= {PREFIX + key: value for key, value in {**NEW, **changes}.items()}
+    return {NAME: pyperf.Benchmark([pyperf.Run([1.0], metadata=metadata, collect_metadata=False)])}
+
+
+@pytest.mark.parametrize("key", run.SHARED)
+def test_unlike_runs_are_not_mixed(key: str) -> None:
+    run.refuse_mixture(told(), NEW, POINT)
+    run.refuse_mixture({}, NEW, POINT)
+    with pytest.raises(UsageError, match=f"whose {key} differs"):
+        run.refuse_mixture(told(**{key: "other"}), NEW, POINT)
+
+
+def arguments(**changes: object) -> argparse.Namespace:
+    values = {"scenario": [], "size": [], "levels": "4", "impl": [], "layout": [], "op": [], "suite": None}
+    values |= {"output": None, "append": None, "results": None, "compare_to": None, "track_memory": False, "tracemalloc": False}
+    return argparse.Namespace(**{**values, **changes})
+
+
+def test_without_a_scenario_a_suite_is_run() -> None:
+    assert run._points(arguments()) == suite.points_of(suite.SUITES["default"])
+    some = run._points(arguments(op=["exit"], impl=["page-walk"]))
+    assert {(one.operation, one.implementation) for one in some} == {("exit", "page-walk")}
+    assert run._points(arguments(suite="quick")) == suite.points_of(suite.SUITES["quick"])
+
+
+def test_names_are_unique_and_stable() -> None:
+    for name in suite.SUITES:
+        names = [point.name for point in suite.points_of(suite.SUITES[name])]
+        assert len(names) == len(set(names)), name
+    assert "munlockall/report/2TiB/page-walk" in {point.name for point in suite.points_of(suite.SUITES["default"])}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scenario": ["report"], "suite": "quick"}, "--suite is for runs that name no scenario"),
+        ({"size": ["1MiB"]}, "need a scenario"),
+        ({"op": ["fly"]}, "unknown operation 'fly'"),
+        ({"op": ["touch"]}, "does not measure touch"),
+        ({"scenario": ["nosuch"]}, "unknown scenario 'nosuch'"),
+        ({"scenario": ["report"], "impl": ["fast"]}, "unknown implementation 'fast'"),
+    ],
+)
+def test_wrong_words_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        run._points(arguments(**changes))
+
+
+def test_where_results_go_is_checked_before_anything_is_measured(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.json")
+    with pytest.raises(UsageError, match="not both"):
+        run._target(arguments(output=path, append=path))
+    with pytest.raises(UsageError, match="not both"):
+        run._target(arguments(output=path, results=tmp_path))
+    with pytest.raises(UsageError, match="is no file"):
+        run._target(arguments(append=str(tmp_path)))
+    with pytest.raises(UsageError, match="cannot write to directory"):
+        run._target(arguments(output="/proc/nosuch/x.json"))
+    assert run._target(arguments(track_memory=True)) == run.Target()
+
+
+@pytest.mark.parametrize("text", ["7000", "x", "0-x", "1,,2", "-1"])
+def test_processors_that_are_not_there_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no list of this machine's processors"):
+        run._check_affinity(text)
+    run._check_affinity(str(min(os.sched_getaffinity(0))))

@@ -1,0 +1,113 @@
+"""The report command, end to end on small sizes, and its decisions."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from rich.progress import Progress
+
+from bench.__main__ import main
+from bench.commands import report
+from bench.errors import UsageError
+from bench.measuring import timing
+from bench.measuring.counting import count, count_points
+from bench.runs import storage
+from bench.targets import model
+from bench.workloads.scenario import SCENARIOS, Operation, Point, Scenario
+from mmmodel.constants import IMPLEMENTATIONS
+
+
+def run(tmp_path: Path, *arguments: str) -> int:
+    return main(["report", *arguments, "--results", str(tmp_path / "results"), "--plots", str(tmp_path / "plots")])
+
+
+def test_a_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "report", "--size", "1GiB", "--processes", "1", "--values", "1") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for word in ("report/1GiB", "262,144", "per-page", "hole-skip", "page-walk", "all left the same state."):
+        assert word in out, word
+    (directory,) = (tmp_path / "results").iterdir()
+    assert str(directory) in out
+    counted = storage.load_counters(directory / storage.COUNTERS_FILE)
+    times = storage.load_wall(directory / storage.WALL_FILE)
+    assert [one.name for one in counted.points] == list(times)
+    assert {one.point.implementation for one in counted.points} == set(IMPLEMENTATIONS)
+    per_page = counted.points[0]
+    assert per_page.counters["model_pages_looked_up"] == 262144
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["report.png", "report.svg"]
+
+
+def test_a_difference_between_implementations_ends_it_before_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def biased(point: Point) -> Any:
+        done = count(point)
+        return type(done)(done.counted, object(), done.seconds)  # type: ignore[arg-type]
+
+    def timed(*_: object) -> None:
+        raise AssertionError("timed although the implementations differ")
+
+    monkeypatch.setattr(report.counting, "count", biased)
+    monkeypatch.setattr(timing, "run_plan", timed)
+    assert run(tmp_path, "report", "--size", "1GiB") == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "per-page and hole-skip leave different states after munlockall/report/1GiB" in err
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_failed_measurement_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(timing, "WARM_UP_SPAN", 1)
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setattr(timing.sys, "executable", "/bin/false")
+    assert run(tmp_path, "report", "--size", "1GiB") == 3
+    assert "measuring munlockall/report/1GiB/per-page failed" in capsys.readouterr().err
+    assert list((tmp_path / "results").iterdir()) == []
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
+def small(name: str) -> Scenario:
+    return SCENARIOS[name] if name == "layout" else SCENARIOS[name].resized(min(SCENARIOS[name].span, 32 << 20))
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "layout"])
+def test_every_scenario_builds_and_all_implementations_agree(name: str) -> None:
+    passes = [count(Point(small(name), implementation)) for implementation in IMPLEMENTATIONS]
+    assert passes[0].state == passes[1].state == passes[2].state
+    assert len({done.counted.nr_populated for done in passes}) == 1
+    expected = model.needed_pages(Point(small(name), "page-walk"))
+    assert passes[0].counted.nr_populated == expected
+    assert passes[0].counted.span == small(name).span
+
+
+@pytest.mark.parametrize("name", ["report", "sparse-2MiB", "dense", "many-vmas"])
+@pytest.mark.parametrize("operation", [one for one in get_args(Operation) if one != "touch"])  # PROT_NONE cannot be touched
+def test_every_operation_leaves_the_same_state_by_all_implementations(name: str, operation: Operation) -> None:
+    points = [Point(small(name), implementation, operation) for implementation in IMPLEMENTATIONS]
+    passes = count_points(points, Progress(disable=True))
+    assert len({done.counted.name for done in passes}) == 3
+    assert {done.counted.span for done in passes} == {small(name).span}
+
+
+@pytest.mark.parametrize("layout", ["redis7", "python_plain", "java17_g1_1g_thp", "cryptsetup237_open_glibc"])
+def test_layouts_build_as_captured(layout: str) -> None:
+    from bench.workloads.layout import load
+    from bench.workloads.selection import layout_scenario
+
+    loaded, scenario = load(layout), layout_scenario(layout)
+    passes = [count(Point(scenario, implementation)) for implementation in ("hole-skip", "page-walk")]
+    assert passes[0].state == passes[1].state
+    unlockable = sum(nr for vma in loaded.vmas if not vma.lockable for _, nr in vma.present)
+    zero = sum(nr for vma in loaded.vmas for _, nr in vma.zero)
+    for done in passes:
+        assert done.counted.span == loaded.span
+        assert done.counted.nr_populated >= loaded.nr_present - unlockable - zero
+
+
+def test_memory_is_foretold() -> None:
+    with pytest.raises(UsageError, match=r"would need \d+ bytes"):
+        model.foretell_memory(Point(SCENARIOS["dense"].resized(1 << 46), "page-walk"))
+    model.foretell_memory(Point(SCENARIOS["report"].resized(1 << 46), "page-walk"))

@@ -1,0 +1,304 @@
+"""The numbers of figures: what they are taken from, against figures worked out by hand, and what is refused."""
+
+import math
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pyperf
+import pytest
+import sample_run
+from sample_run import SECONDS, SPANS, STEPS, write_run
+
+from bench import figures
+from bench.analysis.report_rows import entries_read
+from bench.analysis.stats import Interval
+from bench.errors import MeasurementError, UsageError
+from bench.figures import captions, inputs, values
+from bench.figures.cost import numbers as cost
+from bench.figures.inputs import Process
+from bench.figures.ratio import numbers as density
+from bench.figures.scaling import numbers as scaling
+from bench.measuring.counting import Counted
+from bench.runs import storage
+from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, sparse
+from mmmodel.constants import IMPLEMENTATIONS
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> inputs.Run:
+    """Return the made-up run, as it is loaded."""
+    return inputs.load_run(write_run(tmp_path_factory.mktemp("results") / "sample"))
+
+
+def only(found: list) -> object:
+    """Return the one figure that there is."""
+    (one,) = found
+    assert not isinstance(one, inputs.Skipped), one
+    return one
+
+
+def test_scaling_has_every_span_of_every_implementation(run: inputs.Run) -> None:
+    data = only(scaling.prepare(run))
+    assert (data.name, data.of_report) == ("scaling-report", True)
+    assert [curve.implementation for curve in data.curves] == list(IMPLEMENTATIONS)
+    points = {one.counted.name: one for one in run.points}
+    for curve in data.curves:
+        assert curve.spans == SPANS
+        assert curve.nr_processes == (sample_run.NR_PROCESSES,) * len(SPANS)
+        for index, span in enumerate(SPANS):
+            one = points[Point(SCENARIOS["report"].resized(span), curve.implementation).name]
+            assert curve.entries.values[index] == entries_read(one.counted.counters)
+            assert curve.seconds.low[index] == pytest.approx(min(one.means))
+            assert curve.seconds.low[index] < curve.seconds.values[index] < curve.seconds.high[index]
+
+
+def test_exponents_are_those_of_the_made_up_costs(run: inputs.Run) -> None:
+    by_name = {curve.implementation: curve for curve in only(scaling.prepare(run)).curves}
+    assert by_name["per-page"].seconds.exponent.contains(1)
+    assert by_name["per-page"].seconds.local == pytest.approx([1, 1, 1], abs=0.01)
+    assert by_name["page-walk"].seconds.local == pytest.approx([0, 0, 0], abs=1e-9)
+    assert by_name["page-walk"].entries.exponent == Interval(0, 0, 0)
+
+
+def test_crossovers_are_where_the_made_up_costs_are_equal(run: inputs.Run) -> None:
+    data = only(density.prepare(run))
+    assert data.span == 4 * GiB
+    assert [(one.slower, one.faster) for one in data.ratios] == list(density.PAIRS)
+    for one in data.ratios:
+        assert [point.step for point in one.points] == sorted(STEPS, reverse=True)
+    (between,) = data.ratios[0].crossings
+    span_page, page, _ = (a - b for a, b in zip(SECONDS["per-page"], SECONDS["page-walk"], strict=True))
+    equal = -span_page / page  # share of pages in memory at which both take the same time, but for the cost of a call
+    steps = [point.fraction for point in data.ratios[0].points]
+    assert between.low < equal < between.high
+    assert max(one for one in steps if one < equal) < between.fraction < min(one for one in steps if one > equal)
+
+
+@pytest.mark.parametrize(
+    ("estimates", "expected"),
+    [
+        ([4, 1 / 4], [0.1]),  # as far above as below: the middle of the two densities, on a log scale
+        ([2, 1 / 8], [10**-1.5]),  # a quarter of the way
+        ([2, 4], []),
+        ([1, 1], []),
+        ([2, 1], []),  # it ends on the line
+        ([2, 1, 1 / 2], [1]),  # not twice
+        ([1, 2], []),
+        ([2, 1 / 2, 2], [0.1, 10]),
+    ],
+)
+def test_crossings_are_interpolated_on_log_scales(estimates: list[float], expected: list[float]) -> None:
+    fractions = [10.0 ** (2 * index - 2) for index in range(len(estimates))]
+    points = [
+        density.RatioPoint(fraction, 1 / fraction, Interval(one, one * 0.9, one * 1.1), None)
+        for fraction, one in zip(fractions, estimates, strict=True)
+    ]
+    assert [one.fraction for one in density.crossings(points)] == pytest.approx(expected)
+
+
+def noisy(*points: tuple[float, float]) -> list[density.RatioPoint]:
+    """Return points at ascending densities, each a ratio and by what factor its interval is to either side."""
+    return [
+        density.RatioPoint(10.0**index, 10.0**-index, Interval(one, one / margin, one * margin), None)
+        for index, (one, margin) in enumerate(points, start=-len(points))
+    ]
+
+
+@pytest.mark.parametrize(("left", "right"), [(2.5, 2.5), (math.inf, math.inf), (2.5, 1.2), (1.2, 2.5)])
+def test_a_crossing_within_the_noise_is_none(left: float, right: float) -> None:
+    points = noisy((2.0, left), (0.5, right))
+    assert density.crossings(points) == []
+    words = captions.crossing_words(density.Ratio("per-page", "page-walk", tuple(points), ()))
+    assert words.startswith("none in this range")
+
+
+def test_noise_about_one_is_crossed_once_or_never() -> None:
+    noise = [(1.1, 1.5), (0.9, 1.5), (1.1, 1.5), (0.9, 1.5)]
+    (found,) = density.crossings(noisy((3, 1.2), *noise, (1 / 3, 1.2)))
+    assert (found.low, found.high) == pytest.approx((1e-6, 1e-1))
+    assert 1e-5 < found.fraction < 1e-2
+    assert density.crossings(noisy((3, 1.2), *noise)) == []
+    assert density.crossings(noisy((3, 1.2), *noise, (3, 1.2))) == []
+
+
+def test_no_crossover_is_said_in_words() -> None:
+    def said(*points: tuple[float, float]) -> str:
+        return captions.crossing_words(density.Ratio("per-page", "page-walk", tuple(noisy(*points)), ()))
+
+    assert said((3, 1.2), (2, 1.2)) == "none in this range (per-page is slower than page-walk)"
+    assert said((1 / 3, 1.2)) == "none in this range (per-page is faster than page-walk)"
+    assert said((3, 1.2), (1.1, 1.2)).endswith("slower than page-walk; the interval includes 1 at 1 of 2 densities)")
+    assert "no difference" in said((1.1, 1.2))
+
+
+def test_the_breakdown_adds_up_to_the_counters(run: inputs.Run) -> None:
+    data = only(cost.prepare(run))
+    points = {(one.counted.point.group, one.implementation): one.counted for one in run.points}
+    assert {bar.group for bar in data.bars} == {"munlockall/report/2TiB", "munlockall/dense/1GiB"}
+    for bar in data.bars:
+        counters = points[bar.group, bar.implementation].counters
+        assert bar.total(0) == entries_read(counters)
+        assert bar.total(1) == sum(counters[name] for name in counters if name.endswith("_lock"))
+        for phase, found in zip(data.phases, bar.values, strict=True):
+            assert list(found) == [counters[part.counter] for part in phase.parts]
+
+
+def test_every_lock_that_is_counted_is_shown() -> None:
+    shown = {part.counter for phase in cost.PHASES for part in phase.parts}
+    assert {name for name in sample_run.NAMES if name.endswith(("_lock", "_read"))} <= shown
+
+
+def test_distributions_have_one_value_for_each_process(run: inputs.Run) -> None:
+    data = only(values.distribution(run))
+    for group in data.groups:
+        for one in group.samples:
+            assert len(one.means) == sample_run.NR_PROCESSES
+            assert one.relative == pytest.approx([mean / (sum(one.means[1:3]) / 2) for mean in sorted(one.means)])
+
+
+def test_run_order_is_that_of_the_starts(run: inputs.Run) -> None:
+    data = only(values.run_order(run))
+    assert len(data.values) == len(run.points) * sample_run.NR_PROCESSES
+    assert [one.minutes for one in data.values] == sorted(one.minutes for one in data.values)
+    last = 10 * (len(run.points) - 1) + sample_run.NR_PROCESSES - 1
+    assert data.minutes == pytest.approx(timedelta(seconds=last) / timedelta(minutes=1))
+    # The sample's processes are each slower than the one before.
+    assert [one.relative for one in data.values if one.number == 1] == pytest.approx([1 / 1.015] * len(run.points))
+    assert sum(number for number, _ in data.parts) == len(data.values)
+
+
+def test_a_process_that_does_not_say_when_it_started_has_no_place(run: inputs.Run) -> None:
+    first, *rest = run.points
+    nameless = msgspec.structs.replace(first, processes=(Process(1.0, math.nan), *first.processes[1:]))
+    (data,) = values.run_order(msgspec.structs.replace(run, points=(nameless, *rest)))
+    assert len(data.values) == len(run.points) * sample_run.NR_PROCESSES - 1
+
+
+def test_without_times_only_the_exact_figure_is_left(tmp_path: Path) -> None:
+    run = inputs.load_run(write_run(tmp_path / "counted", timed=False))
+    found = {one.name: isinstance(one, inputs.Skipped) for one in figures.prepare(run)}
+    assert found == {"scaling": True, "ratio": True, "cost": False, "distribution": True, "order": True}
+    assert all(one.reason for one in figures.prepare(run) if isinstance(one, inputs.Skipped))
+
+
+def test_two_spans_are_no_curve_and_two_densities_no_range(tmp_path: Path) -> None:
+    scenarios = [SCENARIOS["report"].resized(span) for span in SPANS[:2]] + [sparse(step, 4 * GiB) for step in STEPS[:2]]
+    done = [sample_run.counted(one, name) for one in scenarios for name in IMPLEMENTATIONS]
+    run = inputs.load_run(write_run(tmp_path / "few", done))
+    assert [type(one) for kind in ("scaling", "ratio") for one in figures.KINDS[kind](run)] == [inputs.Skipped] * 2
+
+
+def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(sample_run.NAMES, 0)
+    walks = {one.name for one in sample_run.points() if one.point.implementation == "page-walk"}
+    done = [
+        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()
+    ]
+    run = inputs.load_run(write_run(tmp_path / "zero", done))
+    (data,) = scaling.prepare(run)
+    walk = data.curves[-1]
+    assert walk.entries.exponent is None
+    assert walk.entries.local == ()
+    assert walk.seconds.exponent is not None
+    (ratios,) = density.prepare(run)
+    assert {point.entries for point in ratios.ratios[0].points} == {None}
+    for one in figures.prepare(run):
+        assert isinstance(one, inputs.Skipped) or captions.describe(one).tables
+
+
+def without(one: Counted, name: str) -> Counted:
+    """Return counters from which one is missing."""
+    return msgspec.structs.replace(one, counters={key: value for key, value in one.counters.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda one: without(one, "model_pte_lock"), "has no counter model_pte_lock"),
+        (lambda one: msgspec.structs.replace(one, span=100), "has a span or a number of pages"),
+        (lambda one: msgspec.structs.replace(one, nr_populated=1 << 40), "has a span or a number of pages"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(tmp_path: Path, change, message: str) -> None:
+    done = sample_run.points()
+    with pytest.raises(MeasurementError, match=message):
+        inputs.load_run(write_run(tmp_path / "wrong", [change(done[0]), *done[1:]], timed=False))
+
+
+def test_times_of_other_work_than_was_counted_are_refused(tmp_path: Path) -> None:
+    done = sample_run.points()
+    directory = write_run(tmp_path / "mixed", done)
+    changed = [msgspec.structs.replace(one, counters=one.counters | {"model_pte_read": 7}) for one in done]
+    storage.save_counters(directory / storage.COUNTERS_FILE, "x", {}, changed)
+    with pytest.raises(MeasurementError, match="other work"):
+        inputs.load_run(directory)
+
+
+def test_calls_that_were_only_timed_are_counted_as_left_out(tmp_path: Path) -> None:
+    done = sample_run.points()
+    directory = write_run(tmp_path / "more", done)
+    storage.save_counters(directory / storage.COUNTERS_FILE, "x", {}, done[2:])
+    assert inputs.load_run(directory).nr_foreign == 2
+
+
+def test_the_reference_comes_before_newer_runs_and_those_before_older(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no run in"):
+        inputs.find_runs([], tmp_path)
+    for name, created in (("zzz", "2026-01-01T00:00:00Z"), ("aaa", "2026-01-02T00:00:00Z"), (".part", "2027-01-01T00:00:00Z")):
+        path = write_run(tmp_path / name, timed=False) / storage.COUNTERS_FILE
+        path.write_bytes(storage.encode_json(msgspec.structs.replace(storage.load_counters(path), created=created)))
+    assert inputs.find_runs([], tmp_path) == [tmp_path / "aaa"]
+    write_run(tmp_path / "reference", timed=False)
+    assert inputs.find_runs([], tmp_path) == [tmp_path / "reference"]
+    assert inputs.find_runs([Path("zzz"), tmp_path / "aaa"], tmp_path) == [tmp_path / "zzz", tmp_path / "aaa"]
+    with pytest.raises(UsageError, match="no run 'nosuch'"):
+        inputs.find_runs([Path("nosuch")], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../etc", ".hidden", "a/b", "", "...", "<script>", "\x1b[31m", "é" * 300])
+def test_names_become_safe_parts_of_paths(name: str) -> None:
+    slug = inputs.slug(name)
+    assert slug
+    assert len(slug) <= 80
+    assert not slug.startswith(".")
+    assert set(slug) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def test_processes_that_only_calibrated_are_no_values() -> None:
+    facts = {"name": "x", "unit": "second", "loops": 1}
+    runs = [pyperf.Run([], warmups=[(1, 1.0)], metadata=facts, collect_metadata=False)]
+    runs += [pyperf.Run([1.0, 3.0], metadata=facts, collect_metadata=False)]
+    (only_one,) = inputs._processes(pyperf.Benchmark(runs))
+    assert only_one.seconds == 2.0
+    assert math.isnan(only_one.started)
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        (Interval(1.0, 0.998, 1.002), "1.000 [0.998, 1.002]"),
+        (Interval(0.04, -0.1, 0.18), "0.04 [\u22120.10, 0.18]"),
+        (Interval(-0.0001, -0.0002, 0.0), "0.000 [0.000, 0.000]"),
+        (Interval(1.0, -math.inf, math.inf), "1.00"),
+        (Interval(1.0, 1.0, 1.0), "1.000 exactly"),
+        (None, "none"),
+    ],
+)
+def test_exponents_in_words(interval: Interval | None, words: str) -> None:
+    assert captions.exponent_words(interval) == words
+
+
+def test_tables_have_a_cell_for_every_column(run: inputs.Run) -> None:
+    for one in figures.prepare(run):
+        words = captions.describe(one)
+        assert words.caption
+        assert words.alternative
+        for grid in words.tables:
+            assert {len(row) for row in grid.rows} == {len(grid.header)}
+
+
+def test_steps_are_told_as_sizes(run: inputs.Run) -> None:
+    words = captions.describe(only(density.prepare(run)))
+    assert {row[2] for row in words.tables[1].rows} == {"4 KiB", "256 KiB", "16 MiB", "1 GiB"}
+    assert STEPS[0] == 4 * KiB

@@ -1,0 +1,210 @@
+"""The `plot` command and its page: what is in it, escaping, the same bytes twice, and what is refused."""
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+import sample_run
+from sample_run import write_run
+
+from bench import figures
+from bench.__main__ import main
+from bench.figures import captions, inputs, page
+from bench.workloads.scenario import SCENARIOS
+from mmmodel.constants import IMPLEMENTATIONS
+
+HOSTILE = "</title><script>alert('1')</script><img src=http://x.invalid/ onerror=\"x\">&amp;$\\frac{$\x1b[31m\u202e\u4e2d"
+VOID = {"meta", "img", "link", "br"}
+
+
+class Reader(HTMLParser):
+    """Reads a page strictly: every element is closed in its place."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with the figures of the made-up run, made by the command."""
+    base = tmp_path_factory.mktemp("plotted")
+    run = write_run(base / "results" / "sample")
+    assert main(["plot", str(run), "--plots", str(base / "plots")]) == 0
+    return base
+
+
+def test_every_figure_is_in_the_page_with_its_tables(written: Path) -> None:
+    run = inputs.load_run(written / "results" / "sample")
+    reader = Reader((written / "plots" / "index.html").read_text(encoding="utf-8"))
+    prepared = figures.prepare(run)
+    assert [image["src"] for image in reader.all("img")] == [f"sample/{one.name}.svg" for one in prepared]
+    assert all(image["alt"] for image in reader.all("img"))
+    for image in reader.all("img"):
+        assert (written / "plots" / str(image["src"])).is_file()
+    for one in prepared:
+        words = captions.describe(one)
+        assert {words.caption, words.alternative} <= set(reader.text)
+        for grid in words.tables:
+            assert {cell for row in grid.rows for cell in row} | set(grid.header) <= set(reader.cells)
+    assert {"python -m bench sample", "made up"} <= set(reader.text) | set(reader.cells)
+
+
+def test_counters_and_times_are_told_apart(written: Path) -> None:
+    text = (written / "plots" / "index.html").read_text(encoding="utf-8")
+    prepared = figures.prepare(inputs.load_run(written / "results" / "sample"))
+    kinds = {words.name: words.kind for words in map(captions.describe, prepared)}
+    assert kinds["cost"] == captions.EXACT
+    assert kinds["order"] == kinds["distribution"] == captions.TIMES
+    for kind in kinds.values():
+        assert f"Shows {kind}." in text
+
+
+def test_the_page_is_accessible(written: Path) -> None:
+    reader = Reader((written / "plots" / "index.html").read_text(encoding="utf-8"))
+    assert reader.all("html") == [{"lang": "en"}]
+    assert len(reader.all("table")) == len(reader.all("caption"))
+    assert {head.get("scope") for head in reader.all("th")} == {"col", "row"}
+    ids = [str(attributes["id"]) for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    keys = ("aria-labelledby", "aria-describedby")
+    named = {attributes[key] for _, attributes in reader.tags for key in keys if key in attributes}
+    assert named <= set(ids)
+    assert {link["href"].removeprefix("#") for link in reader.all("a") if str(link["href"]).startswith("#")} <= set(ids)
+
+
+def test_the_page_needs_nothing_from_elsewhere(written: Path) -> None:
+    reader = Reader((written / "plots" / "index.html").read_text(encoding="utf-8"))
+    assert not reader.all("script") + reader.all("link") + reader.all("iframe")
+    targets = [attributes[key] for _, attributes in reader.tags for key in ("src", "href") if key in attributes]
+    assert targets
+    assert not [target for target in targets if ":" in str(target) or str(target).startswith("/")]
+
+
+def test_figures_say_in_words_what_they_show(written: Path) -> None:
+    space = "{http://www.w3.org/2000/svg}"
+    for one in figures.prepare(inputs.load_run(written / "results" / "sample")):
+        words = captions.describe(one)
+        svg = written / "plots" / "sample" / f"{one.name}.svg"
+        root = ET.parse(svg).getroot()
+        assert [child.tag for child in root][:2] == [f"{space}title", f"{space}desc"]
+        assert [child.text for child in root][:2] == [words.title, words.alternative]
+
+
+def test_two_processes_write_the_same_bytes(written: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "plot", str(written / "results" / "sample"), "--plots", str(tmp_path)]
+    other = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    subprocess.run(command, check=True, env=os.environ | other, capture_output=True)
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert len(files) == 2 * len(figures.KINDS) + 1
+    assert files == sorted(path.relative_to(written / "plots") for path in (written / "plots").rglob("*") if path.is_file())
+    for file in files:
+        assert (tmp_path / file).read_bytes() == (written / "plots" / file).read_bytes(), file
+
+
+def test_whatever_comes_out_of_files_is_escaped(tmp_path: Path) -> None:
+    name = '<b>&"x y'
+    scenarios = [msgspec.structs.replace(SCENARIOS["report"].resized(1 << shift), name="x<&$\\frac{$", summary=HOSTILE)
+                 for shift in (31, 32, 33)]  # fmt: skip
+    done = [sample_run.counted(one, implementation) for one in scenarios for implementation in IMPLEMENTATIONS]
+    run = write_run(tmp_path / name, done, command=HOSTILE, machine={HOSTILE: HOSTILE})
+    assert main(["plot", str(run), "--plots", str(tmp_path / "plots")]) == 0
+    text = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
+    reader = Reader(text)
+    assert not reader.all("script")
+    assert {str(image["src"]).split("/")[0] for image in reader.all("img")} == {inputs.slug(name)}
+    assert "alert('1')" in "".join(reader.text)  # it is there, as text
+    assert not {"\x1b", "\u202e"} & set(text)
+    for svg in (tmp_path / "plots").rglob("*.svg"):
+        assert {child.tag.rpartition("}")[2] for child in ET.parse(svg).getroot()} <= {"title", "desc", "metadata", "defs", "g"}
+
+
+def test_only_some_figures(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["plot", "sample", "--results", str(written / "results"), "--plots", str(tmp_path), "--only", "order,cost"]
+    assert main(arguments) == 0
+    assert {path.name for path in (tmp_path / "sample").iterdir()} == {"cost.svg", "cost.png", "order.svg", "order.png"}
+    assert capsys.readouterr().out.splitlines()[-1] == f"page:    {tmp_path / 'index.html'}"
+
+
+def test_what_is_skipped_is_said_on_the_page_and_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "counted", timed=False)
+    assert main(["plot", str(run), "--plots", str(tmp_path / "plots")]) == 0
+    out = capsys.readouterr().out
+    text = "".join(Reader((tmp_path / "plots" / "index.html").read_text(encoding="utf-8")).text)
+    for kind in ("scaling", "ratio", "distribution", "order"):
+        assert f"skipped: {kind} of counted: it needs" in out
+        assert f"{kind}: it needs" in text
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Run the command, which fails; return exit code and message."""
+    code = main(["plot", *arguments])
+    (line,) = capsys.readouterr().err.splitlines()
+    return code, line
+
+
+def test_bad_requests_write_nothing(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample, plots = str(written / "results" / "sample"), tmp_path / "plots"
+    copy = write_run(tmp_path / "other" / "sample", timed=False)
+    counted = str(copy)
+    cases = [
+        ([sample, "--only", "pie"], 2, "unknown figure 'pie'; known are scaling, ratio, cost, distribution, order"),
+        ([str(tmp_path / "nosuch")], 2, "there is no file, no directory and no run"),
+        ([str(tmp_path / "other")], 2, "is no run: it has neither counters.json nor wall.json; the runs in it are sample"),
+        ([str(copy / "counters.json")], 2, "is no run: it has no counters.json"),
+        ([sample, counted], 2, "two runs are named sample"),
+        ([counted, "--only", "ratio"], 2, "no figure can be made of sample: ratio: it needs"),
+    ]
+    for arguments, code, message in cases:
+        found = fails([*arguments, "--plots", str(plots)], capsys)
+        assert found[0] == code
+        assert message in found[1]
+    (copy / "counters.json").write_text("{", encoding="utf-8")
+    code, line = fails([counted, "--plots", str(plots)], capsys)
+    assert (code, "is not of schema" in line) == (3, True)
+    assert not plots.exists()
+
+
+def test_a_directory_that_cannot_be_written(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    code, line = fails([str(written / "results" / "sample"), "--plots", str(tmp_path / "file")], capsys)
+    assert code == 2
+    assert "cannot write to directory" in line
+
+
+def test_a_page_of_two_runs_keeps_them_apart(written: Path) -> None:
+    run = inputs.load_run(written / "results" / "sample")
+    words = captions.describe(figures.prepare(run, ["cost"])[0])
+    shown = {name: page.Shown(words, f"{name}/a.svg", f"{name}/a.png") for name in ("one", "two")}
+    runs = {name: msgspec.structs.replace(run, name=name, slug=name) for name in shown}
+    reader = Reader(page.render([page.Section(runs[name], (shown[name],), ()) for name in shown]))
+    ids = [str(attributes["id"]) for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert [image["src"] for image in reader.all("img")] == ["one/a.svg", "two/a.svg"]

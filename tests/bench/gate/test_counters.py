@@ -1,0 +1,158 @@
+"""Counters against the expectation, laws and floors: each way to be wrong has its verdict."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.errors import MeasurementError
+from bench.gate import counters, expectation, laws
+from bench.gate.count import Counter, Line, read_lines
+from bench.gate.expectation import Expected
+from bench.gate.verdict import Verdict
+from bench.workloads.scenario import SCENARIOS, Point
+from bench.workloads.suite import Floor, Group, Law
+
+ONE = Expected("d", 1, 2, {"model_pte_read": 5, "nr_mlock": -2})
+
+
+def changed(**changes: Any) -> Expected:
+    return msgspec.structs.replace(ONE, **changes)
+
+
+OTHER = changed(counters={"model_pte_read": 6, "nr_mlock": -2})
+
+
+@pytest.mark.parametrize(
+    ("expected", "first", "second", "verdict", "text"),
+    [
+        (ONE, ONE, ONE, "pass", "2 counters as expected"),
+        (ONE, OTHER, OTHER, "regression", "model_pte_read: 5 -> 6"),
+        (OTHER, ONE, ONE, "regression", "model_pte_read: 6 -> 5"),  # less work is a change too
+        (ONE, ONE, OTHER, "error", "two runs of the same call differ: model_pte_read: 5 -> 6"),
+        (ONE, None, None, "error", "missing"),
+        (ONE, ONE, None, "error", "missing"),
+        (None, ONE, ONE, "error", "not in the expectation"),
+        (ONE, changed(digest="e"), changed(digest="e"), "error", "not the same benchmark"),
+        (ONE, changed(nr_populated=3), changed(nr_populated=3), "regression", "2 -> 3 pages in memory"),
+        (ONE, changed(counters={"nr_mlock": -2}), changed(counters={"nr_mlock": -2}), "regression", "model_pte_read: 5 -> 0"),
+        (ONE, "it crashed", ONE, "error", "it crashed"),
+    ],
+)
+def test_each_way_to_differ(
+    expected: Expected | None, first: Expected | str | None, second: Expected | str | None, verdict: Verdict, text: str
+) -> None:
+    sides = [{} if one is None else {"x": one} for one in (expected, first, second)]
+    (found,) = counters.judge(*sides)
+    assert (found.verdict, text in found.text) == (verdict, True), found.text
+
+
+def test_many_differences_are_counted_not_listed() -> None:
+    found = counters.shortened(counters.differences({}, {str(i): 1 for i in range(9)}))
+    assert found == "0: 0 -> 1; 1: 0 -> 1; 2: 0 -> 1; 3: 0 -> 1; and 5 more"
+
+
+def test_an_expectation_comes_back_and_a_hand_in_it_shows(tmp_path: Path) -> None:
+    path = tmp_path / "expectation.json"
+    expectation.save(path, "quick", "the command", {"x": ONE})
+    assert expectation.load(path).points == {"x": ONE}
+    path.write_text(path.read_text().replace('"model_pte_read": 5', '"model_pte_read": 6'))
+    with pytest.raises(MeasurementError, match="edited by hand"):
+        expectation.load(path)
+
+
+@pytest.mark.parametrize(
+    "change", [('"schema": 1', '"schema": 2'), ('"expectation"', '"counters"'), ("{", "["), ('read": 5', 'read": 5.5')]
+)
+def test_another_schema_is_refused(tmp_path: Path, change: tuple[str, str]) -> None:
+    path = tmp_path / "expectation.json"
+    expectation.save(path, "quick", "the command", {"x": ONE})
+    path.write_text(path.read_text().replace(*change, 1))
+    with pytest.raises(MeasurementError, match="is not of schema"):
+        expectation.load(path)
+
+
+def test_an_expectation_of_nothing_is_refused(tmp_path: Path) -> None:
+    expectation.save(tmp_path / "e.json", "quick", "the command", {})
+    with pytest.raises(MeasurementError, match="has no measurement"):
+        expectation.load(tmp_path / "e.json")
+
+
+POINTS = [Point(SCENARIOS["report"].resized(1 << 20), one) for one in ("per-page", "page-walk")]
+
+
+def test_a_process_of_its_own_counts_what_this_one_counts() -> None:
+    found = Counter(POINTS, {"PYTHONHASHSEED": "3"}).results()
+    assert list(found) == [point.name for point in POINTS]
+    assert isinstance(found[POINTS[0].name], Expected)
+    assert found[POINTS[0].name].counters["model_pages_looked_up"] == 256  # type: ignore[union-attr]
+
+
+def test_where_a_process_died_is_told() -> None:
+    line = msgspec.json.encode(Line(POINTS[0].name, ONE)).decode()
+    found = read_lines(POINTS, line, "Fatal Python error: Aborted\n", -6)
+    assert isinstance(found[POINTS[0].name], Expected)
+    assert found[POINTS[1].name] == "counting ended with exit code -6 here: Fatal Python error: Aborted"
+    with pytest.raises(MeasurementError, match="no result"):
+        read_lines(POINTS, "hello\n", "", 0)
+
+
+CURVE = tuple(Group(SCENARIOS["report"].resized(1 << shift)) for shift in (20, 22, 24, 26))
+LAW = Law("linear", CURVE, "per-page", "span", 0.95, 1.05, slack=0.1)
+
+
+def along(exponent: float, scale: float = 1000.0) -> dict[str, Expected]:
+    names = [group.points(["per-page"])[0].name for group in CURVE]
+    return {name: changed(counters=entries(round(scale * 4 ** (i * exponent)))) for i, name in enumerate(names)}
+
+
+def entries(number: int) -> dict[str, int]:
+    return {f"model_{level}_read": number if level == "pte" else 0 for level in ("pgd", "p4d", "pud", "pmd", "pte")}
+
+
+@pytest.mark.parametrize(("exponent", "verdict"), [(1.0, "pass"), (1.2, "regression"), (0.0, "regression")])
+def test_a_law_by_counters(exponent: float, verdict: Verdict) -> None:
+    assert [one.verdict for one in laws.judge_laws([LAW], along(exponent), None)] == [verdict]
+
+
+@pytest.mark.parametrize(("exponent", "verdict"), [(1.0, "pass"), (1.1, "pass"), (1.4, "regression"), (0.5, "regression")])
+def test_a_law_by_times_has_some_slack(exponent: float, verdict: Verdict) -> None:
+    times = {name: [1e-3 * 4 ** (i * exponent)] * 3 for i, name in enumerate(along(1.0))}
+    assert [one.verdict for one in laws.judge_laws([LAW], along(1.0), times)] == ["pass", verdict]
+
+
+def test_noise_that_hides_an_exponent_is_inconclusive() -> None:
+    times = {name: [1e-3 * 4**i, 50e-3 * 4 ** (3 - i)] for i, name in enumerate(along(1.0))}
+    assert laws.judge_laws([LAW], along(1.0), times)[1].verdict == "inconclusive"
+
+
+def test_a_size_that_was_not_measured_is_an_error() -> None:
+    counted = along(1.0)
+    name = next(iter(counted))
+    (found,) = laws.judge_laws([LAW], {key: one for key, one in counted.items() if key != name}, None)
+    assert (found.verdict, found.text) == ("error", "1 of its 4 sizes were not measured")
+    assert laws.judge_laws([LAW], counted, {})[1].verdict == "error"
+
+
+FLOOR = Floor(CURVE[0], "per-page", "page-walk", entries=100, seconds=50)
+BASE, FAST = (CURVE[0].points([one])[0].name for one in ("per-page", "page-walk"))
+
+
+@pytest.mark.parametrize(("fast", "verdict"), [(9, "pass"), (11, "regression")])
+def test_a_floor_by_counters(fast: int, verdict: Verdict) -> None:
+    counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(fast))}
+    assert [one.verdict for one in laws.judge_floors([FLOOR], counted, None)] == [verdict]
+
+
+@pytest.mark.parametrize(("fast", "verdict"), [([1.0, 1.1], "pass"), ([3.0, 3.1], "regression"), ([0.1, 9.0], "inconclusive")])
+def test_a_floor_by_times(fast: list[float], verdict: Verdict) -> None:
+    counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(1))}
+    found = laws.judge_floors([FLOOR], counted, {BASE: [100.0, 101.0], FAST: fast})
+    assert [one.verdict for one in found] == ["pass", verdict]
+
+
+def test_a_floor_without_its_benchmarks_is_an_error() -> None:
+    counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(1))}
+    assert [one.verdict for one in laws.judge_floors([FLOOR], {}, None)] == ["error"]
+    assert [one.verdict for one in laws.judge_floors([FLOOR], counted, {BASE: [1.0]})] == ["pass", "error"]

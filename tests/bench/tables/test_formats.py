@@ -1,0 +1,92 @@
+"""Tables as text: every format shows every cell as it is, whatever it holds."""
+
+import csv
+import io
+import re
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench.tables import formats
+from bench.tables.formats import Page, Sheet
+
+NASTY = ("a|b", "50 %", "x_y & z", "[red]no[/red]", "#1 $2 {3}", "~^\\", "<b>", "`*`")
+SHEET = Sheet(
+    "A [title] of 100 %",
+    ("what", "cell"),
+    ("n_1",),
+    ((("same", NASTY[0], "1"), ("same", NASTY[1], "2")), (("other", "x", "3"),)),
+)
+EVERYTHING = Sheet("all", ("what",), (), (tuple((text,) for text in NASTY),))
+
+
+def shown(page: Page, form: formats.Format, capsys: pytest.CaptureFixture[str]) -> str:
+    formats.show(page, form)
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def unescaped(line: str) -> list[str]:
+    """Return the cells of a line of a Markdown table."""
+    cells = re.split(r"(?<!\\)\|", line)[1:-1]
+    return [re.sub(r"\\(.)", r"\1", cell.strip()) for cell in cells]
+
+
+def test_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(Page((SHEET, EVERYTHING), ("mind this",), ("a remark",)), "terminal", capsys)
+    assert out.startswith("WARNING: mind this\nA [title] of 100 %") and out.endswith("a remark\n")
+    assert all(text in out for text in NASTY)
+    assert out.count("same") == 1  # not repeated below itself
+    assert "\x1b" not in out
+
+
+def test_a_narrow_terminal_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "console", lambda: Console(width=30, color_system=None))
+    wide = Sheet("t", ("what",), ("n",) * 5, ((("x" * 30, *(f"{i:020}" for i in range(5))),),))
+    out = shown(Page((wide,)), "terminal", capsys)
+    assert all(cell in out for cell in wide.sections[0][0]) and "…" not in out
+
+
+def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(Page((SHEET, EVERYTHING), ("mind this",), ("a remark",)), "markdown", capsys)
+    lines = out.splitlines()
+    assert lines[0] == "> **WARNING**: mind this" and lines[-1] == "- a remark"
+    tables = [unescaped(line) for line in lines if line.startswith("|")]
+    assert tables[:5] == [
+        ["what", "cell", "n_1"],
+        ["---", "---", "---:"],
+        ["same", "a|b", "1"],
+        ["same", "50 %", "2"],
+        ["other", "x", "3"],
+    ]
+    assert [cells[0] for cells in tables[7:]] == list(NASTY)
+
+
+def test_latex(capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(Page((SHEET, EVERYTHING), ("mind this",), ("a remark",)), "latex", capsys)
+    assert "% WARNING: mind this\n" in out and "% a remark\n" in out
+    body = [line for line in out.splitlines() if not line.startswith("% ")]
+    assert r"\caption{A [title] of 100 \%}" in body and r"\begin{tabular}{llr}" in body
+    assert body.count(r"\toprule") == body.count(r"\bottomrule") == 2
+    assert r"same & a|b & 1 \\" in body and r"same & 50 \% & 2 \\" in body
+    # What TeX takes for its own is escaped everywhere, and braces are in pairs.
+    cells = [line.removesuffix(r" \\") for line in body if line.endswith(r" \\")][-len(NASTY) :]
+    for cell in cells:
+        bare = re.sub(r"\\[&%$#_{}]|\\text[a-z]+\{\}", "", cell)
+        assert not set("&%$#_{}~^\\<>") & set(bare), cell
+
+
+def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    count = (1 << 60) + 1
+    frame = pd.DataFrame({"name": [*NASTY[:2], 'say "a, b"'], "count_x": pd.array([count, None, 0], dtype="Int64")})
+    frame["time_x_s"] = [1 / 3, float("nan"), 5e-324]
+    formats.show_csv(frame, Page((), ("mind this",)))
+    out, err = capsys.readouterr()
+    assert err == "WARNING: mind this\n"
+    rows = list(csv.reader(io.StringIO(out)))
+    assert rows[0] == ["name", "count_x", "time_x_s"]
+    assert [row[0] for row in rows[1:]] == list(frame["name"])
+    assert [row[1] for row in rows[1:]] == [str(count), "", "0"]
+    assert rows[2][2] == "" and float(rows[1][2]) == 1 / 3 and float(rows[3][2]) == 5e-324

@@ -70,20 +70,20 @@ BROKEN = (
         "mmmodel", ERROR, "ended with exit code -6",
     ),
     GateMutant(
-        Mutant("a benchmark is missing", "suite.py", "else one) for one in SCENARIOS.values()",
+        Mutant("a benchmark is missing", "workloads/suite.py", "else one) for one in SCENARIOS.values()",
                "else one) for one in list(SCENARIOS.values())[:-2]"),
         "bench", ERROR, "missing in this tree's suite",
     ),
     GateMutant(
-        Mutant("a benchmark is renamed", "scenario.py", '"many-vmas",', '"vmas",'),
+        Mutant("a benchmark is renamed", "workloads/scenario.py", '"many-vmas",', '"vmas",'),
         "bench", ERROR, "not in the expectation",
     ),
     GateMutant(
-        Mutant("a benchmark measures something else", "scenario.py", "DEFAULT_SEED = 1", "DEFAULT_SEED = 2"),
+        Mutant("a benchmark measures something else", "workloads/scenario.py", "DEFAULT_SEED = 1", "DEFAULT_SEED = 2"),
         "bench", ERROR, "not the same benchmark",
     ),
     GateMutant(
-        Mutant("counts depend on the hash seed", "counting.py", "    counters = space.call_counters()",
+        Mutant("counts depend on the hash seed", "measuring/counting.py", "    counters = space.call_counters()",
                '    counters = space.call_counters()\n    counters["model_pgd_read"] += hash("x") % 1000'),
         "bench", ERROR, "two runs of the same call differ",
     ),

@@ -77,7 +77,7 @@ def test_files_are_byte_identical_in_another_process(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "import matplotlib; matplotlib.rcParams['lines.linewidth'] = 9  # the user's own style\n"
-        "from rows import report_rows; from bench import plot; plot.draw_report(report_rows(), Path(sys.argv[2]))"
+        "from rows import report_rows; from bench.figures import drawing; drawing.draw_report(report_rows(), Path(sys.argv[2]))"
     )
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()

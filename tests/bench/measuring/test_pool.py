@@ -174,7 +174,7 @@ def test_an_answer_that_is_none_is_one_line(data: bytes) -> None:
 
 ORPHANS = """
 import os, signal, time
-from bench import pool
+from bench.measuring import pool
 
 if __name__ == "__main__":
     with pool._local_processes(1) as team:

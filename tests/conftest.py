@@ -1,14 +1,10 @@
 """What the tests of both the model and its oracle share."""
 
 import signal
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `oracle` and `trace_format`
 
 from oracle import OracleMm
 

@@ -10,11 +10,11 @@ import random
 from collections.abc import Callable
 
 import pytest
-from facts import BASE, NONE, PAGE, READ, RW, map_anon
 
 from mmmodel import Mm
 from mmmodel import constants as c
 from mmmodel.state import NODE
+from support.facts import BASE, NONE, PAGE, READ, RW, map_anon
 
 MIB = 1 << 20
 TABLE = 512  # pages that one page table maps

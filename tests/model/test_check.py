@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from facts import BASE, PAGE, map_anon, map_file
-from oracle import constants as c
 
 from mmmodel import Mm, check_mm
 from mmmodel import constants as mc
 from mmmodel import state as st
 from mmmodel.check import ModelError
 from mmmodel.counters import NR_INACTIVE_ANON, NR_MLOCK, NR_UNEVICTABLE
+from oracle import constants as c
+from support.facts import BASE, PAGE, map_anon, map_file
 
 HUGE = BASE + (1 << 30)
 FILE = BASE + (2 << 30)

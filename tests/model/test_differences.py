@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from differences_page import KINDS, differing, trace_of
-from oracle import OracleMm
 
 from mmmodel import Mm
+from oracle import OracleMm
+from support.differences_page import KINDS, differing, trace_of
 
 
 @pytest.mark.parametrize("make", [Mm, OracleMm], ids=["model", "oracle"])

@@ -6,8 +6,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from facts import BASE, NONE, PAGE, areas, error_of, forget_cap, map_anon, of, rss_pages
 from oracle import constants as c
+from support.facts import BASE, NONE, PAGE, areas, error_of, forget_cap, map_anon, of, rss_pages
 
 MakeMm = Callable[..., Any]
 

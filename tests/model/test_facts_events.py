@@ -7,8 +7,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from facts import BASE, NONE, PAGE, READ, RW, all_of, changes, error_of, locked, map_anon, map_file, of, rss_pages, unlocked
+
 from oracle import constants as c
+from support.facts import (
+    BASE,
+    NONE,
+    PAGE,
+    READ,
+    RW,
+    all_of,
+    changes,
+    error_of,
+    locked,
+    map_anon,
+    map_file,
+    of,
+    rss_pages,
+    unlocked,
+)
 
 MakeMm = Callable[..., Any]
 

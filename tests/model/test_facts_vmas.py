@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from facts import (
+
+from oracle import constants as c
+from support.facts import (
     BASE,
     NONE,
     PAGE,
@@ -21,7 +23,6 @@ from facts import (
     rss_pages,
     unlocked,
 )
-from oracle import constants as c
 
 MakeMm = Callable[..., Any]
 

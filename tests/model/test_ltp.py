@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from facts import BASE, PAGE, READ, RW, error_of, forget_cap, map_anon, map_file, rss_pages
+
 from oracle import constants as c
+from support.facts import BASE, PAGE, READ, RW, error_of, forget_cap, map_anon, map_file, rss_pages
 
 MakeMm = Callable[..., Any]
 SIZES = [1, 1024, 1 << 20, 10 << 20]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from trace_format import KERNELS, recorded
 
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Step, Trace
 from mmmodel import Mm, check_mm
+from support.recordings import KERNELS, recorded
 
 ALSO = {"per-page": ("per-page", "hole-skip"), "page-walk": ("page-walk",)}  # who should do what that kernel did
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from oracle import OracleMm
-from setting import NUMBER, WITHOUT_JIT, examples
-from strategies import traces
 
 from bench.traces.generate import random_traces
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Trace, encode_lines
 from mmmodel import Mm, check_mm
+from oracle import OracleMm
+from support.setting import NUMBER, WITHOUT_JIT, examples
+from support.strategies import traces
 
 SETTINGS, fixed = examples(40, 12, "RANDOM_TRACES")
 KERNELS = {"5.10": ("per-page", "hole-skip"), "6.1": ("page-walk",)}

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from facts import BASE, PAGE, areas, error_of, forget_cap, map_anon
+
 from oracle import constants as c
+from support.facts import BASE, PAGE, areas, error_of, forget_cap, map_anon
 
 MakeMm = Callable[..., Any]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from facts import BASE, PAGE
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
 from oracle import constants as c
-from setting import examples
-from twins import FileNumber, Twins
+from support.facts import BASE, PAGE
+from support.setting import examples
+from support.twins import FileNumber, Twins
 
 SETTINGS, fixed = examples(40, 15, "STATE_MACHINE_EXAMPLES", stateful_step_count=40)
 MAX_PROCESSES = 3

@@ -23,10 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from gate_mutants import BROKEN, COUNTERS, SLOWER, GateMutant
-from mutants import broken_source
+from mutants import broken_source, file_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("bench", "mmmodel")
@@ -53,7 +51,7 @@ def break_it(tree: Path, broken: GateMutant) -> None:
     """Make the replacement."""
     package = tree / broken.package
     source = broken_source(package, broken.mutant)
-    (package / broken.mutant.file).write_text(source, encoding="utf-8")
+    file_of(package, broken.mutant).write_text(source, encoding="utf-8")
 
 
 def gate(tree: Path, *words: str, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

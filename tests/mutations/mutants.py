@@ -1,4 +1,4 @@
-"""The list of deliberately broken models: each is one replacement in one file of mmmodel."""
+"""The list of deliberately broken models: each is one replacement in one module of mmmodel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Mutant(NamedTuple):
     """One broken model. `old` occurs exactly once in the file."""
 
     name: str
-    file: str  # in mmmodel/
+    file: str  # name of a module's file, in whichever folder of the package it lies
     old: str
     new: str
 
@@ -151,9 +151,17 @@ MUTANTS = (
 )
 
 
+def file_of(package: Path, mutant: Mutant) -> Path:
+    """The file that a mutant breaks in a package; ValueError if there is not exactly one of that name."""
+    found = sorted(package.rglob(mutant.file))
+    if len(found) != 1:
+        raise ValueError(f"{mutant.name}: {len(found)} files {mutant.file} in {package.name}, not one")
+    return found[0]
+
+
 def broken_source(package: Path, mutant: Mutant) -> str:
     """The source of the mutant's file with the replacement made; ValueError if it does not fit exactly once."""
-    source = (package / mutant.file).read_text(encoding="utf-8")
+    source = file_of(package, mutant).read_text(encoding="utf-8")
     if source.count(mutant.old) != 1:
         raise ValueError(f"{mutant.name}: {mutant.file} holds {mutant.old!r} {source.count(mutant.old)} times, not once")
     return source.replace(mutant.old, mutant.new)

@@ -20,9 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from mutants import MUTANTS, Mutant, broken_source
+from mutants import MUTANTS, Mutant, broken_source, file_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("bench", "mmmodel", "tests", "docs", "pyproject.toml")
@@ -74,7 +72,7 @@ def judge(mutant: Mutant | None) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         copy_project(Path(name))
         if mutant:
-            (Path(name) / "mmmodel" / mutant.file).write_text(source, encoding="utf-8")
+            file_of(Path(name) / "mmmodel", mutant).write_text(source, encoding="utf-8")
         return Verdict(run_tests(Path(name)), time.monotonic() - started)
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 import mutate
-from mutants import MUTANTS, Mutant, broken_source
+from gate_mutants import BROKEN, COUNTERS, SLOWER, GateMutant
+from mutants import MUTANTS, Mutant, broken_source, file_of
 
 PACKAGE = mutate.ROOT / "mmmodel"
 
@@ -19,7 +15,7 @@ PACKAGE = mutate.ROOT / "mmmodel"
 def test_every_mutant_can_be_made(mutant: Mutant) -> None:
     source = broken_source(PACKAGE, mutant)
     compile(source, mutant.file, "exec")
-    assert source != (PACKAGE / mutant.file).read_text(encoding="utf-8")
+    assert source != file_of(PACKAGE, mutant).read_text(encoding="utf-8")
 
 
 def test_names_are_unique() -> None:
@@ -52,3 +48,8 @@ def test_one_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(mutate, "run_tests", lambda directory: "")
     assert mutate.main([]) == 2
     assert "gone: mlock.py holds 'not in the source' 0 times, not once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broken", [*COUNTERS, *BROKEN, *SLOWER], ids=lambda one: one.mutant.name.replace(" ", "-"))
+def test_every_broken_tree_of_the_gate_can_be_made(broken: GateMutant) -> None:
+    compile(broken_source(mutate.ROOT / broken.package, broken.mutant), broken.mutant.file, "exec")

@@ -2,7 +2,7 @@
 
 It follows Linux 5.10 (`per-page`, `hole-skip`) or Linux 6.1 (`page-walk`) function by function, with dicts and sets
 for page tables and no idea of cost. The fast model is held to its answers, and it to those of the recorded kernels
-(`tests/test_oracle_traces.py`).
+(`tests/oracle/test_traces.py`).
 
 Kernel file -> module here: mm/vmstat.c and mm/swap.c -> `lru`, struct page -> `folio`, mm/mmap.c -> `vma`, `mmap`,
 mm/memory.c and mm/huge_memory.c -> `pagetable`, `fault`, mm/gup.c -> `gup`, mm/mlock.c -> `mlock`, mm/mremap.c ->

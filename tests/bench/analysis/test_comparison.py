@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-import kept
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.stats import Interval
 from bench.errors import MeasurementError
 from bench.runs import loading
+from support import kept
 
 PER_PAGE = "munlockall/report/64MiB/per-page"
 NUMBER = itertools.count()

@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import kept
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +13,7 @@ from bench.figures import inputs
 from bench.figures.scaling import numbers as scaling
 from bench.runs import loading
 from mmmodel.counters import NAMES
+from support import kept
 
 MiB = 1 << 20
 

@@ -1,13 +1,13 @@
 """Numbers of a comparison."""
 
 import pytest
-import rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import report_rows
 from bench.errors import MeasurementError
 from bench.workloads.scenario import SCENARIOS
+from support import rows
 
 TIMES = st.floats(1e-9, 1e3)
 

@@ -1,20 +1,19 @@
 """The figure of `report`: what is in it, and that the same rows give the same bytes."""
 
+import os
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.lines import Line2D
-from rows import report_rows
 
 from bench.analysis.report_rows import Row
 from bench.analysis.reported import REPORTED
 from bench.figures import drawing
 from bench.figures.report.drawing import report_figure
 from bench.figures.style import LOOKS
-
-HERE = Path(__file__).parents[1]
+from support.rows import report_rows
 
 
 def lines_and_layouts() -> tuple[list[Row], list[Row]]:
@@ -75,15 +74,17 @@ def test_a_count_of_zero_is_left_out_not_invented() -> None:
 
 def test_files_are_byte_identical_in_another_process(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "import sys; from pathlib import Path\n"
         "import matplotlib; matplotlib.rcParams['lines.linewidth'] = 9  # the user's own style\n"
-        "from rows import report_rows; from bench.figures import drawing; drawing.draw_report(report_rows(), Path(sys.argv[2]))"
+        "from support.rows import report_rows; from bench.figures import drawing\n"
+        "drawing.draw_report(report_rows(), Path(sys.argv[1]))"
     )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
     files = drawing.draw_report(report_rows(), one)
-    subprocess.run([sys.executable, "-c", program, str(HERE), str(two)], check=True)
+    subprocess.run([sys.executable, "-c", program, str(two)], env=environment, check=True)
     assert [file.name for file in files] == ["report.svg", "report.png"]
     for file in files:
         assert file.read_bytes() == (two / file.name).read_bytes(), file.name

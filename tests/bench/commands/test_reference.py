@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from collecting import Log, log
 
 from bench.__main__ import main
 from bench.analysis.counter_diff import Change, changes
@@ -17,6 +16,7 @@ from bench.tables.listing import change_lines
 from bench.workloads import suite
 from bench.workloads.scenario import SCENARIOS, Point
 from bench.workloads.suite import Group
+from support.collecting import Log, log
 
 __all__ = ["log"]
 SMALL = Group(SCENARIOS["report"].resized(1 << 21))

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import kept
 import pandas as pd
 import pytest
 
 from bench.__main__ import main
+from support import kept
 
 Run = Callable[..., str]
 

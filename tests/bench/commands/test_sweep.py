@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from collecting import Log, log
 
 from bench.__main__ import main
 from bench.commands import sweep
@@ -11,6 +10,7 @@ from bench.runs import storage
 from bench.targets import model
 from bench.workloads import scenario
 from bench.workloads.scenario import Point
+from support.collecting import Log, log
 
 __all__ = ["log"]
 

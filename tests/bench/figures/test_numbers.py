@@ -7,8 +7,6 @@ from pathlib import Path
 import msgspec
 import pyperf
 import pytest
-import sample_run
-from sample_run import SECONDS, SPANS, STEPS, write_run
 
 from bench import figures
 from bench.analysis.report_rows import entries_read
@@ -23,6 +21,8 @@ from bench.measuring.counting import Counted
 from bench.runs import storage
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, sparse
 from mmmodel.constants import IMPLEMENTATIONS
+from support import sample_run
+from support.sample_run import SECONDS, SPANS, STEPS, write_run
 
 
 @pytest.fixture(scope="module")

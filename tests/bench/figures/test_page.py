@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import sample_run
-from sample_run import write_run
 
 from bench import figures
 from bench.__main__ import main
 from bench.figures import captions, inputs, page
 from bench.workloads.scenario import SCENARIOS
 from mmmodel.constants import IMPLEMENTATIONS
+from support import sample_run
+from support.sample_run import write_run
 
 HOSTILE = "</title><script>alert('1')</script><img src=http://x.invalid/ onerror=\"x\">&amp;$\\frac{$\x1b[31m\u202e\u4e2d"
 VOID = {"meta", "img", "link", "br"}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import sample_run
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
@@ -18,6 +17,7 @@ from bench import figures
 from bench.analysis.reported import REPORTED, REPORTED_SPAN
 from bench.figures import captions, drawing, inputs
 from bench.figures.style import LOOKS, PARTS
+from support import sample_run
 
 Drawn = dict[str, tuple[figures.Prepared, Figure]]
 

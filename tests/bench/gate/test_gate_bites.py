@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "mutations"))
-
 import gate_proofs
 from gate_mutants import BROKEN, COUNTERS, SLOWER, GateMutant
 

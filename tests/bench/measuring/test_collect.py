@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from collecting import Log, benchmark, log
 from rich.console import Console
 from rich.progress import Progress
 
@@ -26,6 +25,7 @@ from bench.measuring.repetition import Policy
 from bench.runs import storage
 from bench.workloads.scenario import SCENARIOS, Point
 from bench.workloads.suite import Group, points_of
+from support.collecting import Log, benchmark, log
 
 __all__ = ["log"]
 POINTS = points_of((Group(SCENARIOS["report"].resized(1 << 21)), Group(SCENARIOS["sparse-64KiB"].resized(1 << 21), "munmap")))

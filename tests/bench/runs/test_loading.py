@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import kept
 import msgspec
 import pytest
 
 from bench.errors import MeasurementError, UsageError
 from bench.measuring import counting
 from bench.runs import loading, storage
+from support import kept
 
 NAME = "munlockall/report/64MiB/per-page"
 Change = Callable[[dict[str, Any]], object]

@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 from rich.table import Table
-from rows import report_rows
 
 from bench.analysis import reported
 from bench.tables import terminal
 from mmmodel.constants import PAGE_SIZE
+from support.rows import report_rows
 
 
 def rendered(one: Table) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from random import Random
 
 from hypothesis import find, given, settings
-from oracle import OracleMm
-from setting import examples
-from strategies import traces
 
 from bench.traces.generate import WINDOW, random_traces
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Trace, op_name, trace_problem
+from oracle import OracleMm
+from support.setting import examples
+from support.strategies import traces
 
 SETTINGS, fixed = examples(100, 100, "RANDOM_TRACES")
 

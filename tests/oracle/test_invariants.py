@@ -4,13 +4,14 @@ import random
 from collections import Counter
 
 import pytest
-from facts import BASE, PAGE
+
 from oracle import OracleMm
 from oracle import constants as c
 from oracle.files import OracleFile
 from oracle.folio import Folio
 from oracle.lru import Lru61
 from oracle.mmstruct import MmStruct
+from support.facts import BASE, PAGE
 
 MREMAP_FLAGS = (0, c.MREMAP_MAYMOVE, c.MREMAP_MAYMOVE | c.MREMAP_FIXED, c.MREMAP_MAYMOVE | c.MREMAP_DONTUNMAP, 7)
 

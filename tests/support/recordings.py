@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.traces.trace_format import Step, Trace, load_results, load_traces
 
-DATA = Path(__file__).parent / "data" / "traces"
+DATA = Path(__file__).parents[1] / "data" / "traces"
 KERNELS = {"linux-5.10": "per-page", "linux-6.1": "page-walk"}
 """Recorded kernel -> the implementation that behaves like it."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "docs" / "fidelity.py"
+SCRIPT = Path(__file__).parents[2] / "docs" / "fidelity.py"
 spec = importlib.util.spec_from_file_location("fidelity", SCRIPT)
 assert spec is not None
 assert spec.loader is not None

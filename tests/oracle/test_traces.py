@@ -1,11 +1,11 @@
 """The oracle against real kernels: every field of every step of every recorded trace."""
 
 import pytest
-from oracle import OracleMm
-from trace_format import KERNELS, recorded
 
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Step, Trace
+from oracle import OracleMm
+from support.recordings import KERNELS, recorded
 
 RECORDED = [
     pytest.param(impl, trace, steps, thp, id=f"{kernel}-{trace.name}")

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from differences_page import KINDS, differing, plain
-from oracle import OracleMm
-from trace_format import KERNELS, recorded
 
 from bench.traces.generate import random_traces
 from bench.traces.replay import differences
 from bench.traces.trace_format import Op, RlimitMemlock, op_name
+from oracle import OracleMm
+from support.differences_page import KINDS, differing, plain
+from support.recordings import KERNELS, recorded
 
 PRESENT = {"present-none", "behind-none", "mlockall-none", "readonly-onfault", "before-hole"}  # all look alike
 LOCKED_IN_NEW = {("P", "PMU"), ("PT", "PMUT")}

@@ -12,7 +12,7 @@ import msgspec
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Step, Trace, trace_problem
 
-PAGE = Path(__file__).parents[1] / "docs" / "differences.md"
+PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
 KINDS: dict[str, dict[str, Any]] = {
     kind["name"]: kind
     for kind in map(json.loads, re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))

@@ -8,9 +8,8 @@ from __future__ import annotations
 import errno
 from typing import Any, NamedTuple
 
-from oracle import OracleMm
-
 from mmmodel import Mm, check_mm
+from oracle import OracleMm
 
 SUBJECTS = {"5.10": ("per-page", "hole-skip"), "6.1": ("page-walk",)}
 ORACLE = "oracle"
@@ -111,7 +110,7 @@ class Twins:
 
     def whole_script(self) -> str:
         """A program that repeats what was done."""
-        return "\n".join(["from twins import FileNumber, Twins", *self.script])
+        return "\n".join(["from support.twins import FileNumber, Twins", *self.script])
 
 
 def sizes(mm: Any) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.analysis import dataframes, stats
 from bench.analysis.dataframes import COUNT, CURVE, GROUP, POINT, TIME, Cell
 from bench.errors import MeasurementError
-from bench.runs.loading import Measured, Run
+from bench.runs.loaded import LoadedPoint, LoadedRun
 
 Changes = dict[str, tuple[int | None, int | None]]  # counter: in A, in B
 # Facts of which any that differs makes it another machine, or the same one in another state. The rest is software.
@@ -66,7 +66,7 @@ def verdict(interval: stats.Interval) -> str:
     return "faster" if interval.high < 1 else "slower"
 
 
-def compare(a: Run, b: Run) -> Comparison:
+def compare(a: LoadedRun, b: LoadedRun) -> Comparison:
     """Compare run B with run A; raise MeasurementError if they have nothing in common."""
     common = [name for name in a.points if name in b.points]
     if not common:
@@ -98,12 +98,12 @@ def _is_number(column: str) -> bool:
     return column.startswith(TIME) and column != "time_verdict"
 
 
-def _unlike(a: Measured, b: Measured) -> bool:
+def _unlike(a: LoadedPoint, b: LoadedPoint) -> bool:
     """Tell whether two points of one name have different parameters, as far as the files say."""
     return bool(a.digest and b.digest and a.digest != b.digest)
 
 
-def _changed(a: Measured, b: Measured) -> Changes:
+def _changed(a: LoadedPoint, b: LoadedPoint) -> Changes:
     """Return the counters that differ, those that one run does not know among them."""
     if a.counters is None or b.counters is None:
         return {}
@@ -111,7 +111,7 @@ def _changed(a: Measured, b: Measured) -> Changes:
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _row(name: str, a: Measured | None, b: Measured | None, changed: Changes) -> dict[str, Cell]:
+def _row(name: str, a: LoadedPoint | None, b: LoadedPoint | None, changed: Changes) -> dict[str, Cell]:
     """Return the row of one point that either run has."""
     known = a or b
     assert known is not None
@@ -125,10 +125,10 @@ def _row(name: str, a: Measured | None, b: Measured | None, changed: Changes) ->
     if changed:
         row["count_changes"] = "; ".join(f"{key}: {_shown(old)} -> {_shown(new)}" for key, (old, new) in changed.items())
     for key, one in (("time_a_s", a), ("time_b_s", b)):
-        if one.times:
-            row[key] = stats.geometric_mean(one.times.means).estimate
-    if a.times and b.times:
-        ratio = stats.ratio(b.times.means, a.times.means)
+        if one.processes:
+            row[key] = stats.geometric_mean(one.means).estimate
+    if a.processes and b.processes:
+        ratio = stats.ratio(b.means, a.means)
         row |= dataframes.interval_cells("time_ratio", ratio)
         row["time_verdict"] = verdict(ratio) or None
     return row
@@ -139,14 +139,14 @@ def _shown(value: int | None) -> str:
     return "absent" if value is None else str(value)
 
 
-def _same_counters(a: Measured, b: Measured) -> str | None:
+def _same_counters(a: LoadedPoint, b: LoadedPoint) -> str | None:
     """Tell whether the counters are equal; plain pyperf files have only a digest of them, or nothing."""
     if not a.counters_digest or not b.counters_digest:
         return None
     return "equal" if a.counters_digest == b.counters_digest else "differ"
 
 
-def _exponents(a: Run, b: Run, alike: list[str]) -> pd.DataFrame:
+def _exponents(a: LoadedRun, b: LoadedRun, alike: list[str]) -> pd.DataFrame:
     """Return the exponents of both runs, each over the sizes that both have."""
     found = []
     for run, suffix in ((a, "_a"), (b, "_b")):
@@ -157,7 +157,7 @@ def _exponents(a: Run, b: Run, alike: list[str]) -> pd.DataFrame:
     return found[0].join(found[1], how="inner").reset_index()
 
 
-def _facts(a: Run, b: Run) -> tuple[Fact, ...]:
+def _facts(a: LoadedRun, b: LoadedRun) -> tuple[Fact, ...]:
     """Return the facts that differ; one that a file does not tell differs only if it would have told it."""
     names = dict.fromkeys([*a.facts, *b.facts])
     order = sorted(names, key=lambda name: MACHINE.index(name) if name in MACHINE else len(MACHINE))

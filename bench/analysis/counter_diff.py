@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Facts = Mapping[str, int | str]  # what is known of a counted call, exactly: its parameters' digest, its sizes, its counters
+from bench.runs.record import Facts
 
 
 class Change(msgspec.Struct, frozen=True):

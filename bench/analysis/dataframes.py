@@ -16,7 +16,7 @@ import pandas as pd
 from bench.analysis import stats
 from bench.analysis.report_rows import BASELINE, entries_read
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.runs.loading import Measured, Run, Times
+from bench.runs.loaded import LoadedPoint, LoadedRun
 from bench.workloads.scenario import LAYOUT
 from mmmodel.constants import PAGE_SIZE
 
@@ -43,12 +43,12 @@ TIMES: Final = [
 Cell = str | int | float | None
 
 
-def points_frame(run: Run) -> pd.DataFrame:
+def points_frame(run: LoadedRun) -> pd.DataFrame:
     """Return a row for every point of a run, in its order: POINT, digest, sizes, counters, TIMES.
 
     What a run does not have is NA, ends of intervals too where the data are too few for one.
     """
-    baselines = {_group(one): one.times for one in run.points.values() if one.name.implementation == BASELINE}
+    baselines = {_group(one): one for one in run.points.values() if one.name.implementation == BASELINE}
     rows = [_row(name, one, baselines.get(_group(one))) for name, one in run.points.items()]
     counters = dict.fromkeys(key for row in rows for key in row if key.startswith(COUNT))
     whole = ["span_bytes", "nr_vmas", "nr_populated", *counters]
@@ -65,12 +65,12 @@ def typed(rows: Sequence[Mapping[str, Cell]], types: Mapping[str, str]) -> pd.Da
     return pd.DataFrame(columns)
 
 
-def _group(one: Measured) -> tuple[str, str, str]:
+def _group(one: LoadedPoint) -> tuple[str, str, str]:
     """Return what the points to compare with `one` have in common."""
     return one.name.operation, one.name.scenario, one.name.size
 
 
-def _row(name: str, one: Measured, baseline: Times | None) -> dict[str, Cell]:
+def _row(name: str, one: LoadedPoint, baseline: LoadedPoint | None) -> dict[str, Cell]:
     """Return one point's row."""
     row: dict[str, Cell] = {"name": name, **dict(zip(GROUP, _group(one), strict=True))}
     row |= {"implementation": one.name.implementation, "digest": one.digest or None}
@@ -81,23 +81,23 @@ def _row(name: str, one: Measured, baseline: Times | None) -> dict[str, Cell]:
         except KeyError as error:
             raise MeasurementError(f"{name} has no counter {error.args[0]}") from None
         row |= {COUNT + key: value for key, value in one.counters.items()}
-    if one.times:
-        row |= _time_cells(one.times, one.span, baseline)
+    if one.processes:
+        row |= _time_cells(one, baseline)
     return row
 
 
-def _time_cells(times: Times, span: int | None, baseline: Times | None) -> dict[str, Cell]:
+def _time_cells(one: LoadedPoint, baseline: LoadedPoint | None) -> dict[str, Cell]:
     """Return the cells of one point's times."""
-    median = float(np.median(times.values))
-    cells: dict[str, Cell] = {"time_median_s": median, "time_process_median_s": float(np.median(times.means))}
-    cells |= interval_cells("time_mean", stats.geometric_mean(times.means), "_s")
-    cells |= {"time_processes": len(times.means), "time_values": len(times.values)}
-    if span and span >= PAGE_SIZE:
-        cells["time_ns_per_page"] = median * 1e9 / (span // PAGE_SIZE)
-    if baseline is times:
+    median, means = float(np.median(one.values)), one.means
+    cells: dict[str, Cell] = {"time_median_s": median, "time_process_median_s": float(np.median(means))}
+    cells |= interval_cells("time_mean", stats.geometric_mean(means), "_s")
+    cells |= {"time_processes": len(means), "time_values": len(one.values)}
+    if one.span and one.span >= PAGE_SIZE:
+        cells["time_ns_per_page"] = median * 1e9 / (one.span // PAGE_SIZE)
+    if baseline is one:
         cells["time_speedup"] = 1.0  # by definition, and without an interval
-    elif baseline:
-        cells |= interval_cells("time_speedup", stats.ratio(baseline.means, times.means))
+    elif baseline and baseline.processes:
+        cells |= interval_cells("time_speedup", stats.ratio(baseline.means, means))
     return cells
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from bench.errors import MeasurementError
-from bench.measuring.counting import Counted
+from bench.runs.record import Counted
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 
 BASELINE = IMPLEMENTATIONS[0]  # what ratios are to

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-import pyperf
 from scipy import stats
 
 from bench.errors import MeasurementError
@@ -41,11 +40,6 @@ def positive(values: Sequence[float], what: str) -> np.ndarray:
     if not np.all(np.isfinite(array)) or not np.all(array > 0):
         raise MeasurementError(f"{what} has a value that is no finite number above zero")
     return array
-
-
-def process_means(benchmark: pyperf.Benchmark) -> list[float]:
-    """Return the mean of each process's values, in the benchmark's unit; processes that only calibrated have none."""
-    return [float(np.mean(run.values)) for run in benchmark.get_runs() if run.values]
 
 
 def geometric_mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:

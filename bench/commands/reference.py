@@ -11,10 +11,10 @@ from bench.analysis.counter_diff import changes
 from bench.commands import parser_of
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.measuring import collect
-from bench.measuring.counting import Counted
 from bench.measuring.repetition import Policy, check_counts
 from bench.progress import compile_model, progress_bar
 from bench.runs import storage
+from bench.runs.record import Counted
 from bench.tables.listing import change_lines
 from bench.workloads.scenario import SCENARIOS
 from bench.workloads.suite import SUITES, Group, points_of

@@ -18,7 +18,7 @@ from bench.commands import parser_of
 from bench.measuring import counting, timing
 from bench.measuring.repetition import check_counts, effort_for
 from bench.progress import compile_model, progress_bar
-from bench.runs import storage
+from bench.runs import record, storage
 from bench.tables import terminal
 from bench.targets import model
 from bench.workloads import scenario, selection, sizes
@@ -87,7 +87,7 @@ def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progre
         point = done.counted.point
         progress.update(task, description=f"timing {point.name}")
         main = point.scenario.name != "report" or point.scenario.span not in CURVE_SPANS
-        plan = timing.Plan((point,), {point.name: counting.digest_of(done.counted.counters)})
+        plan = timing.Plan((point,), {point.name: record.digest_of(done.counted.counters)})
         benchmarks += timing.run_plan(plan, effort_for(done.seconds, main, request.processes, request.values))
         progress.advance(task)
     progress.remove_task(task)

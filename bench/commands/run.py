@@ -27,7 +27,7 @@ from bench.commands import parser_of
 from bench.errors import UsageError, one_line
 from bench.measuring import counting, timing
 from bench.progress import compile_model, progress_bar
-from bench.runs import storage
+from bench.runs import record, storage
 from bench.targets import model
 from bench.workloads import selection, suite
 from bench.workloads.scenario import Point
@@ -138,7 +138,7 @@ def _scratch_files(args: argparse.Namespace, target: Target) -> Iterator[Path]:
         yield part
 
 
-def _count(points: Sequence[Point], progress: Progress) -> list[counting.Counted]:
+def _count(points: Sequence[Point], progress: Progress) -> list[record.Counted]:
     """Count the calls and compare the states that they leave."""
     for point in points:
         model.foretell_memory(point)
@@ -154,7 +154,7 @@ def main(argv: Sequence[str]) -> int:
     with progress_bar() as progress:
         compile_model(progress)
         counted = _count(points, progress)
-    plan = timing.Plan(points, {one.name: counting.digest_of(one.counters) for one in counted})
+    plan = timing.Plan(points, {one.name: record.digest_of(one.counters) for one in counted})
     for point in points:
         new = {"digest": point.digest, "source": environment.source_digest(), "counters": plan.counters[point.name]}
         refuse_mixture(old, new, point)
@@ -169,7 +169,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _keep(part: Path, target: Target, counted: Sequence[counting.Counted]) -> Path | None:
+def _keep(part: Path, target: Target, counted: Sequence[record.Counted]) -> Path | None:
     """Put the finished file where it belongs; return where that is."""
     final = target.output or target.append
     if final:

@@ -15,9 +15,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from bench.analysis.counter_diff import Facts
 from bench.errors import MeasurementError, one_line
-from bench.measuring.counting import Counted
+from bench.runs.record import Counted, Facts
 from bench.runs.storage import encode_json, load_json, write_atomic
 
 SCHEMA: Final = 1  # 1: the first

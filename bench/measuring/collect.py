@@ -33,9 +33,10 @@ from rich.progress import Progress
 from bench import environment
 from bench.errors import MeasurementError, UsageError
 from bench.measuring import counting, pool, timing
-from bench.measuring.counting import Agreement, Counted, Pass
+from bench.measuring.counting import Agreement, Pass
 from bench.measuring.repetition import Policy
-from bench.runs import storage
+from bench.runs import record, storage
+from bench.runs.record import Counted
 from bench.targets import model
 from bench.workloads.scenario import Point
 
@@ -99,7 +100,7 @@ class Store:
     def plan(self, done: Pass) -> tuple[timing.Plan, timing.Effort]:
         """Return how a counted point is timed: held to the counters that it showed."""
         name = done.counted.name
-        plan = timing.Plan((done.counted.point,), {name: counting.digest_of(done.counted.counters)})
+        plan = timing.Plan((done.counted.point,), {name: record.digest_of(done.counted.counters)})
         return plan, self._policy.effort(name, done.seconds)
 
     def _path(self, index: int, kind: str) -> Path:

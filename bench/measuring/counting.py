@@ -5,37 +5,20 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from rich.progress import Progress
 
 from bench import environment
-from bench.analysis.counter_diff import Facts
 from bench.errors import MeasurementError
+from bench.runs.record import Counted
 from bench.targets.model import prepare
 from bench.workloads.scenario import Point
 
 # Modules beside the model's that decide what is counted and timed.
 DECIDING = ("measuring/counting", "measuring/timing", "targets/model", "workloads/layout", "workloads/scenario")
-
-
-class Counted(msgspec.Struct, frozen=True):
-    """What one call did. Exact: the same on every machine, in every run."""
-
-    name: str
-    point: Point
-    span: int  # bytes reserved before the call, all VMAs; of mmap, those that it maps
-    nr_vmas: int  # before the call
-    nr_populated: int  # pages in memory before the call
-    counters: dict[str, int]  # of the call; names that start with model_ are not the kernel's
-
-    @property
-    def facts(self) -> Facts:
-        """All of it but the name."""
-        sizes = {"span": self.span, "nr_vmas": self.nr_vmas, "nr_populated": self.nr_populated}
-        return {"parameters": self.point.digest, **sizes, **self.counters}
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -44,11 +27,6 @@ class Pass(msgspec.Struct, frozen=True):
     counted: Counted
     state: str  # digest of the state after the call, all per-CPU batches drained
     seconds: float  # roughly; only to choose how often to repeat the call when it is timed
-
-
-def digest_of(counters: Mapping[str, int]) -> str:
-    """Return a digest of a call's counters, to see at a glance whether two are the same."""
-    return hashlib.sha256(msgspec.json.encode(counters, order="sorted")).hexdigest()[:16]
 
 
 @functools.cache

@@ -29,8 +29,8 @@ import pyperf
 
 from bench import environment
 from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, UsageError, one_line
-from bench.measuring.counting import digest_of
 from bench.measuring.interleaving import Place
+from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX, load_wall, write_atomic
 from bench.targets.model import Prepared, prepare
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Point

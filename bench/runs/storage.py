@@ -25,7 +25,7 @@ import msgspec
 import pyperf
 
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.measuring.counting import Counted
+from bench.runs.record import Counted
 
 # History of the schema: 1, the first.
 SCHEMA: Final = 1

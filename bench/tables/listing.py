@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bench.analysis.counter_diff import Change
 from bench.analysis.report_rows import Row, entries_read
-from bench.measuring.counting import Counted
+from bench.runs.record import Counted
 from bench.tables.terminal import new_table, seconds, spread, times_faster
 from bench.workloads.sizes import approximate
 

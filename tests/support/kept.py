@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pyperf
 
-from bench.measuring import counting
-from bench.measuring.counting import Counted
-from bench.runs import storage
+from bench.runs import record, storage
+from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, Point
 from mmmodel.constants import PAGE_SIZE
 
@@ -73,7 +72,7 @@ def write_curve(directory: Path, factor: float = 1.0, machine: Mapping[str, str 
             one = point(implementation, span)
             seconds = 1e-9 * entries * (factor if implementation == "per-page" else 1)
             whole.append(counted(one, entries))
-            digest = counting.digest_of(whole[-1].counters)
+            digest = record.digest_of(whole[-1].counters)
             values = [[seconds * 0.99, seconds], [seconds, seconds * 1.01], [seconds * 0.98, seconds * 1.02]]
             times.append(timed(one, values, mlock_counters=digest))
     return write(directory, whole, times, machine)

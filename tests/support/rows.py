@@ -1,7 +1,7 @@
 """Rows as a report makes them, for tests of what is made of rows."""
 
 from bench.analysis.report_rows import Row, rows
-from bench.measuring.counting import Counted
+from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, Point, Scenario
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyperf
 
-from bench.measuring.counting import Counted, digest_of
 from bench.runs import storage
+from bench.runs.record import Counted, digest_of
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, Scenario, sparse
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 from mmmodel.counters import NAMES

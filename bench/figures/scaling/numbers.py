@@ -10,7 +10,8 @@ import msgspec
 from bench.analysis.report_rows import entries_read
 from bench.analysis.reported import REPORTED_SPAN
 from bench.analysis.stats import Interval, exponent, local_exponents
-from bench.figures.inputs import Measured, Run, Skipped, slug
+from bench.figures.inputs import Measured, Run, Skipped
+from bench.runs.loaded import slug
 from bench.workloads.scenario import LAYOUT, Scenario
 from mmmodel.constants import IMPLEMENTATIONS
 

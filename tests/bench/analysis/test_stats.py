@@ -3,10 +3,9 @@
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
-import pyperf
 import pytest
 import scipy.stats
 from hypothesis import assume, given, settings
@@ -242,11 +241,3 @@ def test_no_value_that_is_no_time(bad: float) -> None:
 def test_too_few_or_ill_sorted_data(use: Callable[[], object], message: str) -> None:
     with pytest.raises(MeasurementError, match=message):
         use()
-
-
-def test_process_means_leave_out_calibration() -> None:
-    def run(values: Sequence[float]) -> pyperf.Run:
-        return pyperf.Run(values, warmups=[(1, 9.0)], metadata={"name": "x"}, collect_metadata=False)
-
-    benchmark = pyperf.Benchmark([run([]), run([1.0, 3.0]), run([5.0])])
-    assert stats.process_means(benchmark) == [2.0, 5.0]

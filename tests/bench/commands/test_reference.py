@@ -11,7 +11,7 @@ from bench.commands import reference
 from bench.errors import MeasurementError
 from bench.measuring import counting, timing
 from bench.measuring.counting import Pass
-from bench.runs import storage
+from bench.runs import record, storage
 from bench.tables.listing import change_lines
 from bench.workloads import suite
 from bench.workloads.scenario import SCENARIOS, Point
@@ -147,7 +147,7 @@ def test_the_main_points_are_timed_often(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_changes_name_what_differs() -> None:
     point = Point(SCENARIOS["report"], "page-walk")
-    old = counting.Counted(point.name, point, 1, 1, 0, {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5})
+    old = record.Counted(point.name, point, 1, 1, 0, {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5})
     new = msgspec.structs.replace(old, nr_vmas=2, counters={"a": 1, "b": 3, "c": 4, "d": 5, "f": 6000})
     assert changes({"x": old.facts}, {"x": old.facts}) == []
     (change,) = found = changes({old.name: old.facts}, {old.name: new.facts})

@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-import pyperf
 import pytest
 
 from bench import figures
@@ -17,8 +16,8 @@ from bench.figures.cost import numbers as cost
 from bench.figures.inputs import Process
 from bench.figures.ratio import numbers as density
 from bench.figures.scaling import numbers as scaling
-from bench.measuring.counting import Counted
-from bench.runs import storage
+from bench.runs import loaded, storage
+from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, sparse
 from mmmodel.constants import IMPLEMENTATIONS
 from support import sample_run
@@ -192,9 +191,7 @@ def test_two_spans_are_no_curve_and_two_densities_no_range(tmp_path: Path) -> No
 def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
     nothing = dict.fromkeys(sample_run.NAMES, 0)
     walks = {one.name for one in sample_run.points() if one.point.implementation == "page-walk"}
-    done = [
-        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()
-    ]
+    done = [msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()]
     run = inputs.load_run(write_run(tmp_path / "zero", done))
     (data,) = scaling.prepare(run)
     walk = data.curves[-1]
@@ -258,20 +255,11 @@ def test_the_reference_comes_before_newer_runs_and_those_before_older(tmp_path: 
 
 @pytest.mark.parametrize("name", ["../../etc", ".hidden", "a/b", "", "...", "<script>", "\x1b[31m", "é" * 300])
 def test_names_become_safe_parts_of_paths(name: str) -> None:
-    slug = inputs.slug(name)
+    slug = loaded.slug(name)
     assert slug
     assert len(slug) <= 80
     assert not slug.startswith(".")
     assert set(slug) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-
-
-def test_processes_that_only_calibrated_are_no_values() -> None:
-    facts = {"name": "x", "unit": "second", "loops": 1}
-    runs = [pyperf.Run([], warmups=[(1, 1.0)], metadata=facts, collect_metadata=False)]
-    runs += [pyperf.Run([1.0, 3.0], metadata=facts, collect_metadata=False)]
-    (only_one,) = inputs._processes(pyperf.Benchmark(runs))
-    assert only_one.seconds == 2.0
-    assert math.isnan(only_one.started)
 
 
 @pytest.mark.parametrize(

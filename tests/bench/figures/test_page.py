@@ -13,6 +13,7 @@ import pytest
 from bench import figures
 from bench.__main__ import main
 from bench.figures import captions, inputs, page
+from bench.runs.loaded import slug
 from bench.workloads.scenario import SCENARIOS
 from mmmodel.constants import IMPLEMENTATIONS
 from support import sample_run
@@ -139,7 +140,7 @@ def test_whatever_comes_out_of_files_is_escaped(tmp_path: Path) -> None:
     text = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
     reader = Reader(text)
     assert not reader.all("script")
-    assert {str(image["src"]).split("/")[0] for image in reader.all("img")} == {inputs.slug(name)}
+    assert {str(image["src"]).split("/")[0] for image in reader.all("img")} == {slug(name)}
     assert "alert('1')" in "".join(reader.text)  # it is there, as text
     assert not {"\x1b", "\u202e"} & set(text)
     for svg in (tmp_path / "plots").rglob("*.svg"):

@@ -65,9 +65,7 @@ def test_the_legend_of_scaling_has_the_exponents(drawn: Drawn) -> None:
 
 def test_scaling_marks_what_real_kernels_took(drawn: Drawn) -> None:
     time_axes = drawn["scaling-report"][1].axes[0]
-    crosses = {
-        (float(*line.get_xdata()), float(*line.get_ydata())) for line in time_axes.lines if line.get_marker() == "x"
-    }
+    crosses = {(float(*line.get_xdata()), float(*line.get_ydata())) for line in time_axes.lines if line.get_marker() == "x"}
     assert crosses == {(REPORTED_SPAN, one.seconds) for one in REPORTED}
 
 

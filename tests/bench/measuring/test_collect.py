@@ -76,9 +76,7 @@ def test_only_what_is_not_finished_is_done_again(tmp_path: Path, log: Log, stop:
     assert (other / storage.COUNTERS_FILE).read_bytes() == (tmp_path / storage.COUNTERS_FILE).read_bytes()
 
 
-def test_points_of_other_sources_or_requests_are_not_taken(
-    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_points_of_other_sources_or_requests_are_not_taken(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     log.stop_timing[NAMES[0]] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         gather(tmp_path)

@@ -49,11 +49,11 @@ def turns_of(calls: dict[str, int], log: Path, each: int) -> str:
 
 
 def test_turns_go_forth_and_back(tmp_path: Path) -> None:
-    assert turns_of(dict.fromkeys("abc", 8), tmp_path / "log", 2) == "aabbcc" "ccbbaa" "aabbcc" "ccbbaa"
+    assert turns_of(dict.fromkeys("abc", 8), tmp_path / "log", 2) == "aabbccccbbaaaabbccccbbaa"
 
 
 def test_who_has_ended_is_left_out(tmp_path: Path) -> None:
-    assert turns_of({"a": 3, "b": 0, "c": 1}, tmp_path / "log", 1) == "ac" "a" "a"
+    assert turns_of({"a": 3, "b": 0, "c": 1}, tmp_path / "log", 1) == "acaa"
 
 
 def test_who_waits_for_a_turn_that_never_comes_gives_up() -> None:

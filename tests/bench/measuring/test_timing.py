@@ -9,8 +9,9 @@ import pytest
 from bench.environment import source_digest
 from bench.errors import MeasurementError
 from bench.measuring import footprint, timing
-from bench.measuring.counting import count, digest_of
+from bench.measuring.counting import count
 from bench.measuring.timing import Effort, Plan
+from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX
 from bench.targets.model import Prepared
 from bench.workloads.scenario import SCENARIOS, Point

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyperf
 import pytest
 
 from bench.errors import MeasurementError, UsageError
-from bench.measuring import counting
-from bench.runs import loading, storage
+from bench.runs import loading, record, storage
+from bench.runs.loaded import Process
 from support import kept
 
 NAME = "munlockall/report/64MiB/per-page"
@@ -38,8 +39,8 @@ def test_a_run_by_name_and_by_path(run: Path) -> None:
     one = by_name.points[NAME]
     assert (one.span, one.nr_vmas, one.nr_populated) == (64 << 20, 1, 0)
     assert one.counters is not None and one.counters["model_pte_read"] == 16384
-    assert one.times is not None and len(one.times.values) == 6
-    assert one.times.means == pytest.approx([16384e-9 * 0.995, 16384e-9 * 1.005, 16384e-9])
+    assert len(one.values) == 6
+    assert one.means == pytest.approx([16384e-9 * 0.995, 16384e-9 * 1.005, 16384e-9])
 
 
 def test_a_pyperf_file_has_no_counters_but_their_digest(run: Path) -> None:
@@ -47,7 +48,7 @@ def test_a_pyperf_file_has_no_counters_but_their_digest(run: Path) -> None:
     assert {one.counters for one in alone.points.values()} == {None}
     for name, one in alone.points.items():
         expected = whole.points[name]
-        assert one == msgspec.structs.replace(expected, counters=None)
+        assert one == msgspec.structs.replace(expected, record=None)
 
 
 def test_other_forms_of_the_files(run: Path, tmp_path: Path) -> None:
@@ -56,8 +57,10 @@ def test_other_forms_of_the_files(run: Path, tmp_path: Path) -> None:
     assert loading.load(str(packed), run).points == loading.load(str(run / "wall.json"), run).points
     only_counted = loading.load(str(run / "counters.json"), run)
     (run / "wall.json").unlink()
-    assert only_counted == msgspec.structs.replace(loading.load(str(run), run), where=only_counted.where)
-    assert {one.times for one in only_counted.points.values()} == {None}
+    assert only_counted == msgspec.structs.replace(
+        loading.load(str(run), run), where=only_counted.where, name=only_counted.name
+    )
+    assert {one.processes for one in only_counted.points.values()} == {()}
 
 
 def test_facts_are_told_one_way(run: Path) -> None:
@@ -174,9 +177,9 @@ def test_a_point_that_was_only_timed_or_only_counted(tmp_path: Path) -> None:
     here, there = kept.point(), kept.point("page-walk")
     path = kept.write(tmp_path / "run", [kept.counted(here, 5)], [kept.timed(there, [[1.0]])])
     points = loading.load(str(path), tmp_path).points
-    assert points[here.name].times is None and points[here.name].counters_digest
-    assert points[there.name].counters is None and points[there.name].times == loading.Times((1.0,), (1.0,))
-    assert points[here.name].counters_digest == counting.digest_of(kept.counted(here, 5).counters)
+    assert not points[here.name].processes and points[here.name].counters_digest
+    assert points[there.name].counters is None and points[there.name].processes == (Process((1.0,), 1.0, None),)
+    assert points[here.name].counters_digest == record.digest_of(kept.counted(here, 5).counters)
 
 
 def test_a_file_that_was_added_to_on_another_machine_says_so(tmp_path: Path) -> None:
@@ -195,3 +198,24 @@ def test_a_run_that_disappears(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(storage, "load_counters", too_late)
     with pytest.raises(MeasurementError, match=r"cannot read results file .*counters\.json: No such file"):
         loading.load(str(run), run)
+
+
+def test_processes_that_only_calibrated_are_none(tmp_path: Path) -> None:
+    runs = [pyperf.Run(values, warmups=[(1, 9.0)], metadata={"name": NAME}, collect_metadata=False)
+            for values in ([], [1.0, 3.0], [5.0])]  # fmt: skip
+    path = kept.write(tmp_path / "run", times=[pyperf.Benchmark(runs)])
+    one = loading.load(str(path), tmp_path).points[NAME]
+    assert one.means == [2.0, 5.0] and one.values == [1.0, 3.0, 5.0]
+
+
+def test_starts_are_relative_to_the_first_counted_process(tmp_path: Path) -> None:
+    """A benchmark that nothing was counted for may have been added long before."""
+    here, foreign = kept.point(), kept.point("page-walk")
+    dated = [kept.timed(one, [[1.0]], date=f"2026-01-31 {hour}:50:00.5") for one, hour in ((foreign, 22), (here, 23))]
+    later = kept.timed(here, [[1.0]], date="2026-02-01 00:00:00.5")
+    dated[1].add_runs(later)
+    run = loading.load(str(kept.write(tmp_path / "run", [kept.counted(here, 5)], dated)), tmp_path)
+    assert [one.started for one in run.points[here.name].processes] == [0.0, 600.0]
+    assert run.nr_foreign == 1 and run.counted_points == (run.points[here.name],)
+    with pytest.raises(MeasurementError, match="was not counted"):
+        _ = run.points[foreign.name].counted

@@ -9,8 +9,8 @@ import pyperf
 import pytest
 
 from bench.errors import MeasurementError, UsageError
-from bench.measuring.counting import Counted
 from bench.runs import storage
+from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, Point
 
 POINT = Point(SCENARIOS["report"], "per-page")

@@ -20,8 +20,9 @@ from bench.gate.expectation import Expected
 from bench.gate.verdict import EXIT_CODES, Finding, Part, overall
 from bench.progress import compile_model, progress_bar
 from bench.runs import storage
-from bench.tables.listing import change_lines
-from bench.tables.terminal import console
+from bench.tables import formats
+from bench.tables.changes import change_lines
+from bench.tables.table import Page
 from bench.targets import model
 from bench.workloads import suite
 from bench.workloads.scenario import Point
@@ -232,6 +233,6 @@ def _tell(request: Request, measured: Measured) -> int:
     for name, path in request.reports.items():
         storage.write_atomic(path, encoded[name]())
     if render.shown(findings):
-        console().print(render.terminal(findings))
+        formats.show(Page((render.table(findings),)), "terminal")
     print(render.summary(findings))
     return EXIT_CODES[verdict]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.commands import parser_of
-from bench.tables.terminal import console, new_table
+from bench.number_format import NONE, approximate, count
+from bench.tables import formats
+from bench.tables.table import Page, Table
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Scenario
-from bench.workloads.sizes import approximate, format_size
+from bench.workloads.sizes import format_size
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 
 ABOUT = {
@@ -21,29 +23,37 @@ ABOUT = {
 def _pages_of(scenario: Scenario) -> str:
     """Return how many pages a scenario has in memory at its default span."""
     if scenario.name == LAYOUT:
-        return "-"
+        return NONE
     if scenario.thp == "always":
-        return f"{scenario.span // PAGE_SIZE:,}"
-    return f"{scenario.populate.nr_pages(scenario.span):,}"
+        return count(scenario.span // PAGE_SIZE)
+    return count(scenario.populate.nr_pages(scenario.span))
 
 
 def main(argv: Sequence[str]) -> int:
     """Print scenarios, implementations and layouts."""
     parser_of("list").parse_args(argv)
-    out = console()
-    table = new_table("Scenarios (--size gives another span)", ("name", "what"), ("default span", "pages in memory"))
-    for scenario in SCENARIOS.values():
-        span = format_size(scenario.span) if scenario.span else "-"
-        table.add_row(scenario.name, scenario.summary, span, _pages_of(scenario))
-    out.print(table)
-    table = new_table("Implementations (--impl)", ("name", "what"))
-    for name in IMPLEMENTATIONS:
-        table.add_row(name, ABOUT[name])
-    out.print(table)
-    table = new_table("Layouts (--layout; or a file's path)", ("name", "threads"), ("span", "VMAs", "pages in memory"))
-    for name in layouts.shipped_names():
-        layout = layouts.load(name)
-        threads = str(layout.document.threads)
-        table.add_row(name, threads, approximate(layout.span), f"{len(layout.vmas):,}", f"{layout.nr_present:,}")
-    out.print(table)
+    formats.show(Page((_scenarios(), _implementations(), _layouts())), "terminal")
     return 0
+
+
+def _scenarios() -> Table:
+    """Return the table of scenarios."""
+    rows = ((one.name, one.summary, format_size(one.span) if one.span else NONE, _pages_of(one)) for one in SCENARIOS.values())
+    title = "Scenarios (--size gives another span)"
+    return Table(title, ("name", "what"), ("default span", "pages in memory"), (tuple(rows),))
+
+
+def _implementations() -> Table:
+    """Return the table of implementations."""
+    return Table("Implementations (--impl)", ("name", "what"), (), (tuple((name, ABOUT[name]) for name in IMPLEMENTATIONS),))
+
+
+def _layouts() -> Table:
+    """Return the table of the layouts that come with the package."""
+    loaded = [layouts.load(name) for name in layouts.shipped_names()]
+    rows = (
+        (one.name, str(one.document.threads), approximate(one.span), count(len(one.vmas)), count(one.nr_present))
+        for one in loaded
+    )
+    heads = ("span", "VMAs", "pages in memory")
+    return Table("Layouts (--layout; or a file's path)", ("name", "threads"), heads, (tuple(rows),))

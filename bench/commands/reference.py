@@ -15,7 +15,7 @@ from bench.measuring.repetition import Policy, check_counts
 from bench.progress import compile_model, progress_bar
 from bench.runs import storage
 from bench.runs.record import Counted
-from bench.tables.listing import change_lines
+from bench.tables.changes import change_lines
 from bench.workloads.scenario import SCENARIOS
 from bench.workloads.suite import SUITES, Group, points_of
 

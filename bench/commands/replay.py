@@ -13,9 +13,11 @@ import msgspec
 
 from bench.commands import parser_of
 from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line
+from bench.number_format import count
 from bench.progress import compile_model, interruptible, progress_bar
 from bench.runs.storage import write_atomic
-from bench.tables.terminal import console, new_table
+from bench.tables import formats
+from bench.tables.table import Page, Table
 from bench.traces.generate import MAX_TRACES, random_traces
 from bench.traces.replay import RECORDED_RAM, Difference, differences, replay
 from bench.traces.trace_format import (
@@ -115,21 +117,22 @@ def compare(
 
 def _print_differences(found: Iterable[tuple[str, int, Difference]], traces: Loaded[Trace]) -> int:
     """Print each difference as a JSON line; return how many there are."""
-    output, count = _Output(), 0
+    output, printed = _Output(), 0
     for name, number, difference in found:
-        count += 1
+        printed += 1
         op = traces.by_name[name].ops[number]
         output.write(msgspec.json.encode({"trace": name, "step": number, "op": op, **difference._asdict()}))
-    return count
+    return printed
 
 
 def _print_coverage(outcomes: Counter[tuple[str, str, str]], impls: Sequence[str]) -> None:
     """Print how often each op ended how in each implementation, or with what error it never did."""
-    table = new_table("Coverage of op x outcome", ("op", "outcome"), impls)
+    rows = []
     for op in OP_NAMES:
         for outcome in sorted({key[2] for key in outcomes if key[1] == op}, key=lambda word: (word != "0", word)):
-            table.add_row(op, "ok" if outcome == "0" else outcome, *(f"{outcomes[impl, op, outcome]:,}" for impl in impls))
-    console().print(table)
+            rows.append((op, "ok" if outcome == "0" else outcome, *(count(outcomes[impl, op, outcome]) for impl in impls)))
+    table = Table("Coverage of op x outcome", ("op", "outcome"), tuple(impls), (tuple(rows),))
+    formats.show(Page((table,)), "terminal")
 
 
 def _replay_random(traces: Loaded[Trace], targets: Sequence[Target], tick: Tick) -> int:
@@ -226,11 +229,11 @@ def _run(traces: Loaded[Trace], targets: Sequence[Target], results: Loaded[Resul
             progress.advance(task)
 
         if random:
-            count = _replay_random(traces, targets, tick)
+            differing = _replay_random(traces, targets, tick)
         elif results is None:
             print_results(traces, targets[0], tick)
             return 0
         else:
-            count = _print_differences(compare(traces, results, targets[0], tick), traces)
-    print(f"{len(traces.by_name):,} traces, {nr_ops:,} steps, {count:,} differences", file=sys.stderr)
-    return EXIT_DIFFERENCES if count else 0
+            differing = _print_differences(compare(traces, results, targets[0], tick), traces)
+    print(f"{count(len(traces.by_name))} traces, {count(nr_ops)} steps, {count(differing)} differences", file=sys.stderr)
+    return EXIT_DIFFERENCES if differing else 0

@@ -19,7 +19,8 @@ from bench.measuring import counting, timing
 from bench.measuring.repetition import check_counts, effort_for
 from bench.progress import compile_model, progress_bar
 from bench.runs import record, storage
-from bench.tables import terminal
+from bench.tables import formats, report_tables
+from bench.tables.table import Page
 from bench.targets import model
 from bench.workloads import scenario, selection, sizes
 from bench.workloads.scenario import Point, Scenario
@@ -127,12 +128,12 @@ def _draw(rows: Sequence[report_rows.Row], plots: Path) -> list[Path]:
 
 def _print(rows: Sequence[report_rows.Row], request: Request, run: Path, figures: Sequence[Path]) -> None:
     """Print tables, where the files are, and the sentence."""
-    out = terminal.console()
-    out.print(terminal.report_table(rows))
+    tables = [report_tables.report_table(rows)]
     if any(group.name == "report" and group.span == reported.REPORTED_SPAN for group in request.groups):
-        out.print(terminal.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
+        tables.append(report_tables.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
+    formats.show(Page(tuple(tables)), "terminal")
     print(f"raw data: {run}")
     print(f"figures:  {', '.join(str(path) for path in figures)}")
     print()
-    print(terminal.sentence(rows))
+    print(report_tables.sentence(rows))
     sys.stdout.flush()

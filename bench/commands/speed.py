@@ -17,7 +17,8 @@ from bench.commands import parser_of
 from bench.measuring import footprint, timing
 from bench.progress import compile_model, progress_bar
 from bench.runs import storage
-from bench.tables import terminal
+from bench.tables import formats, report_tables
+from bench.tables.table import Page
 from bench.workloads.scenario import SCENARIOS, Point, TiB
 from mmmodel.constants import PAGE_SIZE
 
@@ -98,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
             content = SpeedFile(storage.SCHEMA, "speed", environment.command_line(), storage.now(), machine, figures)
             storage.write_atomic(part / SPEED_FILE, storage.encode_json(content))
             storage.save_wall(part / storage.WALL_FILE, benchmarks)
-    terminal.console().print(terminal.speed_table(figures))
+    formats.show(Page((report_tables.speed_table(figures),)), "terminal")
     print(f"raw data: {final}")
     missed = [one.bar.what for one in figures if not one.met]
     print(f"missed: {'; '.join(missed)}" if missed else "every bar is met")

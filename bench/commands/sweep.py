@@ -17,8 +17,9 @@ from bench.measuring import collect
 from bench.measuring.repetition import Policy, check_counts
 from bench.progress import compile_model, progress_bar
 from bench.runs import storage
-from bench.tables import terminal
-from bench.tables.listing import sweep_table
+from bench.tables import formats
+from bench.tables.report_tables import sweep_table
+from bench.tables.table import Page
 from bench.workloads import scenario, selection, sizes
 from bench.workloads.scenario import FAMILIES, Operation, Pattern, Scenario
 from bench.workloads.suite import Group, points_of
@@ -163,7 +164,7 @@ def main(argv: Sequence[str]) -> int:
                 collect.save(part, request, machine, done)
     times = {one.get_name(): one.get_values() for one in done.benchmarks}
     rows = report_rows.rows(done.counted, times) if request.timed else []
-    terminal.console().print(sweep_table(done.counted, rows))
+    formats.show(Page((sweep_table(done.counted, rows),)), "terminal")
     print(f"raw data: {final}")
     sys.stdout.flush()
     return 0

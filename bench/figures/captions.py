@@ -13,8 +13,7 @@ from bench.figures import Prepared, values
 from bench.figures.cost import numbers as cost
 from bench.figures.ratio import numbers as density
 from bench.figures.scaling import numbers as scaling
-from bench.tables.terminal import seconds, significant
-from bench.workloads.sizes import approximate
+from bench.number_format import approximate, seconds, significant
 
 
 class Grid(msgspec.Struct, frozen=True):

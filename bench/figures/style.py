@@ -21,8 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.errors import one_line
+from bench.number_format import approximate
 from bench.runs.storage import write_atomic
-from bench.workloads.sizes import approximate
 from mmmodel.constants import IMPLEMENTATIONS
 
 DPI = 200

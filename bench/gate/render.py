@@ -8,12 +8,12 @@ from typing import Final, Literal
 
 import junitparser
 import msgspec
-from rich.table import Table
 
 from bench.gate.times import Rounds
 from bench.gate.verdict import EXIT_CODES, WORST_FIRST, Finding, Verdict, overall
 from bench.runs.storage import encode_json
-from bench.tables.terminal import new_table
+from bench.tables.formats import markdown_table
+from bench.tables.table import Table
 
 SCHEMA: Final = 1  # of the JSON report; 1: the first
 WORDS: dict[Verdict, str] = {
@@ -53,24 +53,18 @@ def shown(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(wanted, key=lambda one: WORST_FIRST.index(one.verdict))
 
 
-def terminal(findings: Sequence[Finding]) -> Table:
-    """Return the table for the terminal."""
-    table = new_table("Gate (counters that are as expected are not listed)", ("verdict", "part", "what", "seen"))
-    for one in shown(findings):
-        table.add_row(WORDS[one.verdict], one.part, one.name, one.text)
-    return table
-
-
-def _cell(text: str) -> str:
-    """Return text that cannot leave its Markdown cell."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+def table(findings: Sequence[Finding]) -> Table:
+    """Return the table of what a reader wants to see."""
+    rows = tuple((WORDS[one.verdict], one.part, one.name, one.text) for one in shown(findings))
+    title = "Gate (counters that are as expected are not listed)"
+    return Table(title, ("verdict", "part", "what", "seen"), (), (rows,), nr_shown_once=0)
 
 
 def markdown(findings: Sequence[Finding]) -> str:
     """Return the report as Markdown, short enough for a job summary."""
-    rows = shown(findings)
-    lines = [f"### {summary(findings)}", "", "| verdict | part | what | seen |", "| --- | --- | --- | --- |"]
-    lines += [f"| {WORDS[one.verdict]} | {one.part} | {_cell(one.name)} | {_cell(one.text)} |" for one in rows[:MARKDOWN_ROWS]]
+    whole = table(findings)
+    rows = whole.rows
+    lines = [f"### {summary(findings)}", "", markdown_table(msgspec.structs.replace(whole, sections=(rows[:MARKDOWN_ROWS],)))]
     if len(rows) > MARKDOWN_ROWS:
         lines += ["", f"{len(rows) - MARKDOWN_ROWS} more rows are in the JSON report."]
     return "\n".join(lines) + "\n"

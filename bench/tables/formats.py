@@ -10,15 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
-import msgspec
 import pandas as pd
+from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
+from rich.table import Table as RichTable
 
-from bench.tables.terminal import console, new_table
+from bench.tables.table import Cells, Page, Table
 
 Format = Literal["terminal", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+PIPED_WIDTH = 200  # columns, or as many as a table needs; what reads a pipe does not wrap
 WIDEST = 1000  # columns
 
 _LATEX = str.maketrans(
@@ -28,32 +31,11 @@ _LATEX = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        "µ": r"\textmu{}",
         **{char: "\\" + char for char in "&%$#_{}"},
     }
 )
 _MARKDOWN = str.maketrans({char: "\\" + char for char in "\\`*[]<>|"})
-
-
-class Sheet(msgspec.Struct, frozen=True):
-    """A table of text."""
-
-    title: str
-    left: tuple[str, ...]  # heads of columns of words
-    right: tuple[str, ...]  # heads of columns of numbers
-    sections: tuple[tuple[tuple[str, ...], ...], ...]  # rows; those of a section belong together
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """Heads of all columns."""
-        return (*self.left, *self.right)
-
-
-class Page(msgspec.Struct, frozen=True):
-    """What a command shows: warnings first, then tables, then remarks."""
-
-    sheets: tuple[Sheet, ...]
-    warnings: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 def show(page: Page, form: Format) -> None:
@@ -71,38 +53,59 @@ def show_csv(frame: pd.DataFrame, page: Page) -> None:
         print(f"WARNING: {text}", file=sys.stderr)
 
 
+def console() -> Console:
+    """Return standard output: colours and its own width on a terminal, plain wide text elsewhere."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, color_system=None)
+
+
 def _terminal(page: Page) -> None:
     """Print a page for the eye."""
     out = console()
     for text in page.warnings:
         print(f"WARNING: {text}")
-    for sheet in page.sheets:
-        table = new_table(escape(sheet.title), [escape(one) for one in sheet.left], [escape(one) for one in sheet.right])
-        for rows in sheet.sections:
-            above = ""
-            for row in rows:
-                first = row[0] if row[0] != above else ""
-                table.add_row(escape(first), *map(escape, row[1:]))
-                above = row[0]
-            table.add_section()
-        # Wider than the terminal rather than cut: figures without their last digits are of no use.
-        out.width = max(out.width, Measurement.get(out, out.options.update(width=WIDEST), table).maximum)
-        out.print(table)
+    for table in page.tables:
+        shown = _rich(table)
+        needed = Measurement.get(out, out.options.update(width=WIDEST), shown)
+        # Wider than the terminal rather than cut: figures without their last digits are of no use. Words fold, there.
+        out.width = max(out.width, needed.minimum if out.is_terminal else needed.maximum)
+        out.print(shown)
     for text in page.remarks:
         print(text)
+
+
+def _rich(table: Table) -> RichTable:
+    """Return a table as the library for terminals has it."""
+    style = box.SIMPLE_HEAD if sys.stdout.isatty() else box.ASCII2
+    shown = RichTable(title=escape(table.title), title_justify="left", title_style="bold", box=style, pad_edge=False)
+    for head in table.words:
+        shown.add_column(escape(head), overflow="fold")
+    for head in table.numbers:
+        shown.add_column(escape(head), justify="right", no_wrap=True)
+    for section in table.sections:
+        above: Cells = ()
+        for row in section:
+            same = table.nr_shown_once if row[: table.nr_shown_once] == above[: table.nr_shown_once] else 0
+            shown.add_row(*[""] * same, *map(escape, row[same:]))
+            above = row
+        shown.add_section()
+    return shown
 
 
 def _markdown(page: Page) -> None:
     """Print a page as Markdown of the kind that GitHub shows."""
     blocks = [f"> **WARNING**: {_md(text)}" for text in page.warnings]
-    for sheet in page.sheets:
-        rules = ["---"] * len(sheet.left) + ["---:"] * len(sheet.right)
-        rows = [[_md(cell) for cell in row] for section in sheet.sections for row in section]
-        lines = [_md_line([_md(head) for head in sheet.heads]), _md_line(rules), *map(_md_line, rows)]
-        blocks += [f"### {_md(sheet.title)}", "\n".join(lines)]
+    for table in page.tables:
+        blocks += [f"### {_md(table.title)}", markdown_table(table)]
     if page.remarks:
         blocks.append("\n".join(f"- {_md(text)}" for text in page.remarks))
     print("\n\n".join(blocks))
+
+
+def markdown_table(table: Table) -> str:
+    """Return a table without its title, as Markdown."""
+    rules = ["---"] * len(table.words) + ["---:"] * len(table.numbers)
+    rows = [_md_line(list(map(_md, row))) for row in table.rows]
+    return "\n".join([_md_line(list(map(_md, table.heads))), _md_line(rules), *rows])
 
 
 def _md(text: str) -> str:
@@ -119,11 +122,11 @@ def _latex(page: Page) -> None:
     """Print a page's tables for a document that uses the package booktabs; warnings and remarks are comments."""
     lines = [r"% needs \usepackage{booktabs}"]
     lines += [f"% {text}" for text in (*(f"WARNING: {one}" for one in page.warnings), *page.remarks)]
-    for sheet in page.sheets:
-        columns = "l" * len(sheet.left) + "r" * len(sheet.right)
-        lines += [r"\begin{table}", r"\centering", rf"\caption{{{_tex(sheet.title)}}}", rf"\begin{{tabular}}{{{columns}}}"]
-        lines += [r"\toprule", _tex_line(sheet.heads), r"\midrule"]
-        for number, rows in enumerate(sheet.sections):
+    for table in page.tables:
+        columns = "l" * len(table.words) + "r" * len(table.numbers)
+        lines += [r"\begin{table}", r"\centering", rf"\caption{{{_tex(table.title)}}}", rf"\begin{{tabular}}{{{columns}}}"]
+        lines += [r"\toprule", _tex_line(table.heads), r"\midrule"]
+        for number, rows in enumerate(table.sections):
             lines += [r"\midrule"] * (number > 0)
             lines += map(_tex_line, rows)
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]

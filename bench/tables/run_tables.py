@@ -11,11 +11,9 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.dataframes import COUNT, CURVE, TIME, Kind, has
 from bench.analysis.report_rows import BASELINE
 from bench.analysis.stats import CONFIDENCE
-from bench.tables.formats import Page, Sheet
-from bench.tables.terminal import seconds, significant
-from bench.workloads.sizes import approximate
+from bench.number_format import NONE, approximate, count, exponent, interval, multiple, ratio, seconds, significant
+from bench.tables.table import Page, Table
 
-NONE = "-"  # what is not there
 # Counters that have a column in tables for people: name, head, and whether also where all are zero. CSV has every counter.
 SHOWN = (
     ("model_pages_looked_up", "looked up", True),
@@ -42,36 +40,36 @@ Row = dict[str, Any]
 
 def table_page(points: pd.DataFrame, exponents: pd.DataFrame, kinds: Sequence[Kind], only_exponents: bool) -> Page:
     """Return the page of one run; `points` and `exponents` as bench.analysis.dataframes makes them."""
-    sheets = []
+    tables = []
     if not only_exponents:
-        sheets += [_counters_sheet(points)] if COUNT in kinds else []
-        sheets += [_times_sheet(points)] if TIME in kinds else []
+        tables += [_counters_table(points)] if COUNT in kinds else []
+        tables += [_times_table(points)] if TIME in kinds else []
     if len(exponents):
-        sheets.append(_exponents_sheet(exponents, kinds))
+        tables.append(_exponents_table(exponents, kinds))
     remarks = [NO_EXPONENT] if any(bool(exponents[kind + "exponent"].isna().any()) for kind in kinds) else []
     if TIME in kinds and not only_exponents and _lacks_interval(points):
         remarks.append(NO_INTERVAL)
-    return Page(tuple(sheets), remarks=tuple(remarks))
+    return Page(tuple(tables), remarks=tuple(remarks))
 
 
 def _lacks_interval(points: pd.DataFrame) -> bool:
     """Tell whether a mean or a ratio of one run is shown without an interval; the baseline's ratio needs none."""
     others = points[points["implementation"] != BASELINE]
     mean = points["time_mean_s"].notna() & points["time_mean_low_s"].isna()
-    ratio = others["time_speedup"].notna() & others["time_speedup_low"].isna()
-    return bool(mean.any() or ratio.any())
+    speedup = others["time_speedup"].notna() & others["time_speedup_low"].isna()
+    return bool(mean.any() or speedup.any())
 
 
 def compare_page(found: Comparison, only_exponents: bool = False) -> Page:
     """Return the page of two runs."""
-    sheets = [] if only_exponents else list(_difference_sheets(found))
+    tables = [] if only_exponents else list(_difference_tables(found))
     if len(found.exponents):
-        sheets.append(_both_exponents_sheet(found.exponents))
+        tables.append(_both_exponents_table(found.exponents))
     remarks = [] if only_exponents else list(_remarks(found))
-    return Page(tuple(sheets), _warnings(found), tuple(remarks))
+    return Page(tuple(tables), _warnings(found), tuple(remarks))
 
 
-def _counters_sheet(points: pd.DataFrame) -> Sheet:
+def _counters_table(points: pd.DataFrame) -> Table:
     """Return the table of exact counters."""
     shown = [(COUNT + name, head) for name, head, always in SHOWN if _worth_a_column(points, COUNT + name, always)]
 
@@ -80,7 +78,7 @@ def _counters_sheet(points: pd.DataFrame) -> Sheet:
         return _what(row), row["implementation"], *sizes, *(_whole(row[name]) for name, _ in shown)
 
     heads = ("span", "VMAs", "populated", *(head for _, head in shown))
-    return Sheet("Counters (exact)", ("what", "implementation"), heads, _sections(points, cells))
+    return Table("Counters (exact)", ("what", "implementation"), heads, _sections(points, cells))
 
 
 def _worth_a_column(points: pd.DataFrame, name: str, always: bool) -> bool:
@@ -88,12 +86,12 @@ def _worth_a_column(points: pd.DataFrame, name: str, always: bool) -> bool:
     return name in points and (always or bool((points[name].fillna(0) != 0).any()))
 
 
-def _times_sheet(points: pd.DataFrame) -> Sheet:
+def _times_table(points: pd.DataFrame) -> Table:
     """Return the table of times."""
 
     def cells(row: Row) -> tuple[str, ...]:
         mean = _interval(row, "time_mean_low_s", "time_mean_high_s", seconds)
-        faster = _interval(row, "time_speedup_low", "time_speedup_high", _times)
+        faster = _interval(row, "time_speedup_low", "time_speedup_high", multiple)
         if row["implementation"] == BASELINE:
             faster = ""  # it is 1 by definition
         values = f"{_whole(row['time_values'])} in {_whole(row['time_processes'])}"
@@ -101,28 +99,28 @@ def _times_sheet(points: pd.DataFrame) -> Sheet:
             *(_what(row), row["implementation"]),
             *(_maybe(seconds, row["time_median_s"]), _maybe(seconds, row["time_mean_s"]), mean),
             NONE if pd.isna(row["time_values"]) else values,
-            *(_maybe(significant, row["time_ns_per_page"]), _maybe(_times, row["time_speedup"]), faster),
+            *(_maybe(significant, row["time_ns_per_page"]), _maybe(multiple, row["time_speedup"]), faster),
         )
 
     heads = ("median", "mean", f"{_PERCENT} interval", "values", "ns/page", "x faster", f"{_PERCENT} interval")
     title = "Times (median of all values, so many in so many processes; geometric mean of process means; per-page's by it)"
-    return Sheet(title, ("what", "implementation"), heads, _sections(points, cells))
+    return Table(title, ("what", "implementation"), heads, _sections(points, cells))
 
 
-def _exponents_sheet(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Sheet:
+def _exponents_table(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Table:
     """Return the table of scaling exponents of one run."""
     wanted = [(kind, head) for kind, head in KINDS if kind in kinds]
 
     def cells(row: Row) -> tuple[str, ...]:
         found = [cell for kind, _ in wanted for cell in _exponent(row, f"{kind}exponent")]
-        spans = f"{approximate(row['least_span_bytes'])} .. {approximate(row['most_span_bytes'])}"
+        spans = interval(row["least_span_bytes"], row["most_span_bytes"], approximate)
         return _curve(row), row["implementation"], str(row["nr_sizes"]), spans, *found
 
     heads = ("sizes", "spans", *(text for _, head in wanted for text in (f"k ({head})", f"{_PERCENT} interval")))
-    return Sheet("Scaling: cost ~ span**k", ("what", "implementation"), heads, _sections(exponents, cells, CURVE[:2]))
+    return Table("Scaling: cost ~ span**k", ("what", "implementation"), heads, _sections(exponents, cells, CURVE[:2]))
 
 
-def _both_exponents_sheet(exponents: pd.DataFrame) -> Sheet:
+def _both_exponents_table(exponents: pd.DataFrame) -> Table:
     """Return the table of scaling exponents of two runs."""
     wanted = [(f"{kind}exponent", head) for kind, head in KINDS if has(exponents, kind)]
 
@@ -131,7 +129,7 @@ def _both_exponents_sheet(exponents: pd.DataFrame) -> Sheet:
         return _curve(row), row["implementation"], str(row["nr_sizes"]), *found
 
     heads = [text for _, head in wanted for run in "AB" for text in (f"k ({head}) {run}", f"{_PERCENT} interval")]
-    return Sheet(
+    return Table(
         "Scaling: cost ~ span**k, over the sizes that both have",
         ("what", "implementation"),
         ("sizes", *heads),
@@ -139,29 +137,29 @@ def _both_exponents_sheet(exponents: pd.DataFrame) -> Sheet:
     )
 
 
-def _difference_sheets(found: Comparison) -> Iterable[Sheet]:
+def _difference_tables(found: Comparison) -> Iterable[Table]:
     """Yield the tables of facts, of points and of changed counters."""
     if found.facts:
-        yield Sheet("What differs around them", ("fact", "A", "B"), (), (found.facts,))
+        yield Table("What differs around them", ("fact", "A", "B"), (), (found.facts,))
 
     def cells(row: Row) -> tuple[str, ...]:
         return (
             *(_what(row), row["implementation"], _word(row["count_same"])),
-            *(_maybe(seconds, row["time_a_s"]), _maybe(seconds, row["time_b_s"]), _maybe(_ratio, row["time_ratio"])),
-            *(_interval(row, "time_ratio_low", "time_ratio_high", _ratio), _word(row["time_verdict"])),
+            *(_maybe(seconds, row["time_a_s"]), _maybe(seconds, row["time_b_s"]), _maybe(ratio, row["time_ratio"])),
+            *(_interval(row, "time_ratio_low", "time_ratio_high", ratio), _word(row["time_verdict"])),
         )
 
     heads = ("A", "B", "B / A", f"{_PERCENT} interval", "B is")
     compared = found.points[found.points["status"] == "compared"]
     title = f"A: {found.a}   B: {found.b}"
-    yield Sheet(title, ("what", "implementation", "counters"), heads, _sections(compared, cells))
+    yield Table(title, ("what", "implementation", "counters"), heads, _sections(compared, cells))
     if len(found.counters):
         changes = tuple((row["name"], row["counter"], _whole(row["a"]), _whole(row["b"])) for row in _rows(found.counters))
-        yield Sheet("Counters that differ (exact)", ("point", "counter"), ("A", "B"), (changes,))
+        yield Table("Counters that differ (exact)", ("point", "counter"), ("A", "B"), (changes,))
     others = found.points[found.points["status"] != "compared"]
     if len(others):
         rows = tuple((row["name"], row["status"]) for row in _rows(others))
-        yield Sheet("Not compared", ("point", "why"), (), (rows,))
+        yield Table("Not compared", ("point", "why"), (), (rows,))
 
 
 def _warnings(found: Comparison) -> tuple[str, ...]:
@@ -233,32 +231,16 @@ def _word(value: Any) -> str:
 
 def _whole(value: Any) -> str:
     """Return a number of things."""
-    return _maybe(lambda number: f"{int(number):,}", value)
-
-
-def _times(value: float) -> str:
-    """Return a ratio that may be large: 1, 2.85, 246,995."""
-    return significant(value) if value < 1000 else f"{value:,.0f}"
-
-
-def _ratio(value: float) -> str:
-    """Return a ratio near 1."""
-    return f"{value:.3f}" if 0.1 <= value < 100 else significant(value)
+    return _maybe(lambda number: count(int(number)), value)
 
 
 def _interval(row: Row, low: str, high: str, text: Callable[[float], str]) -> str:
     """Return an interval, or that there is none."""
     ends = row[low], row[high]
-    return NONE if any(map(pd.isna, ends)) else f"{text(ends[0])} .. {text(ends[1])}"
+    return NONE if any(map(pd.isna, ends)) else interval(*ends, text)
 
 
 def _exponent(row: Row, name: str, suffix: str = "") -> tuple[str, str]:
     """Return an exponent and its interval."""
-    ends = _interval(row, f"{name}_low{suffix}", f"{name}_high{suffix}", _power)
-    return _maybe(_power, row[name + suffix]), ends
-
-
-def _power(value: float) -> str:
-    """Return an exponent; a zero has no sign."""
-    text = f"{value:.3f}"
-    return text.lstrip("-") if float(text) == 0 else text
+    ends = _interval(row, f"{name}_low{suffix}", f"{name}_high{suffix}", exponent)
+    return _maybe(exponent, row[name + suffix]), ends

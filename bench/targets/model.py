@@ -10,9 +10,9 @@ import msgspec
 import psutil
 
 from bench.errors import MeasurementError, UsageError, one_line
+from bench.number_format import approximate
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, Point, Scenario
-from bench.workloads.sizes import approximate
 from mmmodel import constants as const
 from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE
 

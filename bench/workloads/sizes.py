@@ -10,6 +10,7 @@ import re
 from decimal import Decimal
 
 from bench.errors import UsageError, one_line
+from bench.number_format import approximate
 from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE, TASK_SIZE_4, TASK_SIZE_5
 
 ADDRESS_SPACE = {4: TASK_SIZE_4, 5: TASK_SIZE_5}  # levels of page tables: end of the user's part, bytes
@@ -76,13 +77,3 @@ def format_size(size: int) -> str:
         size //= 1024
         index += 1
     return f"{size}{_UNITS[index] or 'B'}"
-
-
-def approximate(size: float) -> str:
-    """Return `size` in bytes rounded for reading, as `12.44 TiB`."""
-    index = 0
-    while size >= 1024 and index < len(_UNITS) - 1:
-        size /= 1024
-        index += 1
-    digits = f"{size:.2f}".rstrip("0").rstrip(".")
-    return f"{digits} {_UNITS[index] or 'B'}"

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from bench.figures.captions import multiple, percent
 from bench.figures.ratio.numbers import PAIRS, Density, Ratio
 from bench.figures.style import GREY, LOOKS, grid, label, new_figure, style
-from bench.workloads.sizes import approximate
+from bench.number_format import approximate
 
 # A ratio to per-page looks like what is compared with it; the third is between the two others.
 _BETWEEN: dict[str, Any] = {

@@ -24,8 +24,8 @@ from bench.figures.style import (
     style,
     time_ticks,
 )
+from bench.number_format import approximate
 from bench.workloads.scenario import LAYOUT
-from bench.workloads.sizes import approximate
 
 
 def draw_report(rows: Sequence[Row], plots: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from bench.errors import MeasurementError
 from bench.measuring import counting, timing
 from bench.measuring.counting import Pass
 from bench.runs import record, storage
-from bench.tables.listing import change_lines
+from bench.tables.changes import change_lines
 from bench.workloads import suite
 from bench.workloads.scenario import SCENARIOS, Point
 from bench.workloads.suite import Group

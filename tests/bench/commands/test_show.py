@@ -1,7 +1,10 @@
 """The commands `table` and `compare`, as somebody uses them."""
 
 import io
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,9 +51,15 @@ def test_table_in_the_terminal(run: Run) -> None:
     assert [title in out for title in titles] == [True] * 3
     assert "16,384" in line_of(out, "munlockall/report/64MiB", "per-page")
     times = out[out.index("Times") :]
-    assert "16.4 us" in line_of(times, "64MiB", "per-page") and "6 in 3" in line_of(times, "64MiB", "per-page")
+    assert "16.4 µs" in line_of(times, "64MiB", "per-page") and "6 in 3" in line_of(times, "64MiB", "per-page")
     assert "1.000 .. 1.000" in line_of(out[out.index("Scaling") :], "per-page")
     assert "model_" not in out and "nan" not in out.lower() and "<NA>" not in out
+
+
+def test_a_terminal_that_knows_only_ascii(runs: Path) -> None:
+    words = [sys.executable, "-m", "bench", "table", "a", "--times", "--results", str(runs)]
+    done = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    assert b"16.4 ?s" in done.stdout and done.stderr == b""
 
 
 def test_kinds_of_table(run: Run) -> None:

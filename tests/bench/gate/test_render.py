@@ -8,7 +8,8 @@ import pytest
 
 from bench.gate import render
 from bench.gate.verdict import EXIT_CODES, Finding, Verdict, overall
-from bench.tables.terminal import console
+from bench.tables import formats
+from bench.tables.table import Page
 
 FINDINGS = [
     Finding("counters", "munlockall/report/2TiB/page-walk", "pass", "24 counters as expected"),
@@ -42,7 +43,7 @@ def test_the_summary_counts() -> None:
 
 
 def test_the_terminal_shows_what_matters_worst_first(capsys: pytest.CaptureFixture[str]) -> None:
-    console().print(render.terminal(FINDINGS))
+    formats.show(Page((render.table(FINDINGS),)), "terminal")
     lines = capsys.readouterr().out.splitlines()
     order = [next(i for i, line in enumerate(lines) if word in line) for word in ("exit code -6", "5 -> 6", "exponent")]
     assert order == sorted(order)
@@ -53,7 +54,7 @@ def test_markdown_cells_hold_what_they_hold() -> None:
     text = render.markdown(FINDINGS)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 3
-    assert "a \\| law &lt;b>'" in text
+    assert "a \\| law \\<b\\>\\`" in text
     assert text.startswith("### gate: ERROR")
 
 

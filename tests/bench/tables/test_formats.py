@@ -9,16 +9,16 @@ import pytest
 from rich.console import Console
 
 from bench.tables import formats
-from bench.tables.formats import Page, Sheet
+from bench.tables.table import Page, Table
 
 NASTY = ("a|b", "50 %", "x_y & z", "[red]no[/red]", "#1 $2 {3}", "~^\\", "<b>", "`*`")
-SHEET = Sheet(
+TABLE = Table(
     "A [title] of 100 %",
     ("what", "cell"),
     ("n_1",),
     ((("same", NASTY[0], "1"), ("same", NASTY[1], "2")), (("other", "x", "3"),)),
 )
-EVERYTHING = Sheet("all", ("what",), (), (tuple((text,) for text in NASTY),))
+EVERYTHING = Table("all", ("what",), (), (tuple((text,) for text in NASTY),))
 
 
 def shown(page: Page, form: formats.Format, capsys: pytest.CaptureFixture[str]) -> str:
@@ -35,7 +35,7 @@ def unescaped(line: str) -> list[str]:
 
 
 def test_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    out = shown(Page((SHEET, EVERYTHING), ("mind this",), ("a remark",)), "terminal", capsys)
+    out = shown(Page((TABLE, EVERYTHING), ("mind this",), ("a remark",)), "terminal", capsys)
     assert out.startswith("WARNING: mind this\nA [title] of 100 %") and out.endswith("a remark\n")
     assert all(text in out for text in NASTY)
     assert out.count("same") == 1  # not repeated below itself
@@ -44,13 +44,31 @@ def test_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_narrow_terminal_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "console", lambda: Console(width=30, color_system=None))
-    wide = Sheet("t", ("what",), ("n",) * 5, ((("x" * 30, *(f"{i:020}" for i in range(5))),),))
+    wide = Table("t", ("what",), ("n",) * 5, ((("x" * 30, *(f"{i:020}" for i in range(5))),),))
     out = shown(Page((wide,)), "terminal", capsys)
     assert all(cell in out for cell in wide.sections[0][0]) and "…" not in out
 
 
+def test_on_a_narrow_terminal_words_fold_and_numbers_do_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "console", lambda: Console(width=40, force_terminal=True, color_system=None))
+    text = " ".join(["word"] * 20)
+    out = shown(Page((Table("t", ("what",), ("n",), (((text, "1,234,567 of 89"),),)),)), "terminal", capsys)
+    assert out.count("word") == 20 and "1,234,567 of 89" in out and "…" not in out
+    assert max(map(len, out.splitlines())) <= 40
+
+
+@pytest.mark.parametrize(("nr_shown_once", "blank"), [(0, 0), (1, 1), (2, 2)])
+def test_what_repeats_the_row_above_is_shown_once(nr_shown_once: int, blank: int, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (("aa", "bb", "cc"), ("aa", "bb", "dd"))
+    table = Table("t", ("1", "2", "3"), (), (rows, rows[:1]), nr_shown_once=nr_shown_once)
+    lines = [line for line in shown(Page((table,)), "terminal", capsys).splitlines() if "cc" in line or "dd" in line]
+    assert [sum(word in line for word in ("aa", "bb")) for line in lines] == [2, 2 - blank, 2]
+
+
 def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
-    out = shown(Page((SHEET, EVERYTHING), ("mind this",), ("a remark",)), "markdown", capsys)
+    out = shown(Page((TABLE, EVERYTHING), ("mind this",), ("a remark",)), "markdown", capsys)
     lines = out.splitlines()
     assert lines[0] == "> **WARNING**: mind this" and lines[-1] == "- a remark"
     tables = [unescaped(line) for line in lines if line.startswith("|")]
@@ -65,7 +83,7 @@ def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_latex(capsys: pytest.CaptureFixture[str]) -> None:
-    out = shown(Page((SHEET, EVERYTHING), ("mind this",), ("a remark",)), "latex", capsys)
+    out = shown(Page((TABLE, EVERYTHING), ("mind this",), ("a remark",)), "latex", capsys)
     assert "% WARNING: mind this\n" in out and "% a remark\n" in out
     body = [line for line in out.splitlines() if not line.startswith("% ")]
     assert r"\caption{A [title] of 100 \%}" in body and r"\begin{tabular}{llr}" in body

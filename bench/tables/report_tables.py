@@ -1,0 +1,129 @@
+"""The tables of what was just measured: report, sweep, the model's own speed; and the sentence that says what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from bench.analysis.budgets import Judged
+from bench.analysis.report_rows import BASELINE, Row, entries_read
+from bench.analysis.reported import Reported
+from bench.number_format import NONE, approximate, count, interval, multiple, seconds, seconds_range, significant
+from bench.runs.record import Counted
+from bench.tables.table import Cells, Table
+
+MEASURED = "The model, measured here (median; least .. most of all timed values)"
+COUNTED = "The model, counted"
+
+
+def report_table(rows: Sequence[Row]) -> Table:
+    """Return the main table: what the model did, and how long it took here."""
+
+    def cells(row: Row) -> Cells:
+        did = count(row.nr_populated), count(row.nr_looked_up), count(row.nr_entries)
+        took = seconds(row.seconds), _spread(row), str(row.nr_values), significant(row.ns_per_page), _times_faster(row)
+        return row.group.split("/", 1)[1], row.implementation, approximate(row.span), *did, *took
+
+    heads = ("span", "populated", "looked up", "entries read", "time", "spread", "values", "ns/page", "x faster")
+    sections = tuple(tuple(map(cells, group)) for _, group in groupby(rows, key=lambda row: row.group))
+    return Table(MEASURED, ("scenario", "implementation"), heads, sections)
+
+
+def sweep_table(counted: Sequence[Counted], rows: Sequence[Row]) -> Table:
+    """Return a line for every point; `rows` are their times, in the same order, or empty where nothing was timed."""
+
+    def cells(number: int) -> Cells:
+        one, point = counted[number], counted[number].point
+        did = count(one.nr_populated), count(one.counters["model_pages_looked_up"]), count(entries_read(one.counters))
+        return (*(point.operation, point.scenario.name, point.implementation, approximate(one.span)), *did, *took(number))
+
+    def took(number: int) -> Cells:
+        row = rows[number] if rows else None
+        return (seconds(row.seconds), _spread(row), str(row.nr_values), _times_faster(row)) if row else ()
+
+    timed = ("time", "spread", "values", "x faster") if rows else ()
+    groups = groupby(range(len(counted)), key=lambda number: counted[number].point.group)
+    return Table(
+        MEASURED if rows else COUNTED,
+        ("call", "scenario", "implementation"),
+        ("span", "populated", "looked up", "entries read", *timed),
+        tuple(tuple(map(cells, numbers)) for _, numbers in groups),
+        nr_shown_once=2,
+    )
+
+
+def reported_table(reported: Sequence[Reported], span: int, page_size: int) -> Table:
+    """Return the reporter's figures, which were not measured here."""
+    rows = (
+        (one.kernel, one.remark, f"{one.seconds:.3f} s", significant(one.seconds * 1e9 / (span // page_size)))
+        for one in reported
+    )
+    title = "For scale, NOT measured here: real kernels, by the reporter, 2 TiB"
+    return Table(title, ("kernel", "remark"), ("time", "ns/page"), (tuple(rows),))
+
+
+def speed_table(figures: Sequence[Judged]) -> Table:
+    """Return the model's own figures, each beside its budget."""
+    rows = (
+        (
+            one.bar.what,
+            significant(one.value),
+            interval(one.low, one.high, significant) if one.nr_values > 1 else "",
+            f"{one.bar.limit:,.12g}",
+            "µs" if one.bar.unit == "us" else one.bar.unit,  # in speed.json it is ASCII
+            "yes" if one.met else "NO",
+        )
+        for one in figures
+    )
+    heads = ("figure", "spread", "bar", "unit", "met")
+    return Table("Speed and size of the model (median; least .. most)", ("what",), heads, (tuple(rows),))
+
+
+def _spread(row: Row) -> str:
+    """Return the least and most of a row's times in one unit."""
+    return seconds_range(row.low, row.high, row.seconds)
+
+
+def _times_faster(row: Row) -> str:
+    """Return the ratio to the baseline as text."""
+    if row.speedup is None or row.implementation == BASELINE:
+        return "1" if row.speedup is not None else NONE
+    return multiple(row.speedup)
+
+
+def sentence(rows: Sequence[Row]) -> str:
+    """Return one sentence about the largest span that the baseline and others were measured on."""
+    groups: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, {})[row.implementation] = row
+    comparable = [group for group in groups.values() if BASELINE in group and len(group) > 1]
+    if not comparable:
+        row = max(rows, key=lambda one: one.span)
+        return f"{row.implementation} took {seconds(row.seconds)} for {approximate(row.span)}, {_did(row)}."
+    group = max((one for one in comparable), key=_weight)
+    base = group[BASELINE]
+    rest = "; ".join(
+        f"{row.implementation} took {seconds(row.seconds)}, {_did(row)}, {_times_faster(row)} times faster"
+        for name, row in group.items()
+        if name != BASELINE
+    )
+    return (
+        f"To unlock {approximate(base.span)} with {_pages(base.nr_populated, 'page')} in memory, {BASELINE} took"
+        f" {seconds(base.seconds)}, {_did(base)}; {rest}; all left the same state."
+    )
+
+
+def _weight(group: dict[str, Row]) -> tuple[bool, int]:
+    """Order groups for the sentence: the reproducer before others, then by span."""
+    row = group[BASELINE]
+    return row.scenario == "report", row.span
+
+
+def _pages(number: int, word: str, plural: str = "") -> str:
+    """Return a number with its noun: no page, 1 page, 2,000 pages."""
+    return f"{count(number)} {word if number == 1 else plural or word + 's'}" if number else f"no {word}"
+
+
+def _did(row: Row) -> str:
+    """Return what a call did, in a few words."""
+    return f"looking up {_pages(row.nr_looked_up, 'page')} and reading {_pages(row.nr_entries, 'entry', 'entries')}"

@@ -12,18 +12,17 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import dataframes, stats
+from bench.analysis.counter_diff import Difference, differences
 from bench.analysis.dataframes import COUNT, CURVE, GROUP, POINT, TIME, Cell
 from bench.errors import MeasurementError
 from bench.runs.loaded import LoadedPoint, LoadedRun
 
-Changes = dict[str, tuple[int | None, int | None]]  # counter: in A, in B
 # Facts of which any that differs makes it another machine, or the same one in another state. The rest is software.
 MACHINE: Final = ("cpu_model", "cpu_count", "memory_bytes", "hostname", "system", "platform", "cpu_affinity", "aslr")
 COLUMNS: Final = [
     *POINT,
     "status",  # "compared", "only in A", "only in B", "other parameters"
     "count_same",  # "equal", "differ", or nothing where one run has no counters
-    "count_changes",  # name: A -> B; ...
     "time_a_s",  # geometric means of process means
     "time_b_s",
     "time_ratio",  # B / A, with its interval
@@ -47,7 +46,7 @@ class Comparison(NamedTuple):
     a: str
     b: str
     points: pd.DataFrame  # COLUMNS; a row for every point of either run
-    counters: pd.DataFrame  # name, counter, a, b: those that differ
+    counters: pd.DataFrame  # name, counter, a, b: those that differ; NA where a run does not have it
     exponents: pd.DataFrame  # CURVE, nr_sizes, then the exponents of both runs over the sizes that both have
     facts: tuple[Fact, ...]
 
@@ -76,12 +75,12 @@ def compare(a: LoadedRun, b: LoadedRun) -> Comparison:
         raise MeasurementError(
             f"nothing that {a.where} and {b.where} have in common was measured with the same parameters: {common[0]} was not"
         )
-    changed = {name: _changed(a.points[name], b.points[name]) for name in alike}
+    changed = {name: _differences(a.points[name], b.points[name]) for name in alike}
     names = [*a.points, *(name for name in b.points if name not in a.points)]
-    rows = [_row(name, a.points.get(name), b.points.get(name), changed.get(name, {})) for name in names]
+    rows = [_row(name, a.points.get(name), b.points.get(name)) for name in names]
     points = dataframes.typed(rows, {name: "float64" if _is_number(name) else "str" for name in COLUMNS})
     counters: list[dict[str, Cell]] = [
-        {"name": name, "counter": key, "a": old, "b": new} for name, keys in changed.items() for key, (old, new) in keys.items()
+        {"name": name, "counter": one.what, "a": one.old, "b": one.new} for name, found in changed.items() for one in found
     ]
     return Comparison(
         a.where,
@@ -103,15 +102,12 @@ def _unlike(a: LoadedPoint, b: LoadedPoint) -> bool:
     return bool(a.digest and b.digest and a.digest != b.digest)
 
 
-def _changed(a: LoadedPoint, b: LoadedPoint) -> Changes:
-    """Return the counters that differ, those that one run does not know among them."""
-    if a.counters is None or b.counters is None:
-        return {}
-    pairs = {key: (a.counters.get(key), b.counters.get(key)) for key in {**a.counters, **b.counters}}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+def _differences(a: LoadedPoint, b: LoadedPoint) -> tuple[Difference, ...]:
+    """Return the counters that differ; none where one run knows none."""
+    return () if a.counters is None or b.counters is None else differences(a.counters, b.counters)
 
 
-def _row(name: str, a: LoadedPoint | None, b: LoadedPoint | None, changed: Changes) -> dict[str, Cell]:
+def _row(name: str, a: LoadedPoint | None, b: LoadedPoint | None) -> dict[str, Cell]:
     """Return the row of one point that either run has."""
     known = a or b
     assert known is not None
@@ -122,8 +118,6 @@ def _row(name: str, a: LoadedPoint | None, b: LoadedPoint | None, changed: Chang
     if _unlike(a, b):
         return row | {"status": "other parameters"}
     row |= {"status": "compared", "count_same": _same_counters(a, b)}
-    if changed:
-        row["count_changes"] = "; ".join(f"{key}: {_shown(old)} -> {_shown(new)}" for key, (old, new) in changed.items())
     for key, one in (("time_a_s", a), ("time_b_s", b)):
         if one.processes:
             row[key] = stats.geometric_mean(one.means).estimate
@@ -132,11 +126,6 @@ def _row(name: str, a: LoadedPoint | None, b: LoadedPoint | None, changed: Chang
         row |= dataframes.interval_cells("time_ratio", ratio)
         row["time_verdict"] = verdict(ratio) or None
     return row
-
-
-def _shown(value: int | None) -> str:
-    """Return a counter's value, or that a run does not have it."""
-    return "absent" if value is None else str(value)
 
 
 def _same_counters(a: LoadedPoint, b: LoadedPoint) -> str | None:

@@ -1,13 +1,27 @@
-"""What changed from one set of exact counts to another. Numbers and names only."""
+"""The one diff of exact counts: what is not the same on both sides. Numbers and names only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from bench.runs.record import Facts
+
+
+class Difference(NamedTuple):
+    """A counter, or another fact of a counted call, that is not the same on both sides."""
+
+    what: str
+    old: int | str | None  # None: absent, which no number equals, zero neither
+    new: int | str | None
+
+
+def differences(old: Facts, new: Facts) -> tuple[Difference, ...]:
+    """Return what differs, in the order of `old`, then what only `new` has."""
+    found = (Difference(what, old.get(what), new.get(what)) for what in {**old, **new})
+    return tuple(one for one in found if one.old != one.new)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -15,8 +29,7 @@ class Change(msgspec.Struct, frozen=True):
 
     kind: Literal["added", "removed", "changed"]
     name: str
-    # Of one that changed: what, before, after. What one side lacks is None there.
-    differing: tuple[tuple[str, int | str | None, int | str | None], ...] = ()
+    differing: tuple[Difference, ...] = ()  # of one that changed
 
 
 def changes(old: Mapping[str, Facts], new: Mapping[str, Facts]) -> list[Change]:
@@ -25,12 +38,6 @@ def changes(old: Mapping[str, Facts], new: Mapping[str, Facts]) -> list[Change]:
     for name, facts in new.items():
         if name not in old:
             found.append(Change("added", name))
-        elif facts != old[name]:
-            found.append(Change("changed", name, _differing(old[name], facts)))
+        elif differing := differences(old[name], facts):
+            found.append(Change("changed", name, differing))
     return found + [Change("removed", name) for name in old if name not in new]
-
-
-def _differing(old: Facts, new: Facts) -> tuple[tuple[str, int | str | None, int | str | None], ...]:
-    """Return what differs between two counts of one name."""
-    pairs = ((what, old.get(what), new.get(what)) for what in {**old, **new})
-    return tuple((what, before, after) for what, before, after in pairs if before != after)

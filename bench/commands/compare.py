@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         raise MeasurementError(f"{args.a} and {args.b} have no scenario at {LEAST_SIZES} sizes in common")
     page = run_tables.compare_page(found, args.exponents)
     if args.format == "csv":
-        formats.show_csv(found.exponents if args.exponents else found.points, page)
+        formats.show_csv(found.exponents if args.exponents else run_tables.compare_frame(found), page)
     else:
         formats.show(page, args.format)
     return 0

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.analysis.counter_diff import differences
 from bench.gate.expectation import Expected
 from bench.gate.verdict import Finding
-
-SHOWN = 4  # counters that are named in one line
-
-
-def differences(expected: Mapping[str, int], got: Mapping[str, int]) -> list[str]:
-    """Return each counter that differs, as `name: expected -> got`; a counter that one side lacks is 0 there."""
-    names = [*expected, *(name for name in got if name not in expected)]
-    pairs = [(name, expected.get(name, 0), got.get(name, 0)) for name in names]
-    return [f"{name}: {old:,} -> {new:,}" for name, old, new in pairs if old != new]
-
-
-def shortened(differing: list[str]) -> str:
-    """Return the first differences, and how many more there are."""
-    more = len(differing) - SHOWN
-    return "; ".join(differing[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+from bench.tables.changes import differences_text
 
 
 def judge(
@@ -39,7 +26,7 @@ def _judge_one(name: str, expected: Expected | None, first: Expected | str | Non
     if not isinstance(first, Expected) or not isinstance(second, Expected):
         return Finding("counters", name, "error", "expected, but missing in this tree's suite or not counted")
     if first != second:
-        differing = shortened(differences(first.counters, second.counters))
+        differing = differences_text(differences(first.counters, second.counters))
         return Finding("counters", name, "error", f"two runs of the same call differ: {differing or 'its preparation'}")
     if expected is None:
         return Finding("counters", name, "error", "not in the expectation; `gate --accept` adds it")
@@ -51,7 +38,6 @@ def _judge_one(name: str, expected: Expected | None, first: Expected | str | Non
             f"prepared otherwise: {expected.nr_vmas:,} -> {first.nr_vmas:,} VMAs,"
             f" {expected.nr_populated:,} -> {first.nr_populated:,} pages in memory",
         )  # fmt: skip
-    differing_counters = differences(expected.counters, first.counters)
-    if differing_counters:
-        return Finding("counters", name, "regression", shortened(differing_counters), {"differing": len(differing_counters)})
+    if found := differences(expected.counters, first.counters):
+        return Finding("counters", name, "regression", differences_text(found), {"differing": len(found)})
     return Finding("counters", name, "pass", f"{len(first.counters)} counters as expected")

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analysis.counter_diff import Change
+from bench.analysis.counter_diff import Change, Difference
 from bench.number_format import count
 
 SHOWN = 4  # counters of one changed point
+ABSENT = "absent"
+
+
+def value_text(value: int | str | None) -> str:
+    """Return a counter's value as text."""
+    if value is None:
+        return ABSENT
+    return value if isinstance(value, str) else count(value)
+
+
+def differences_text(differing: Sequence[Difference]) -> str:
+    """Return the first differences, and how many more there are."""
+    shown = "; ".join(f"{what}: {value_text(old)} -> {value_text(new)}" for what, old, new in differing[:SHOWN])
+    return shown + (f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else "")
 
 
 def change_lines(found: Sequence[Change]) -> list[str]:
@@ -19,13 +33,4 @@ def change_lines(found: Sequence[Change]) -> list[str]:
 
 def _change_line(one: Change) -> str:
     """Return the line of one point."""
-    shown = "; ".join(f"{what}: {_value(old)} -> {_value(new)}" for what, old, new in one.differing[:SHOWN])
-    more = f"; and {len(one.differing) - SHOWN} more" if len(one.differing) > SHOWN else ""
-    return f"{one.kind:8} {one.name}" + (f": {shown}{more}" if shown else "")
-
-
-def _value(value: int | str | None) -> str:
-    """Return a counter's value as text."""
-    if value is None:
-        return "absent"
-    return value if isinstance(value, str) else count(value)
+    return f"{one.kind:8} {one.name}" + (f": {differences_text(one.differing)}" if one.differing else "")

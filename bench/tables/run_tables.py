@@ -12,6 +12,7 @@ from bench.analysis.dataframes import COUNT, CURVE, TIME, Kind, has
 from bench.analysis.report_rows import BASELINE
 from bench.analysis.stats import CONFIDENCE
 from bench.number_format import NONE, approximate, count, exponent, interval, multiple, ratio, seconds, significant
+from bench.tables.changes import ABSENT
 from bench.tables.table import Page, Table
 
 # Counters that have a column in tables for people: name, head, and whether also where all are zero. CSV has every counter.
@@ -67,6 +68,17 @@ def compare_page(found: Comparison, only_exponents: bool = False) -> Page:
         tables.append(_both_exponents_table(found.exponents))
     remarks = [] if only_exponents else list(_remarks(found))
     return Page(tuple(tables), _warnings(found), tuple(remarks))
+
+
+def compare_frame(found: Comparison) -> pd.DataFrame:
+    """Return the points of two runs as CSV has them: with a column that tells the counters that differ."""
+    texts = {
+        str(name): "; ".join(f"{row['counter']}: {_plain(row['a'])} -> {_plain(row['b'])}" for row in _rows(changed))
+        for name, changed in found.counters.groupby("name", sort=False)
+    }
+    frame = found.points.copy()
+    frame.insert(list(frame.columns).index("count_same") + 1, "count_changes", frame["name"].map(texts))
+    return frame
 
 
 def _counters_table(points: pd.DataFrame) -> Table:
@@ -154,7 +166,7 @@ def _difference_tables(found: Comparison) -> Iterable[Table]:
     title = f"A: {found.a}   B: {found.b}"
     yield Table(title, ("what", "implementation", "counters"), heads, _sections(compared, cells))
     if len(found.counters):
-        changes = tuple((row["name"], row["counter"], _whole(row["a"]), _whole(row["b"])) for row in _rows(found.counters))
+        changes = tuple((row["name"], row["counter"], _count(row["a"]), _count(row["b"])) for row in _rows(found.counters))
         yield Table("Counters that differ (exact)", ("point", "counter"), ("A", "B"), (changes,))
     others = found.points[found.points["status"] != "compared"]
     if len(others):
@@ -222,6 +234,16 @@ def _curve(row: Row) -> str:
 def _maybe(text: Callable[[Any], str], value: Any) -> str:
     """Return a value as text, or that there is none."""
     return NONE if pd.isna(value) else text(value)
+
+
+def _count(value: Any) -> str:
+    """Return a counter's value, or that a run does not have it."""
+    return ABSENT if pd.isna(value) else count(int(value))
+
+
+def _plain(value: Any) -> str:
+    """Return a counter's value for programs."""
+    return ABSENT if pd.isna(value) else str(int(value))
 
 
 def _word(value: Any) -> str:

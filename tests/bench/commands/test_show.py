@@ -130,14 +130,20 @@ def test_what_cannot_be_compared_is_listed(runs: Path, run: Run) -> None:
 
 
 def test_counters_that_differ_are_shown_with_both_values(runs: Path, run: Run) -> None:
-    for name, entries in (("x", 10**12), ("y", 10**12 + 1)):
-        kept.write(runs / name, [kept.counted(kept.point(), entries)])
+    for name, entries, more in (("x", 10**12, {}), ("y", 10**12 + 1, {"model_faults": 0})):
+        kept.write(runs / name, [kept.counted(kept.point(), entries, **more)])
     out = run("compare", "x", "y")
     assert "differ" in line_of(out, "munlockall/report/64MiB", "per-page", "-")
     changed = line_of(out, "model_pte_read")
     assert "1,000,000,000,000" in changed and "1,000,000,000,001" in changed
-    text = csv(run("compare", "x", "y", "--format", "csv"))["count_changes"].iloc[0]
-    assert "model_pte_read: 1000000000000 -> 1000000000001" in text
+    assert "absent" in line_of(out, "model_faults")
+    frame = csv(run("compare", "x", "y", "--format", "csv"))
+    text = "model_pte_read: 1000000000000 -> 1000000000001"
+    assert frame["count_changes"].iloc[0].startswith(text) and frame["count_changes"].iloc[0].endswith(
+        "model_faults: absent -> 0"
+    )
+    assert list(frame.columns).index("count_changes") == list(frame.columns).index("count_same") + 1
+    assert csv(run("compare", "x", "x", "--format", "csv"))["count_changes"].isna().all()
 
 
 def test_other_machines_are_warned_about(runs: Path, run: Run) -> None:

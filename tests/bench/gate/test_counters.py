@@ -22,6 +22,7 @@ def changed(**changes: Any) -> Expected:
 
 
 OTHER = changed(counters={"model_pte_read": 6, "nr_mlock": -2})
+WITH_ZERO = changed(counters=ONE.counters | {"model_faults": 0})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,11 @@ OTHER = changed(counters={"model_pte_read": 6, "nr_mlock": -2})
         (None, ONE, ONE, "error", "not in the expectation"),
         (ONE, changed(digest="e"), changed(digest="e"), "error", "not the same benchmark"),
         (ONE, changed(nr_populated=3), changed(nr_populated=3), "regression", "2 -> 3 pages in memory"),
-        (ONE, changed(counters={"nr_mlock": -2}), changed(counters={"nr_mlock": -2}), "regression", "model_pte_read: 5 -> 0"),
+        (ONE, changed(counters={"nr_mlock": -2}), changed(counters={"nr_mlock": -2}), "regression", "read: 5 -> absent"),
+        # A counter of zero that vanished, and one that is new, are differences as any other.
+        (WITH_ZERO, ONE, ONE, "regression", "model_faults: 0 -> absent"),
+        (ONE, WITH_ZERO, WITH_ZERO, "regression", "model_faults: absent -> 0"),
+        (ONE, ONE, WITH_ZERO, "error", "two runs of the same call differ: model_faults: absent -> 0"),
         (ONE, "it crashed", ONE, "error", "it crashed"),
     ],
 )
@@ -49,8 +54,10 @@ def test_each_way_to_differ(
 
 
 def test_many_differences_are_counted_not_listed() -> None:
-    found = counters.shortened(counters.differences({}, {str(i): 1 for i in range(9)}))
-    assert found == "0: 0 -> 1; 1: 0 -> 1; 2: 0 -> 1; 3: 0 -> 1; and 5 more"
+    many = changed(counters={str(i): 1 for i in range(9)})
+    (found,) = counters.judge({"x": changed(counters={})}, {"x": many}, {"x": many})
+    assert found.text == "0: absent -> 1; 1: absent -> 1; 2: absent -> 1; 3: absent -> 1; and 5 more"
+    assert found.numbers == {"differing": 9}
 
 
 def test_an_expectation_comes_back_and_a_hand_in_it_shows(tmp_path: Path) -> None:

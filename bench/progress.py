@@ -51,12 +51,3 @@ def interruptible(grace: float = 1.0) -> Iterator[None]:
         os.close(writer)
         watcher.join()
         os.close(reader)
-
-
-def compile_model(progress: Progress) -> None:
-    """Compile the model, or load it from its cache."""
-    from mmmodel import warm_up
-
-    task = progress.add_task("loading the model (the first run compiles it)", total=None)
-    warm_up(lambda done, total, _name: progress.update(task, completed=done, total=total))
-    progress.remove_task(task)

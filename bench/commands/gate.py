@@ -18,12 +18,12 @@ from bench.gate import arms, counters, curves, expectation, laws, render, times
 from bench.gate.count import Counter
 from bench.gate.expectation import Expected
 from bench.gate.verdict import EXIT_CODES, Finding, Part, overall
-from bench.progress import compile_model, progress_bar
+from bench.progress import progress_bar
 from bench.runs import storage
 from bench.tables import formats
 from bench.tables.changes import change_lines
 from bench.tables.table import Page
-from bench.targets import model
+from bench.targets import registry
 from bench.workloads import suite
 from bench.workloads.scenario import Point
 from bench.workloads.suite import Checks
@@ -110,7 +110,7 @@ def read_request(argv: Sequence[str]) -> Request:
 def count_twice(points: Sequence[Point], progress: Progress) -> tuple[Counts, Counts]:
     """Count all points in two processes at once, each with another hash seed; return what each says."""
     for point in points:
-        model.foretell_memory(point)
+        registry.check_memory(point)
     task = progress.add_task("counting, twice", total=None)
     both = [Counter(points, {"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
     first, second = (one.results() for one in both)
@@ -199,7 +199,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     request = read_request(argv)
     with progress_bar() as progress:
-        compile_model(progress)
+        registry.load(registry.names(), progress)
         if request.accept:
             changed = _accept(request, progress)
             print("\n".join(change_lines(changed)))

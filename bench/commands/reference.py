@@ -12,10 +12,11 @@ from bench.commands import parser_of
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.measuring import collect
 from bench.measuring.repetition import Policy, check_counts
-from bench.progress import compile_model, progress_bar
+from bench.progress import progress_bar
 from bench.runs import storage
 from bench.runs.record import Counted
 from bench.tables.changes import change_lines
+from bench.targets import registry
 from bench.workloads.scenario import SCENARIOS
 from bench.workloads.suite import SUITES, Group, points_of
 
@@ -72,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     directory = (args.to or environment.base_directory() / "results" / "reference").resolve()
     old, reason = old_counters(directory)
     with progress_bar() as progress:
-        compile_model(progress)
+        registry.load([point.implementation for point in request.points], progress)
         with (
             collect.collected(request, directory.parent, progress, args.scheduler, args.fresh) as done,
             storage.replaced_directory(directory) as part,

@@ -14,12 +14,14 @@ import msgspec
 from bench.commands import parser_of
 from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line
 from bench.number_format import count
-from bench.progress import compile_model, interruptible, progress_bar
+from bench.progress import interruptible, progress_bar
 from bench.runs.storage import write_atomic
 from bench.tables import formats
 from bench.tables.table import Page, Table
+from bench.targets import registry
+from bench.targets.target import Target, TraceSettings
 from bench.traces.generate import MAX_TRACES, random_traces
-from bench.traces.replay import RECORDED_RAM, Difference, differences, replay
+from bench.traces.replay import Difference, differences
 from bench.traces.trace_format import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
@@ -34,7 +36,6 @@ from bench.traces.trace_format import (
     op_name,
 )
 from bench.workloads.sizes import parse_bytes
-from mmmodel.constants import IMPLEMENTATIONS
 
 MAX_OUTPUT_BYTES: Final = MAX_FILE_BYTES  # so that what was printed can be read
 Tick = Callable[[], None]
@@ -54,21 +55,19 @@ class _Output:
         sys.stdout.write(line.decode() + "\n")
 
 
-class Target:
-    """One implementation as booted, on which traces run, each on a machine of its own."""
+class TraceRunner:
+    """A target as booted, on which traces run, each in a process of its own."""
 
-    def __init__(self, impl: str, thp: str, ram: int) -> None:
-        self.impl = impl
-        self.thp = thp
-        self.ram = ram
+    def __init__(self, target: Target, settings: TraceSettings) -> None:
+        self.target = target
+        self.name = target.name
+        self._settings = settings
 
     def steps(self, trace: Trace, where: str, tick: Tick) -> Iterator[Step]:
         """Yield the steps of a trace; `where`: file and line, for a message when memory does not suffice."""
-        from mmmodel import Mm  # here, because it loads the compiler
-
         number = 0
         try:
-            for step in replay(Mm(self.impl, thp=self.thp, ram=self.ram), trace):
+            for step in self.target.steps(trace, self._settings):
                 number += 1
                 tick()
                 yield step
@@ -80,12 +79,13 @@ def _ignore() -> None:
     """Do nothing, where nobody looks at the progress."""
 
 
-def print_results(traces: Loaded[Trace], target: Target, tick: Tick = _ignore) -> None:
+def print_results(traces: Loaded[Trace], runner: TraceRunner, tick: Tick = _ignore) -> None:
     """Print each trace's steps as one JSON line, in the format of recorded results."""
     output = _Output()
     for name, trace in traces.by_name.items():
-        line = bytearray(msgspec.json.encode({"name": name, "kernel": f"model {target.impl}"})[:-1] + b',"steps":[')
-        for number, step in enumerate(target.steps(trace, traces.where(name), tick)):
+        head = {"name": name, "kernel": f"{runner.target.family} {runner.name}"}
+        line = bytearray(msgspec.json.encode(head)[:-1] + b',"steps":[')
+        for number, step in enumerate(runner.steps(trace, traces.where(name), tick)):
             shown = msgspec.structs.replace(step, vmstat=None) if trace.locks_all else step
             line += (b"," if number else b"") + msgspec.json.encode(shown)
             if len(line) > MAX_LINE_BYTES:
@@ -105,11 +105,11 @@ def expected_steps(traces: Loaded[Trace], results: Loaded[Result]) -> None:
 
 
 def compare(
-    traces: Loaded[Trace], results: Loaded[Result], target: Target, tick: Tick = _ignore
+    traces: Loaded[Trace], results: Loaded[Result], runner: TraceRunner, tick: Tick = _ignore
 ) -> Iterator[tuple[str, int, Difference]]:
     """Yield what differs from recorded results: trace, step, difference."""
     for name, trace in traces.by_name.items():
-        steps = target.steps(trace, traces.where(name), tick)
+        steps = runner.steps(trace, traces.where(name), tick)
         for number, (expected, got) in enumerate(zip(results.by_name[name].steps, steps, strict=True)):
             for difference in differences(expected, got):
                 yield name, number, difference
@@ -135,21 +135,19 @@ def _print_coverage(outcomes: Counter[tuple[str, str, str]], impls: Sequence[str
     formats.show(Page((table,)), "terminal")
 
 
-def _replay_random(traces: Loaded[Trace], targets: Sequence[Target], tick: Tick) -> int:
-    """Run random traces everywhere, report what they reached, and hold hole-skip to per-page; return differences."""
+def _replay_random(traces: Loaded[Trace], runners: Sequence[TraceRunner], tick: Tick) -> int:
+    """Run random traces everywhere, report what they reached; return differences between runners of one kernel."""
     outcomes: Counter[tuple[str, str, str]] = Counter()
-    kept: dict[str, list[Step]] = {}
     differing = 0
     for name, trace in traces.by_name.items():
-        for target in targets:
-            steps = list(target.steps(trace, traces.where(name), tick))
-            outcomes.update((target.impl, op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True))
-            kept[target.impl] = steps
-        if {"per-page", "hole-skip"} <= set(kept):
-            pairs = enumerate(zip(kept["per-page"], kept["hole-skip"], strict=True))
+        first: dict[str, list[Step]] = {}  # by kernel
+        for runner in runners:
+            steps = list(runner.steps(trace, traces.where(name), tick))
+            outcomes.update((runner.name, op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True))
+            pairs = enumerate(zip(first.setdefault(runner.target.kernel, steps), steps, strict=True))
             found = ((name, number, one) for number, (old, new) in pairs for one in differences(old, new))
             differing += _print_differences(found, traces)
-    _print_coverage(outcomes, [target.impl for target in targets])
+    _print_coverage(outcomes, [runner.name for runner in runners])
     return differing
 
 
@@ -157,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parser = parser_of("replay")
     parser.add_argument("file", nargs="?", type=Path, help="traces, one JSON object a line")
-    parser.add_argument("--impl", help=f"implementation: {', '.join(IMPLEMENTATIONS)}")
+    parser.add_argument("--impl", help=f"implementation: {', '.join(registry.names())}")
     parser.add_argument("--thp", choices=("never", "always"), default="never", help="transparent_hugepage= (default never)")
     parser.add_argument("--against", type=Path, metavar="RESULTS", help="compare with these results instead of printing")
     parser.add_argument("--ram", metavar="BYTES", help="memory of the modelled machine (default 960MiB, as recorded)")
@@ -170,13 +168,13 @@ def _parser() -> argparse.ArgumentParser:
 def read_request(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments; UsageError for those that do not go together."""
     options = _parser().parse_args(argv)
-    if options.impl not in (None, *IMPLEMENTATIONS):
-        raise UsageError(f"unknown implementation {one_line(options.impl, 60)!r}; known are {', '.join(IMPLEMENTATIONS)}")
+    if options.impl not in (None, *registry.names()):
+        raise UsageError(f"unknown implementation {one_line(options.impl, 60)!r}; known are {', '.join(registry.names())}")
     if (options.file is None) == (options.random is None):
         raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench replay --help)")
     if options.random is None:
         if options.impl is None:
-            raise UsageError(f"--impl is needed: {', '.join(IMPLEMENTATIONS)}")
+            raise UsageError(f"--impl is needed: {', '.join(registry.names())}")
         if options.out is not None:
             raise UsageError("--out is for --random; results go to standard output")
     elif options.against is not None:
@@ -201,9 +199,9 @@ def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
 def main(argv: Sequence[str]) -> int:
     """Replay traces: print results, or compare, or report what random ones reached."""
     options = read_request(argv)
-    ram = RECORDED_RAM if options.ram is None else parse_bytes(options.ram)
-    impls = IMPLEMENTATIONS if options.impl is None else (options.impl,)
-    targets = [Target(impl, options.thp, ram) for impl in impls]
+    settings = TraceSettings(options.thp, None if options.ram is None else parse_bytes(options.ram))
+    wanted = registry.names() if options.impl is None else (options.impl,)
+    runners = [TraceRunner(registry.find(name), settings) for name in wanted]
     if options.random is not None:
         made = random_traces(options.seed, options.random)
         traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})
@@ -214,26 +212,26 @@ def main(argv: Sequence[str]) -> int:
     results = load_results(options.against) if options.against is not None else None
     if results is not None:
         expected_steps(traces, results)
-    return _run(traces, targets, results, random=options.random is not None)
+    return _run(traces, runners, results, random=options.random is not None)
 
 
-def _run(traces: Loaded[Trace], targets: Sequence[Target], results: Loaded[Result] | None, *, random: bool) -> int:
+def _run(traces: Loaded[Trace], runners: Sequence[TraceRunner], results: Loaded[Result] | None, *, random: bool) -> int:
     """Do what was asked for; return the exit code."""
     nr_ops = sum(len(trace.ops) for trace in traces.by_name.values())
     with progress_bar() as progress:
-        compile_model(progress)
+        registry.load([runner.name for runner in runners], progress)
     with progress_bar() as progress, interruptible():
-        task = progress.add_task("ops", total=nr_ops * len(targets))
+        task = progress.add_task("ops", total=nr_ops * len(runners))
 
         def tick() -> None:
             progress.advance(task)
 
         if random:
-            differing = _replay_random(traces, targets, tick)
+            differing = _replay_random(traces, runners, tick)
         elif results is None:
-            print_results(traces, targets[0], tick)
+            print_results(traces, runners[0], tick)
             return 0
         else:
-            differing = _print_differences(compare(traces, results, targets[0], tick), traces)
+            differing = _print_differences(compare(traces, results, runners[0], tick), traces)
     print(f"{count(len(traces.by_name))} traces, {count(nr_ops)} steps, {count(differing)} differences", file=sys.stderr)
     return EXIT_DIFFERENCES if differing else 0

@@ -17,11 +17,11 @@ from bench.analysis import report_rows, reported
 from bench.commands import parser_of
 from bench.measuring import counting, timing
 from bench.measuring.repetition import check_counts, effort_for
-from bench.progress import compile_model, progress_bar
+from bench.progress import progress_bar
 from bench.runs import record, storage
 from bench.tables import formats, report_tables
 from bench.tables.table import Page
-from bench.targets import model
+from bench.targets import registry
 from bench.workloads import scenario, selection, sizes
 from bench.workloads.scenario import Point, Scenario
 from mmmodel.constants import PAGE_SIZE
@@ -59,7 +59,7 @@ def read_request(argv: Sequence[str]) -> Request:
     base = environment.base_directory()
     return Request(
         groups=_scenarios(args),
-        implementations=selection.implementations(args.impl),
+        implementations=selection.implementations(args.impl, registry.names()),
         processes=args.processes,
         values=args.values,
         results=args.results or base / "results",
@@ -102,9 +102,9 @@ def main(argv: Sequence[str]) -> int:
         storage.make_directory(directory)
     points = [Point(group, implementation) for group in request.groups for implementation in request.implementations]
     for point in points:
-        model.foretell_memory(point)
+        registry.check_memory(point)
     with progress_bar() as progress:
-        compile_model(progress)
+        registry.load(request.implementations, progress)
         machine = environment.machine_facts()
         run = storage.run_name("report", storage.now(), str(machine["source_digest"]))
         with storage.run_directory(request.results, run) as (directory, final):

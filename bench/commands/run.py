@@ -26,9 +26,9 @@ from bench import environment
 from bench.commands import parser_of
 from bench.errors import UsageError, one_line
 from bench.measuring import counting, timing
-from bench.progress import compile_model, progress_bar
+from bench.progress import progress_bar
 from bench.runs import record, storage
-from bench.targets import model
+from bench.targets import registry
 from bench.workloads import selection, suite
 from bench.workloads.scenario import Point
 
@@ -76,7 +76,7 @@ def _check_affinity(text: str) -> None:
 
 def _points(args: argparse.Namespace) -> tuple[Point, ...]:
     """Return what is to be measured."""
-    implementations = selection.implementations(args.impl)
+    implementations = selection.implementations(args.impl, registry.names())
     if args.scenario or args.layout:
         if args.suite:
             raise UsageError("--suite is for runs that name no scenario and no layout")
@@ -141,7 +141,7 @@ def _scratch_files(args: argparse.Namespace, target: Target) -> Iterator[Path]:
 def _count(points: Sequence[Point], progress: Progress) -> list[record.Counted]:
     """Count the calls and compare the states that they leave."""
     for point in points:
-        model.foretell_memory(point)
+        registry.check_memory(point)
     return [done.counted for done in counting.count_points(points, progress)]
 
 
@@ -152,7 +152,7 @@ def main(argv: Sequence[str]) -> int:
     points, target = _points(args), _target(args)
     old = storage.load_wall(target.append) if target.append and target.append.exists() else {}
     with progress_bar() as progress:
-        compile_model(progress)
+        registry.load([point.implementation for point in points], progress)
         counted = _count(points, progress)
     plan = timing.Plan(points, {one.name: record.digest_of(one.counters) for one in counted})
     for point in points:

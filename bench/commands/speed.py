@@ -15,10 +15,11 @@ from bench.analysis.budgets import BARS, Judged, judge
 from bench.analysis.report_rows import slowdown_percent
 from bench.commands import parser_of
 from bench.measuring import footprint, timing
-from bench.progress import compile_model, progress_bar
+from bench.progress import progress_bar
 from bench.runs import storage
 from bench.tables import formats, report_tables
 from bench.tables.table import Page
+from bench.targets import registry
 from bench.workloads.scenario import SCENARIOS, Point, TiB
 from mmmodel.constants import PAGE_SIZE
 
@@ -86,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
     benchmarks: list[pyperf.Benchmark] = []
     figures: list[Judged] = []
     with progress_bar() as progress:
-        compile_model(progress)
+        registry.load(registry.names(), progress)
         machine = environment.machine_facts()
         run = storage.run_name("speed", storage.now(), str(machine["source_digest"]))
         with storage.run_directory(directory, run) as (part, final):

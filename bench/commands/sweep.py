@@ -15,11 +15,12 @@ from bench.commands import parser_of
 from bench.errors import UsageError, one_line
 from bench.measuring import collect
 from bench.measuring.repetition import Policy, check_counts
-from bench.progress import compile_model, progress_bar
+from bench.progress import progress_bar
 from bench.runs import storage
 from bench.tables import formats
 from bench.tables.report_tables import sweep_table
 from bench.tables.table import Page
+from bench.targets import registry
 from bench.workloads import scenario, selection, sizes
 from bench.workloads.scenario import FAMILIES, Operation, Pattern, Scenario
 from bench.workloads.suite import Group, points_of
@@ -96,7 +97,7 @@ def read_grid(args: argparse.Namespace) -> Grid:
         patterns=patterns,
         steps=steps,
         spans=spans,
-        implementations=selection.implementations(args.impl),
+        implementations=selection.implementations(args.impl, registry.names()),
         seed=scenario.parse_seed(args.seed),
     )
     _refuse(grid)
@@ -156,7 +157,7 @@ def main(argv: Sequence[str]) -> int:
     request = read_request(args)
     directory = args.results or environment.base_directory() / "results"
     with progress_bar() as progress:
-        compile_model(progress)
+        registry.load([point.implementation for point in request.points], progress)
         machine = environment.machine_facts()
         with collect.collected(request, directory, progress, args.scheduler, args.fresh) as done:
             run = storage.run_name("sweep", storage.now(), str(machine["source_digest"]))

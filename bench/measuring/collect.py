@@ -37,7 +37,7 @@ from bench.measuring.counting import Agreement, Pass
 from bench.measuring.repetition import Policy
 from bench.runs import record, storage
 from bench.runs.record import Counted
-from bench.targets import model
+from bench.targets import registry
 from bench.workloads.scenario import Point
 
 LOCK_FILE = "lock"
@@ -196,7 +196,7 @@ def collected(
     What is finished is kept in `parent` until the caller has written it without an error. `fresh`: what an
     interrupted call kept is not used. `scheduler`: address of a Dask scheduler whose workers count.
     """
-    _foretell(request, scheduler)
+    _check_memory(request, scheduler)
     storage.make_directory(parent)
     directory = parent / f".{request.command}-{_digest(request)}"
     with _working(directory, fresh):
@@ -233,11 +233,11 @@ def save(directory: Path, request: Request, machine: dict[str, str | int], done:
         storage.save_wall(directory / storage.WALL_FILE, done.benchmarks)
 
 
-def _foretell(request: Request, scheduler: str) -> None:
+def _check_memory(request: Request, scheduler: str) -> None:
     """Refuse a request with a point that does not fit in memory, before anything is done."""
     if request.timed or not scheduler:  # else nothing is built here
         for point in request.points:
-            model.foretell_memory(point)
+            registry.check_memory(point)
 
 
 def _digest(request: Request) -> str:

@@ -12,20 +12,27 @@ import msgspec
 from rich.progress import Progress
 
 from bench import environment
-from bench.errors import MeasurementError
+from bench.errors import MeasurementError, UsageError
 from bench.runs.record import Counted
-from bench.targets.model import prepare
+from bench.targets import registry
 from bench.workloads.scenario import Point
 
 # Modules beside the model's that decide what is counted and timed.
-DECIDING = ("measuring/counting", "measuring/timing", "targets/model", "workloads/layout", "workloads/scenario")
+DECIDING = (
+    "measuring/counting",
+    "measuring/timing",
+    "targets/model",
+    "targets/target",
+    "workloads/layout",
+    "workloads/scenario",
+)
 
 
 class Pass(msgspec.Struct, frozen=True):
     """A counted call with what is needed beside the record that is kept."""
 
     counted: Counted
-    state: str  # digest of the state after the call, all per-CPU batches drained
+    state: str | None  # digest of the state after the call, all per-CPU batches drained; None where it cannot be seen
     seconds: float  # roughly; only to choose how often to repeat the call when it is timed
 
 
@@ -46,7 +53,7 @@ def _comparable(point: Point) -> str:
     """
     if point.operation != "mlockall":
         return point.group
-    return f"{point.group} of {'6.1' if point.implementation == 'page-walk' else '5.10'}"
+    return f"{point.group} of {registry.find(point.implementation).kernel}"
 
 
 class Agreement:
@@ -58,6 +65,8 @@ class Agreement:
     def check(self, done: Pass) -> None:
         """Compare with the first implementation of its group that was counted; raise MeasurementError if they differ."""
         point = done.counted.point
+        if done.state is None:
+            return
         name, state = self._first.setdefault(_comparable(point), (point.implementation, done.state))
         if state != done.state:
             raise MeasurementError(
@@ -80,23 +89,20 @@ def count_points(points: Sequence[Point], progress: Progress) -> list[Pass]:
 
 
 def count(point: Point) -> Pass:
-    """Run the measured call once and read its counters."""
-    prepared = prepare(point)
-    space = prepared.space
-    reserved = sum(vma.end - vma.start for vma in space.smaps())
+    """Run the measured call once and read its counters; UsageError if the target has none."""
+    prepared = registry.prepare(point)
     started = time.perf_counter()
     prepared.call()
     seconds = time.perf_counter() - started
-    counters = space.call_counters()
-    # A page that waits in a per-CPU batch is not yet where it will be, and the two kernels batch differently.
-    space.lru_add_drain_all()
+    counters = prepared.counters()
+    if counters is None:
+        raise UsageError(f"{point.implementation} has no counters: it can be timed only")
     counted = Counted(
         name=point.name,
         point=point,
-        span=point.scenario.span if point.operation == "mmap" else reserved,
+        span=point.scenario.span if point.operation == "mmap" else prepared.span,
         nr_vmas=prepared.nr_vmas,
         nr_populated=prepared.nr_populated,
         counters=counters,
     )
-    state = hashlib.sha256(msgspec.json.encode(space.observable_state())).hexdigest()
-    return Pass(counted=counted, state=state, seconds=seconds)
+    return Pass(counted=counted, state=prepared.state(), seconds=seconds)

@@ -19,7 +19,8 @@ from typing import Any
 
 from bench.errors import MeasurementError, one_line
 from bench.measuring.timing import time_calls
-from bench.targets.model import RESERVE, prepare
+from bench.targets import registry
+from bench.targets.model import RESERVE
 from bench.workloads.scenario import SCENARIOS, GiB, MiB, Point, Scenario
 from mmmodel import constants as const
 
@@ -68,10 +69,9 @@ def call_seconds() -> dict[str, float]:
     """Return the seconds of one call of each of COUNTED_POINTS."""
     least: dict[str, float] = {}
     for key, point in COUNTED_POINTS.items():
-        prepared = prepare(point)
-        snapshot = prepared.space.snapshot()
-        time_calls(prepared, snapshot, 1)
-        least[key] = min(time_calls(prepared, snapshot, 1) for _ in range(CALLS))
+        prepared = registry.prepare(point)
+        time_calls(prepared, 1)
+        least[key] = min(time_calls(prepared, 1) for _ in range(CALLS))
     return least
 
 

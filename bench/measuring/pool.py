@@ -29,7 +29,7 @@ import psutil
 from bench.errors import BenchError, MeasurementError, UsageError, one_line
 from bench.measuring import counting
 from bench.measuring.counting import Pass
-from bench.targets.model import needed_bytes
+from bench.targets.registry import needed_bytes
 from bench.workloads.scenario import Point
 
 PROCESS_BYTES = 256 << 20  # memory of a worker process that has the compiler loaded
@@ -165,7 +165,7 @@ def _local_processes(width: int) -> Iterator[Team]:
 
 @contextmanager
 def _cluster(address: str) -> Iterator[Team]:
-    """Give the workers of a Dask cluster, each of which foretells its own memory."""
+    """Give the workers of a Dask cluster, each of which checks its own memory."""
     try:
         import distributed  # here, because it is an optional extra
     except ImportError:

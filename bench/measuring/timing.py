@@ -20,9 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import pyperf
@@ -32,11 +30,9 @@ from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, UsageEr
 from bench.measuring.interleaving import Place
 from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX, load_wall, write_atomic
-from bench.targets.model import Prepared, prepare
+from bench.targets import registry
+from bench.targets.target import Prepared
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Point
-
-if TYPE_CHECKING:
-    from mmmodel.machine import Snapshot
 
 WARM_UP_SPAN = 1 << 22  # bytes
 # Seconds that the calls of one value take together, where pyperf chooses how many: each call needs its address space
@@ -61,12 +57,12 @@ class Plan(msgspec.Struct, frozen=True):
     loops: dict[str, int] = {}  # calls for each of pyperf's loops, where the points of one process need different numbers
 
 
-def time_calls(prepared: Prepared, snapshot: Snapshot, loops: int) -> float:
-    """Return the seconds that `loops` calls took, each on the address space as `snapshot` has it."""
-    space, call, clock = prepared.space, prepared.call, time.perf_counter
+def time_calls(prepared: Prepared, loops: int) -> float:
+    """Return the seconds that `loops` calls took, each in the state in which it was prepared."""
+    restore, call, clock = prepared.restore, prepared.call, time.perf_counter
     total = 0.0
     for _ in range(loops):
-        space.restore(snapshot)
+        restore()
         started = clock()
         call()
         total += clock() - started
@@ -79,10 +75,10 @@ def _in_turn(place: Place, timed: Callable[[int], float], loops: int) -> float:
     return timed(loops)
 
 
-def _timed(prepared: Prepared, snapshot: Snapshot, expected: str, inner_loops: int, loops: int) -> float:
+def _timed(prepared: Prepared, expected: str, inner_loops: int, loops: int) -> float:
     """Time `loops * inner_loops` calls; raise if the last of them did other work than the call that was counted."""
-    total = time_calls(prepared, snapshot, loops * inner_loops)
-    if expected and digest_of(prepared.space.call_counters()) != expected:
+    total = time_calls(prepared, loops * inner_loops)
+    if expected and digest_of(prepared.counters() or {}) != expected:
         raise MeasurementError("the timed call did other work than the counted one")
     return total
 
@@ -91,23 +87,24 @@ def warm_up(point: Point) -> None:
     """Run the measured call once on a small address space: the first call loads code, whatever its size."""
     scenario = SCENARIOS["report"] if point.scenario.name == LAYOUT else point.scenario
     small = scenario.resized(min(WARM_UP_SPAN, scenario.span))
-    prepare(Point(small, point.implementation, point.operation)).call()
+    registry.prepare(Point(small, point.implementation, point.operation)).call()
 
 
-def _facts(point: Point, prepared: Prepared, counters: str) -> dict[str, str | int]:
+def facts_of(point: Point, prepared: Prepared, counters: str) -> dict[str, str | int]:
     """Return what a worker says about what it really built and timed."""
+    target = registry.find(point.implementation)
     facts: dict[str, str | int] = {
         PREFIX + "digest": point.digest,
         PREFIX + "operation": point.operation,
-        PREFIX + "implementation": prepared.space.impl,
+        PREFIX + "implementation": prepared.implementation,
         PREFIX + "scenario": point.scenario.name,
         PREFIX + "span": point.scenario.span,
         PREFIX + "populated": prepared.nr_populated,
         PREFIX + "vmas": prepared.nr_vmas,
-        PREFIX + "source": environment.source_digest(),
-        "numba_version": metadata.version("numba"),
-        "numpy_version": metadata.version("numpy"),
+        **target.facts(),
     }
+    if source := target.source_digest():
+        facts[PREFIX + "source"] = source
     if counters:
         facts[PREFIX + "counters"] = counters  # what _timed() holds the calls to
     return facts
@@ -149,10 +146,10 @@ class Program:
             # A worker measures one point, or each in turn. The others only keep their place in the order, unbuilt.
             if args.worker and args.worker_task in (None, index):
                 warm_up(point)
-                prepared = prepare(point)
+                prepared = registry.prepare(point)
                 expected = plan.counters.get(point.name, "")
-                facts = _facts(point, prepared, expected)
-                call = functools.partial(_timed, prepared, prepared.space.snapshot(), expected, loops or 1)
+                facts = facts_of(point, prepared, expected)
+                call = functools.partial(_timed, prepared, expected, loops or 1)
                 if place:
                     call = functools.partial(_in_turn, place, call)
             found.append(self._runner.bench_time_func(point.name, call, metadata=facts, inner_loops=loops))
@@ -241,7 +238,9 @@ def checked(benchmark: pyperf.Benchmark | None, point: Point, plan: Plan, source
     if not benchmark.get_nvalue():
         raise MeasurementError(f"no time came back for {point.name}")
     # Sources edited while a run goes on would have it time other code than it counted.
-    expected = {"digest": point.digest, "implementation": point.implementation, "source": source or environment.source_digest()}
+    expected = {"digest": point.digest, "implementation": point.implementation}
+    if source := source or registry.find(point.implementation).source_digest():
+        expected["source"] = source
     if point.name in plan.counters:
         expected["counters"] = plan.counters[point.name]
     for run in benchmark.get_runs():

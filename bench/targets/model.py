@@ -1,20 +1,25 @@
-"""From a scenario to a prepared address space of the model, and the call to measure on it."""
+"""The implementations of the model as targets: from a scenario to a prepared address space, and the call to measure on it."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import msgspec
-import psutil
 
+from bench import environment
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.number_format import approximate
+from bench.targets.target import Prepared, Tell, TraceSettings
+from bench.traces.replay import RECORDED_RAM, replay
+from bench.traces.trace_format import Step, Trace
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, Point, Scenario
 from mmmodel import constants as const
-from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE
+from mmmodel.constants import IMPLEMENTATIONS, MMAP_MIN_ADDR, PAGE_SIZE
 
 if TYPE_CHECKING:
     from mmmodel import Mm
@@ -28,32 +33,75 @@ RESERVE = const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE
 READ_WRITE = const.PROT_READ | const.PROT_WRITE
 
 
-class Prepared(msgspec.Struct, frozen=True):
-    """An address space in the state before the measured call."""
+class ModelTarget(msgspec.Struct, frozen=True):
+    """One implementation of the model: counters and states are exact, times are of the model."""
 
-    space: Mm
-    call: Callable[[], object]  # the measured call, without arguments
-    nr_vmas: int
-    nr_populated: int  # pages in memory, the zero page's mappings not counted (as Rss)
+    name: str
+    kernel: str
+    family: str = "model"
+
+    def load(self, tell: Tell) -> None:
+        """Compile the model, or load it from its cache."""
+        from mmmodel import warm_up
+
+        warm_up(tell)
+
+    def facts(self) -> dict[str, str | int]:
+        """Return the versions that the compiled model depends on."""
+        return {"numba_version": metadata.version("numba"), "numpy_version": metadata.version("numpy")}
+
+    def source_digest(self) -> str:
+        """Return the digest of the model's sources and settings."""
+        return environment.source_digest()
+
+    def needed_bytes(self, point: Point) -> int:
+        """Return the bytes of memory that the model of `point`, and a snapshot of it, take at most."""
+        return needed_bytes(point)
+
+    def prepare(self, point: Point) -> Prepared:
+        """Build the address space and take a snapshot of it."""
+        space, start = build(point)
+        return Prepared(
+            implementation=space.impl,
+            span=sum(vma.end - vma.start for vma in space.smaps()),
+            nr_vmas=space.map_count,
+            nr_populated=sum(vma.rss_kb for vma in space.smaps()) * 1024 // PAGE_SIZE,
+            call=_measured_call(point, space, start),
+            restore=functools.partial(space.restore, space.snapshot()),
+            counters=space.call_counters,
+            state=functools.partial(_state, space),
+        )
+
+    def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:
+        """Carry out a trace on a machine of its own."""
+        from mmmodel import Mm
+
+        return replay(Mm(self.name, thp=settings.thp, ram=RECORDED_RAM if settings.ram is None else settings.ram), trace)
 
 
-def prepare(point: Point) -> Prepared:
-    """Build what `point` asks for. Refused before it starts when memory would not suffice."""
-    foretell_memory(point)
+def targets() -> tuple[ModelTarget, ...]:
+    """Return a target for each implementation."""
+    return tuple(ModelTarget(name, "6.1" if name == "page-walk" else "5.10") for name in IMPLEMENTATIONS)
+
+
+def _state(space: Mm) -> str:
+    """Return a digest of what can be seen of an address space and its pages."""
+    # A page that waits in a per-CPU batch is not yet where it will be, and the two kernels batch differently.
+    space.lru_add_drain_all()
+    return hashlib.sha256(msgspec.json.encode(space.observable_state())).hexdigest()
+
+
+def build(point: Point) -> tuple[Mm, int]:
+    """Return the address space of a point before its call, and the start of its span (0 for a layout)."""
     try:
-        space, start, nr_pages = _build(_before(point), point.implementation)
+        space, start = _build(_before(point), point.implementation)
         if point.operation == "mmap":
             space.mlockall(const.MCL_FUTURE)
     except MemoryError as error:
         raise UsageError(f"{point.group} needs more memory than there is: {one_line(error)}") from None
     except OSError as error:
         raise UsageError(f"{point.group} cannot be built: {one_line(error)}") from None
-    return Prepared(
-        space=space,
-        call=_measured_call(point, space, start),
-        nr_vmas=space.map_count,
-        nr_populated=nr_pages,
-    )
+    return space, start
 
 
 def _before(point: Point) -> Scenario:
@@ -63,18 +111,6 @@ def _before(point: Point) -> Scenario:
     if point.operation == "mmap":
         return Scenario("empty", "one reserved page", PAGE_SIZE, locked=False, levels=point.scenario.levels)
     return point.scenario
-
-
-def foretell_memory(point: Point) -> None:
-    """Raise UsageError if the model of `point`, and a snapshot of it, would not fit in memory."""
-    scenario = point.scenario
-    needed = needed_bytes(point)
-    available = psutil.virtual_memory().available
-    if needed > available:
-        raise UsageError(
-            f"scenario {scenario.name} at this size would need {needed} bytes ({approximate(needed)})"
-            f" of memory, and {approximate(available)} are available"
-        )
 
 
 def needed_bytes(point: Point) -> int:
@@ -108,8 +144,8 @@ def _nr_vmas(scenario: Scenario) -> int:
     return -(-scenario.span // scenario.vma_bytes) if scenario.vma_bytes else 1
 
 
-def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int, int]:
-    """Return the address space, the start of its span (0 for a layout), and its pages in memory."""
+def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int]:
+    """Return the address space and the start of its span (0 for a layout)."""
     from mmmodel import Mm  # here, because it loads the compiler
 
     max_map_count = max(65530, _nr_vmas(scenario) + 16)
@@ -126,7 +162,7 @@ def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int, int]:
         start = _build_span(space, scenario)
     # What the set-up put into the per-CPU batches belongs to it, not to the measured call.
     space.lru_add_drain_all()
-    return space, start, sum(vma.rss_kb for vma in space.smaps()) * 1024 // PAGE_SIZE
+    return space, start
 
 
 def _build_span(space: Mm, scenario: Scenario) -> int:

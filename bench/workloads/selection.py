@@ -13,7 +13,6 @@ from bench.errors import UsageError, one_line
 from bench.workloads import layout as layouts
 from bench.workloads import scenario, sizes
 from bench.workloads.scenario import LAYOUT, Operation, Point, Scenario
-from mmmodel.constants import IMPLEMENTATIONS
 
 T = TypeVar("T", bound=str)
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
@@ -34,9 +33,9 @@ def add_operations(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--op", action="append", default=[], help=f"call to measure: {known}; default munlockall")
 
 
-def implementations(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the implementations asked for, in their own order, all of them by default."""
-    return _known_words(words, IMPLEMENTATIONS, "implementation") or IMPLEMENTATIONS
+def implementations(words: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the known implementations that are asked for, in their own order, all of them by default."""
+    return _known_words(words, known, "implementation") or known
 
 
 def operations(words: Sequence[str]) -> tuple[Operation, ...]:

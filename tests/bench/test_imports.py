@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "number_format": set(),
     "progress": LEAVES,
     "workloads": LEAVES,
-    "targets": LEAVES | {"workloads"},
+    "targets": LEAVES | {"workloads", "traces"},  # traces are what a target can be asked to carry out
     "runs": LEAVES | {"workloads"},
     "measuring": LEAVES | {"workloads", "targets", "runs"},
     "analysis": LEAVES | {"workloads", "runs"},

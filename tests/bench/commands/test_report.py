@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.measuring import timing
 from bench.measuring.counting import count, count_points
 from bench.runs import storage
-from bench.targets import model
+from bench.targets import model, registry
 from bench.workloads.scenario import SCENARIOS, Operation, Point, Scenario
 from mmmodel.constants import IMPLEMENTATIONS
 
@@ -107,7 +107,7 @@ def test_layouts_build_as_captured(layout: str) -> None:
         assert done.counted.nr_populated >= loaded.nr_present - unlockable - zero
 
 
-def test_memory_is_foretold() -> None:
+def test_memory_is_checked_before_anything_is_built() -> None:
     with pytest.raises(UsageError, match=r"would need \d+ bytes"):
-        model.foretell_memory(Point(SCENARIOS["dense"].resized(1 << 46), "page-walk"))
-    model.foretell_memory(Point(SCENARIOS["report"].resized(1 << 46), "page-walk"))
+        registry.check_memory(Point(SCENARIOS["dense"].resized(1 << 46), "page-walk"))
+    registry.check_memory(Point(SCENARIOS["report"].resized(1 << 46), "page-walk"))

@@ -7,7 +7,7 @@ import pytest
 from bench.__main__ import main
 from bench.commands import sweep
 from bench.runs import storage
-from bench.targets import model
+from bench.targets import model, registry
 from bench.workloads import scenario
 from bench.workloads.scenario import Point
 from support.collecting import Log, log
@@ -125,15 +125,14 @@ def test_counters_only(tmp_path: Path, capsys: pytest.CaptureFixture[str], log: 
 @pytest.mark.parametrize("pattern", ["every", "random", "head"])
 def test_populated_as_the_pattern_says(pattern: scenario.Pattern) -> None:
     point = Point(scenario.sparse(1 << 16, 1 << 22, pattern), "page-walk")
-    prepared = model.prepare(point)
-    runs = prepared.space.observable_state().pages
-    assert prepared.nr_populated == sum(run.pages for run in runs) == 64
+    runs = model.build(point)[0].observable_state().pages
+    assert registry.prepare(point).nr_populated == sum(run.pages for run in runs) == 64
     assert (len(runs) == 1) == (pattern == "head")
 
 
 @pytest.mark.parametrize(("name", "span"), [("sparse-2MiB", 1 << 30), ("sparse-1GiB", 1 << 37), ("sparse-64KiB", 1 << 28)])
-def test_memory_foretold_covers_page_tables(name: str, span: int) -> None:
+def test_the_memory_that_is_checked_covers_page_tables(name: str, span: int) -> None:
     point = Point(scenario.find(name).resized(span), "page-walk")
-    empty = model.prepare(Point(scenario.SCENARIOS["report"], "page-walk")).space.memory_bytes()
-    grown = model.prepare(point).space.memory_bytes() - empty
+    empty = model.build(Point(scenario.SCENARIOS["report"], "page-walk"))[0].memory_bytes()
+    grown = model.build(point)[0].memory_bytes() - empty
     assert grown < model.needed_bytes(point) / 2 * 1.1

@@ -13,7 +13,7 @@ from bench.measuring.counting import count
 from bench.measuring.timing import Effort, Plan
 from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX
-from bench.targets.model import Prepared
+from bench.targets.target import Prepared
 from bench.workloads.scenario import SCENARIOS, Point
 
 POINT = Point(SCENARIOS["report"].resized(1 << 30), "page-walk")
@@ -26,11 +26,10 @@ class FakeSpace:
         self.now = 0.0
         self.log: list[str] = []
 
-    def snapshot(self) -> str:
-        return "state"
+    def prepared(self) -> Prepared:
+        return Prepared("page-walk", 1 << 30, 1, 0, self.call, self.restore, counters=dict, state=str)
 
-    def restore(self, snapshot: str) -> None:
-        assert snapshot == "state"
+    def restore(self) -> None:
         self.now += 1.0
         self.log.append("restore")
 
@@ -42,21 +41,17 @@ class FakeSpace:
 def test_each_call_is_on_a_restored_space_and_only_calls_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     space = FakeSpace()
     monkeypatch.setattr(timing.time, "perf_counter", lambda: space.now)
-    prepared = Prepared(space=space, call=space.call, nr_vmas=1, nr_populated=0)
-    assert timing.time_calls(prepared, "state", loops=6) == pytest.approx(0.6)
+    assert timing.time_calls(space.prepared(), loops=6) == pytest.approx(0.6)
     assert space.log == ["restore", "call"] * 6
 
 
 def test_each_call_of_the_counting_gauge_is_on_a_restored_space(monkeypatch: pytest.MonkeyPatch) -> None:
     space = FakeSpace()
     monkeypatch.setattr(timing.time, "perf_counter", lambda: space.now)
-    snapshots: list[int] = []
-    monkeypatch.setattr(FakeSpace, "snapshot", lambda self: snapshots.append(len(self.log)) or "state")
     monkeypatch.setattr(footprint, "COUNTED_POINTS", {"one": POINT})
-    monkeypatch.setattr(footprint, "prepare", lambda point: Prepared(space=space, call=space.call, nr_vmas=1, nr_populated=0))
+    monkeypatch.setattr(footprint.registry, "prepare", lambda point: space.prepared())
     assert footprint.call_seconds() == {"one": pytest.approx(0.1)}
     assert space.log == ["restore", "call"] * (1 + footprint.CALLS)
-    assert snapshots == [0]  # of the prepared state, not of what a call left
 
 
 def benchmark(point: Point, **changes: Any) -> pyperf.Benchmark:

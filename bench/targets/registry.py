@@ -1,0 +1,68 @@
+"""Every target by its name. A new one is a module of its own, and a line here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+import psutil
+from rich.progress import Progress, TaskID
+
+from bench.errors import UsageError, one_line
+from bench.number_format import approximate
+from bench.targets import model
+from bench.targets.target import Prepared, Target
+from bench.workloads.scenario import Point
+
+
+def targets() -> dict[str, Target]:
+    """Return the targets by name; the first is the one that others are compared with."""
+    return {one.name: one for one in (*model.targets(),)}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all targets."""
+    return tuple(targets())
+
+
+def find(name: str) -> Target:
+    """Return the target of that name."""
+    known = targets()
+    if name not in known:
+        raise UsageError(f"unknown implementation {one_line(name, 60)!r}; known are {', '.join(known)}")
+    return known[name]
+
+
+def load(wanted: Iterable[str], progress: Progress) -> None:
+    """Do what the first use of these targets would wait for."""
+    families = {one.family: one for one in map(find, wanted)}
+    for family, one in families.items():
+        task = progress.add_task(f"loading the {family} (the first run compiles it)", total=None)
+        one.load(functools.partial(_tell, progress, task))
+        progress.remove_task(task)
+
+
+def _tell(progress: Progress, task: TaskID, done: int, total: int, _name: str) -> None:
+    """Show how far a target is."""
+    progress.update(task, completed=done, total=total)
+
+
+def prepare(point: Point) -> Prepared:
+    """Build what a point asks for. Refused before it starts when memory would not suffice."""
+    check_memory(point)
+    return find(point.implementation).prepare(point)
+
+
+def needed_bytes(point: Point) -> int:
+    """Return the bytes of memory that a prepared point takes at most."""
+    return find(point.implementation).needed_bytes(point)
+
+
+def check_memory(point: Point) -> None:
+    """Raise UsageError if a point would not fit in memory."""
+    needed, available = needed_bytes(point), psutil.virtual_memory().available
+    if needed > available:
+        raise UsageError(
+            f"scenario {point.scenario.name} at this size would need {needed} bytes ({approximate(needed)})"
+            f" of memory, and {approximate(available)} are available"
+        )

@@ -1,0 +1,94 @@
+"""Targets: whatever is registered can be measured, and what it cannot tell is not asked for."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+from rich.progress import Progress
+
+from bench.errors import UsageError
+from bench.measuring import counting, timing
+from bench.targets import registry
+from bench.targets.target import Prepared, Target, Tell, TraceSettings
+from bench.traces.trace_format import Step, Trace
+from bench.workloads.scenario import SCENARIOS, Point
+
+
+class FakeKernel:
+    """A target that is no model: each call takes a second of its own clock, and nobody knows what it did."""
+
+    name, family, kernel = "fake", "fake", "7.3"
+
+    def __init__(self, counters: dict[str, int] | None = None, needed: int = 0) -> None:
+        self._counters, self._needed = counters, needed
+        self.now = 0.0
+        self.loaded = 0
+
+    def load(self, tell: Tell) -> None:
+        self.loaded += 1
+        tell(1, 1, "fake")
+
+    def facts(self) -> Mapping[str, str | int]:
+        return {"kernel_release": "7.3.0"}
+
+    def source_digest(self) -> str:
+        return ""
+
+    def needed_bytes(self, point: Point) -> int:
+        return self._needed
+
+    def prepare(self, point: Point) -> Prepared:
+        return Prepared(self.name, point.scenario.span, 1, 0, self._call, self._restore, lambda: self._counters, lambda: None)
+
+    def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:
+        yield from ()
+
+    def _call(self) -> None:
+        self.now += 1.0
+
+    def _restore(self) -> None:
+        self.now += 10.0
+
+
+POINT = Point(SCENARIOS["report"], "fake")
+
+
+def register(monkeypatch: pytest.MonkeyPatch, one: Target) -> None:
+    known = registry.targets() | {one.name: one}
+    monkeypatch.setattr(registry, "targets", lambda: known)
+
+
+def test_a_target_of_ones_own_is_found_loaded_once_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeKernel()
+    register(monkeypatch, fake)
+    assert registry.names()[-1] == "fake"
+    registry.load(["fake", "fake"], Progress(disable=True))
+    assert fake.loaded == 1
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: fake.now)
+    assert timing.time_calls(registry.prepare(POINT), loops=3) == 3.0
+    facts = timing.facts_of(POINT, registry.prepare(POINT), "")
+    assert facts["kernel_release"] == "7.3.0" and facts["mlock_implementation"] == "fake" and "mlock_source" not in facts
+
+
+def test_what_has_no_counters_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, FakeKernel())
+    with pytest.raises(UsageError, match="fake has no counters"):
+        counting.count(POINT)
+
+
+def test_a_state_that_cannot_be_seen_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, FakeKernel(counters={"instructions": 5}))
+    small = SCENARIOS["report"].resized(1 << 21)
+    points = [Point(small, name) for name in registry.names()]
+    found = counting.count_points(points, Progress(disable=True))
+    assert found[-1].counted.counters == {"instructions": 5} and found[-1].state is None
+
+
+def test_a_target_says_what_memory_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, FakeKernel(needed=1 << 60))
+    with pytest.raises(UsageError, match=r"would need 1152921504606846976 bytes .1 EiB."):
+        registry.prepare(POINT)
+
+
+def test_an_unknown_target_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown implementation 'nosuch'; known are per-page"):
+        registry.find("nosuch")

@@ -30,6 +30,7 @@ from numba.core import config
 from numba.core.caching import CacheImpl, UserProvidedCacheLocator
 
 COUNTING: Final = os.environ.get("MMMODEL_COUNTING", "1") != "0"
+_PACKAGE: Final = Path(__file__).parent
 _KEPT_DIRECTORIES: Final = 6  # of compiled code: older ones belong to sources that are no longer there
 _MOST_COMPILERS: Final = 4
 _SETTINGS: Final = ("MMMODEL_COUNTING", "NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_DEBUG", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
@@ -41,8 +42,8 @@ Progress = Callable[[int, int, str], None]  # units done, units in all, name of 
 def source_digest() -> str:
     """Digest of the sources, library versions and settings that the compiled code depends on: 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     for package in ("numba", "llvmlite", "numpy"):
         digest.update(f"{package}={version(package)}\0".encode())
     for setting in _SETTINGS:
@@ -101,7 +102,7 @@ class SharedCode(UserProvidedCacheLocator):  # type: ignore[misc]  # numba has n
     def __init__(self, py_func: Any, py_file: str) -> None:
         """See numba's class."""
         super().__init__(py_func, py_file)
-        self._cache_path = str(CACHE_DIRECTORY)
+        self._cache_path = str(CACHE_DIRECTORY / Path(py_file).relative_to(_PACKAGE).parent)  # the name has the module alone
 
     def get_source_stamp(self) -> str:
         """Return what makes cached code invalid when it differs."""
@@ -110,7 +111,7 @@ class SharedCode(UserProvidedCacheLocator):  # type: ignore[misc]  # numba has n
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Any:
         """Return the locator of a function of the model; None leaves others to numba's."""
-        own = Path(py_file).parent == Path(__file__).parent
+        own = Path(py_file).is_relative_to(_PACKAGE)
         return super(UserProvidedCacheLocator, cls).from_function(py_func, py_file) if own else None
 
 

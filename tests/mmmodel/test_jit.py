@@ -51,3 +51,45 @@ def test_checkouts_of_the_same_sources_share_compiled_code_and_an_edit_ends_that
         file.write("# edited\n")
     assert hits(tmp_path / "b", tmp_path / "cache") == "0 0"
     assert hits(tmp_path / "a", tmp_path / "cache") == "1 1"
+
+
+def digest(package: Path) -> str:
+    """Return the source digest that a copy of the package has."""
+    program = "from mmmodel import jit; print(jit.source_digest())"
+    environment = {**os.environ, "PYTHONPATH": str(package.parent), "NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=package.parent, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_digest_tells_folders_apart(tmp_path: Path) -> None:
+    package = tmp_path / "mmmodel"
+    shutil.copytree(Path(jit.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    digests = {digest(package)}
+    for name in ("zzz1", "zzz2"):  # last of all, so that the order of the files stays
+        (package / name).mkdir()
+        (package / name / "extra.py").write_text("")
+        digests.add(digest(package))
+        (package / name / "extra.py").unlink()
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "own"), [("mm/lru.py", True), ("mm/proc/smaps.py", True), ("mm2/lru.py", False), ("other.py", False)]
+)
+def test_code_of_every_folder_of_the_package_is_shared_and_no_other(
+    path: str, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jit, "_PACKAGE", tmp_path / "mm")
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text("")
+    assert (jit.SharedCode.from_function(digest, str(tmp_path / path)) is not None) == own
+
+
+def test_functions_of_one_name_in_two_folders_have_code_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jit, "_PACKAGE", tmp_path)
+    paths = set()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lru.py").write_text("")
+        paths.add(jit.SharedCode.from_function(digest, str(tmp_path / name / "lru.py")).get_cache_path())
+    assert len(paths) == 2

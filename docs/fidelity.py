@@ -25,15 +25,17 @@ COMPILED = {"kernel", "unit", "primitive", "exported"}
 
 # Functions without a counterpart in the kernel: arithmetic, the model's own data structures, its counters, its way in.
 MODEL_ONLY = {
+    "counting": {"count"},
     "estimate": {"pages_to_populate"},
     "fault": {"touch"},
     "filemap": {"alloc_file", "put_file"},
     "install": {"install_pages", "is_unevictable", "swap_out"},
     "lookup": {"count_lookup", "count_lookups", "hole_size_shift"},
-    "lru": {"count", "isolate_locked"},
-    "mlock": {"aligned_range", "c_int"},
+    "lru": {"isolate_locked"},
+    "mlock": {"aligned_range", "c_int", "over_limit"},
     "mlock_batch": {"batch_mlock_folio", "batch_munlock_page"},
-    "mmap": {"insert_vma", "over_limit", "page_address", "page_count", "page_number"},
+    "mmap": {"insert_vma"},
+    "pagenumber": {"page_address", "page_count", "page_number"},
     "pages": {"alloc_huge_page", "arena_low", "free_frames", "page_node"},
     "per_page": {"usable_pte"},
     "pgtable": {

@@ -1,6 +1,6 @@
 """A model of Linux's mlock family on x86-64: page tables, VMAs, pages, and the calls, in three implementations.
 
-``from mmmodel import Mm`` loads numba; :mod:`mmmodel.constants` and :mod:`mmmodel.counters` do not.
+``from mmmodel import Mm`` loads numba; :mod:`mmmodel.kernels`, :mod:`mmmodel.constants` and :mod:`mmmodel.counters` do not.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmmodel.constants import *  # noqa: F403
-from mmmodel.constants import IMPLEMENTATIONS
+from mmmodel.kernels import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
     from mmmodel.check import check_mm

@@ -210,7 +210,7 @@ class _Check(CheckStructures):
                 require(0 <= length < c.PAGEVEC_SIZE, "a per-CPU vector is emptied when full", cpu=cpu, vector=vectors[number])
                 for word in words[:length]:
                     tag, pfn = (_LRU_ADD, word) if number == st.LRU_ADD_PVEC else (word & 3, word >> 2)
-                    require(self.page_walk or tag == _LRU_ADD, "5.10 has no mlock batch", cpu=cpu, vector=vectors[number])
+                    require(self.since_6_1 or tag == _LRU_ADD, "5.10 has no mlock batch", cpu=cpu, vector=vectors[number])
                     require(
                         tag in (_LRU_ADD, _LRU_PAGE, _NEW_PAGE, _MUNLOCK), "tags of the mlock batch", cpu=cpu, pfn=pfn, tag=tag
                     )
@@ -285,14 +285,14 @@ class _Check(CheckStructures):
                 require(
                     node * c.NR_LRU_LISTS + self.lru_of(pfn) == anchor, "a page is on the list that its flags name", **shown
                 )
-                require(not (self.page_walk and lru == c.LRU_UNEVICTABLE), "6.1 has no unevictable list", **shown)
+                require(not (self.since_6_1 and lru == c.LRU_UNEVICTABLE), "6.1 has no unevictable list", **shown)
                 sizes[lru] += self.size(pfn)
                 listed.add(pfn)
                 previous = pfn
             require(self.pages.lru_prev[anchor] == previous, "LRU lists read both ways", list=anchor)
         for head in self.heads:
             on_lru, unevictable = (self.flags[head] & bit != 0 for bit in (c.PG_lru, c.PG_unevictable))
-            imaginary = self.page_walk and on_lru and unevictable
+            imaginary = self.since_6_1 and on_lru and unevictable
             require(
                 (head in listed) == (on_lru and not imaginary),
                 "PG_lru: on a list, unless unevictable in 6.1",
@@ -338,10 +338,10 @@ class _Check(CheckStructures):
                     "an mlocked page on the LRU is unevictable, or waits for it",
                     page=self.page(head),
                 )
-            if mlocked and not self.page_walk:
+            if mlocked and not self.since_6_1:
                 mapped = self.huge_mapcount[head] if self.size(head) > 1 else self.mapcount[head]
                 require(mapped > 0, "5.10: PG_mlocked goes with the last mapping", page=self.page(head))
-            if flags & c.PG_anon_exclusive and self.page_walk:
+            if flags & c.PG_anon_exclusive and self.since_6_1:
                 mapped = int(self.mapcount[head] + self.huge_mapcount[head])
                 require(mapped <= 1, "PG_anon_exclusive: mapped once", page=self.page(head))
         counter = int(self.machine.counters[NR_MLOCK])
@@ -353,7 +353,7 @@ class _Check(CheckStructures):
         On one CPU only: batches of several CPUs may be processed in another order than they were filled, and the kernel then
         counts too much as well.
         """
-        if not self.page_walk or self.machine.nr_cpus > 1:
+        if not self.since_6_1 or self.machine.nr_cpus > 1:
             return
         for head in self.heads:
             if self.flags[head] & (c.PG_lru | c.PG_unevictable) == c.PG_lru | c.PG_unevictable:

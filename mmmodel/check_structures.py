@@ -14,6 +14,7 @@ import numpy as np
 
 from mmmodel import constants as c
 from mmmodel import state as st
+from mmmodel.kernels import V6_1
 from mmmodel.machine import Machine
 
 _U32: Final = 1 << 32
@@ -51,7 +52,7 @@ class CheckStructures:
         self.vmas, self.avcs, self.anon_vmas = arrays["vmas"], arrays["avcs"], arrays["anon_vmas"]
         self.files, self.mms = arrays["files"], arrays["mms"]
         self.page_records = arrays["pages"][: self.ctl[st.PAGES_TOP]]
-        self.page_walk = self.ctl[st.IMPL] == c.PAGE_WALK
+        self.since_6_1 = self.ctl[st.KERNEL] >= V6_1
         self.live_vmas: dict[int, int] = {}  # slot -> mm
         self.bounds: dict[int, tuple[list[int], list[int], list[int]]] = {}  # mm -> starts, ends, slots
         self.owner: dict[int, str] = {}  # table -> what it serves
@@ -112,7 +113,7 @@ class CheckStructures:
         account = int(record["locked_vm"]) - int(record["locked_vm_leak"]) - locked
         # Modulo 2^32 only: mlock_fixup() keeps its page count in a C int.
         require(account % _U32 == 0, "locked_vm is the span of the VM_LOCKED VMAs", mm=record, span=locked)
-        require(self.page_walk is False or record["locked_vm_leak"] == 0, "only 5.10 leaks locked_vm", mm=record)
+        require(not self.since_6_1 or record["locked_vm_leak"] == 0, "only 5.10 leaks locked_vm", mm=record)
         require(not record["def_flags"] & c.VM_LOCKED_CLEAR_MASK, "def_flags are lock flags", mm=record)
 
     def free_list(self, records: Any, link: str, first: int, number: int, what: str) -> set[int]:

@@ -2,12 +2,14 @@
 
 Values are those of Linux on x86-64; each group names the header that it models.  Everything here is a plain ``int`` (numba
 freezes globals at compile time and cannot take an ``IntFlag``) that fits a signed 64-bit word, because the model computes in
-``int64`` throughout.  This module imports nothing, so that a command line can list implementations without loading numba.
+``int64`` throughout.  This module loads neither numba nor numpy.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from mmmodel.kernels import IMPLEMENTATIONS as IMPLEMENTATIONS
 
 # Page geometry: arch/x86/include/asm/pgtable_64_types.h.  Sizes in bytes.
 PAGE_SHIFT: Final = 12
@@ -115,8 +117,6 @@ MAX_LFS_FILESIZE: Final = (1 << 63) - 1  # include/linux/fs.h, bytes
 PAGEVEC_SIZE: Final = 15  # include/linux/pagevec.h
 FAULT_AROUND_PAGES: Final = 16  # mm/memory.c: fault_around_bytes = 64 KiB
 DEFAULT_MAX_MAP_COUNT: Final = 65530  # include/linux/mm.h
-MEMLOCK_LIMIT_5_10: Final = 64 << 10  # include/uapi/linux/resource.h, bytes
-MEMLOCK_LIMIT_6_1: Final = 8 << 20
 RLIM_INFINITY: Final = (1 << 63) - 1
 
 # include/uapi/asm-generic/mman*.h
@@ -151,14 +151,4 @@ MS_ASYNC: Final = 1
 MS_INVALIDATE: Final = 2
 MS_SYNC: Final = 4
 
-# Implementations of "lock or unlock the pages of a range of a VMA".
-PER_PAGE: Final = 0
-HOLE_SKIP: Final = 1
-PAGE_WALK: Final = 2
-IMPLEMENTATIONS: Final = ("per-page", "hole-skip", "page-walk")  # indexed by the tags above
-IMPLEMENTATION_HELP: Final = {
-    "per-page": "Linux 5.10: every page of the range looked up from the top of the page tables",
-    "hole-skip": "5.10 with the fix proposed in 2021 and never merged: a missing table reports its size",
-    "page-walk": "Linux 6.1: one walk over the page tables that are there, an mlock_count per page",
-}
 THP_MODES: Final = ("never", "madvise", "always")

@@ -57,7 +57,6 @@ COUNTERS: Final = (
 NAMES: Final = tuple(counter.name for counter in COUNTERS)
 NR_COUNTERS: Final = len(COUNTERS)
 VMSTAT_NAMES: Final = ("nr_mlock", "nr_unevictable", *(n for n in NAMES if n.startswith("unevictable_pgs_")))
-ENTRY_READS: Final = ("model_pgd_read", "model_p4d_read", "model_pud_read", "model_pmd_read", "model_pte_read")
 
 # Indices as module constants: numba freezes them into the compiled code.
 NR_MLOCK: Final = NAMES.index("nr_mlock")

@@ -16,7 +16,6 @@ from mmmodel.constants import (
     HPAGE_PMD_NR,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PAGE_WALK,
     PMD_SIZE,
     SWP_SWAPFILE,
     VM_ACCESS_FLAGS,
@@ -32,10 +31,12 @@ from mmmodel.constants import (
     PG_swapbacked,
 )
 from mmmodel.counters import FAULTS, PAGE_LOCK
+from mmmodel.counting import count
 from mmmodel.errno_codes import EDEADLK, EFAULT, NEED_ROOM
 from mmmodel.filemap import filemap_fault, find_get_page
 from mmmodel.jit import kernel, unit
-from mmmodel.lru import count, lru_cache_add, put_page
+from mmmodel.kernels import V6_1
+from mmmodel.lru import lru_cache_add, put_page
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.munlock_page import munlock_vma_page
 from mmmodel.pages import (
@@ -69,7 +70,7 @@ from mmmodel.rmap import (
     page_remove_rmap,
 )
 from mmmodel.split import split_huge_pmd
-from mmmodel.state import CURSOR, IMPL, THP, ZERO_PFN, State
+from mmmodel.state import CURSOR, KERNEL, THP, ZERO_PFN, State
 from mmmodel.vma import anon_vma_prepare, find_vma
 
 
@@ -131,7 +132,7 @@ def _can_reuse_huge(s: State, pfn: int) -> bool:
 
     5.10: mapped once in all, by reuse_swap_page(); references do not count.  6.1: exclusive to this mm, or the only reference.
     """
-    if s.ctl[IMPL] == PAGE_WALK:
+    if s.ctl[KERNEL] >= V6_1:
         return s.pages[pfn]["flags"] & PG_anon_exclusive != 0 or s.pages[pfn]["refcount"] == 1
     if s.pages[pfn]["compound"] != 1:
         return False
@@ -166,7 +167,7 @@ def _can_reuse(s: State, pfn: int) -> bool:
 
     5.10: page_count() is 1, which a page still in a per-CPU vector fails.  6.1: PageAnonExclusive, or the only reference.
     """
-    if s.ctl[IMPL] != PAGE_WALK:
+    if s.ctl[KERNEL] < V6_1:
         return s.pages[compound_head(s.pages, pfn)]["refcount"] == 1
     if s.pages[pfn]["flags"] & PG_anon_exclusive != 0:
         return True
@@ -198,7 +199,7 @@ def wp_page_copy(s: State, mm: int, position: int, slot: int, address: int) -> N
     _map_new_anon(s, vma, address, slot)
     page_remove_rmap(s, old, vm_flags, False)
     put_page(s, old)
-    if s.ctl[IMPL] != PAGE_WALK and vm_flags & VM_LOCKED != 0:
+    if s.ctl[KERNEL] < V6_1 and vm_flags & VM_LOCKED != 0:
         count(s.counters, PAGE_LOCK, 1)
         if s.pages[old]["flags"] & PG_mlocked != 0:
             munlock_vma_page(s, old)

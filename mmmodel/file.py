@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from mmmodel import syscalls as sys
 from mmmodel.constants import MAX_LFS_FILESIZE, PAGE_SHIFT
 from mmmodel.errno_codes import EFBIG, EINVAL
-
-if TYPE_CHECKING:
-    from mmmodel.mm import Mm
+from mmmodel.space import AddressSpace
 
 
 class File:
     """An open file whose pages may be mapped: :meth:`Mm.create_file`."""
 
-    def __init__(self, mm: Mm, number: int, nbytes: int) -> None:
+    def __init__(self, mm: AddressSpace, number: int, nbytes: int) -> None:
         self._mm = mm
         self.number = number
         self.nbytes = nbytes

@@ -9,7 +9,6 @@ from mmmodel.constants import (
     _PAGE_RW,
     HPAGE_PMD_NR,
     PAGE_SHIFT,
-    PAGE_WALK,
     VM_ACCESS_FLAGS,
     VM_HUGETLB,
     VM_IO,
@@ -21,16 +20,18 @@ from mmmodel.constants import (
     PG_double_map,
 )
 from mmmodel.counters import FOLLOW_PAGE, PAGE_LOCK, PAGES_LOOKED_UP, PTE_LOCK
+from mmmodel.counting import count
 from mmmodel.errno_codes import EFAULT, NEED_ROOM
 from mmmodel.fault import handle_mm_fault
 from mmmodel.jit import kernel, unit
+from mmmodel.kernels import V6_1
 from mmmodel.lookup import FIRST_SLOT, count_lookup, lookup
-from mmmodel.lru import count, mark_page_accessed
+from mmmodel.lru import mark_page_accessed
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pages import arena_low, is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import pte_pfn, pte_present
 from mmmodel.rmap import mlock_vma_page_5_10
-from mmmodel.state import CURSOR, IMPL, State
+from mmmodel.state import CURSOR, KERNEL, State
 from mmmodel.vma import find_vma
 
 NOT_THERE = -1  # of follow_page_mask(): no page, or not with the access that is wanted
@@ -88,7 +89,7 @@ def __get_user_pages(s: State, mm: int, position: int, start: int, end: int) -> 
     Models __get_user_pages(), simplified: pages are faulted in, not returned.
     """
     vm_flags = s.vmas[s.order[position]]["vm_flags"]
-    five_ten = s.ctl[IMPL] != PAGE_WALK
+    five_ten = s.ctl[KERNEL] < V6_1
     write = vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE
     mlock = five_ten and vm_flags & VM_LOCKED != 0
     fault_in = vm_flags & VM_LOCKONFAULT == 0  # 5.10: FOLL_POPULATE
@@ -115,7 +116,7 @@ def __get_user_pages(s: State, mm: int, position: int, start: int, end: int) -> 
 @unit
 def populate_vma_page_range(s: State, mm: int, position: int, start: int, end: int) -> int:
     """Models populate_vma_page_range(): as __get_user_pages(), with 6.1's early return for ONFAULT and drain at the end."""
-    if s.ctl[IMPL] != PAGE_WALK:
+    if s.ctl[KERNEL] < V6_1:
         return __get_user_pages(s, mm, position, start, end)
     if s.vmas[s.order[position]]["vm_flags"] & VM_LOCKONFAULT != 0:
         return 0

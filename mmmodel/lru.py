@@ -11,7 +11,6 @@ from mmmodel.constants import (
     LRU_UNEVICTABLE,
     NODE_SHIFT,
     NR_LRU_LISTS,
-    PAGE_WALK,
     PAGEVEC_SIZE,
     PFN_INDEX,
     PG_active,
@@ -33,16 +32,11 @@ from mmmodel.counters import (
     PGRESCUED,
     PUTBACK,
 )
-from mmmodel.jit import COUNTING, kernel, primitive, unit
+from mmmodel.counting import count
+from mmmodel.jit import kernel, primitive, unit
+from mmmodel.kernels import V6_1
 from mmmodel.pages import compound_head, free_frames, thp_nr_pages
-from mmmodel.state import CPU, IMPL, LRU_ADD_PVEC, State
-
-
-@primitive
-def count(counters: Words, counter: int, number: int) -> None:
-    """Add to a model counter.  Compiled away without MMMODEL_COUNTING."""
-    if COUNTING:
-        counters[counter] += number
+from mmmodel.state import CPU, KERNEL, LRU_ADD_PVEC, State
 
 
 @primitive
@@ -77,12 +71,12 @@ def list_add(pages: Records, pfn: int, flags: int, lru: int) -> None:
 
 
 @primitive
-def add_page_to_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -> None:
+def add_page_to_lru_list(pages: Records, counters: Words, version: int, pfn: int) -> None:
     """Models add_page_to_lru_list(): to the head of its list.  Needs the LRU lock."""
     flags = pages[pfn]["flags"]
     lru = page_lru(flags)
     nr_pages = thp_nr_pages(pages, pfn)
-    if lru != LRU_UNEVICTABLE or impl != PAGE_WALK:  # there it is on no list: lru_prev is mlock_count now
+    if lru != LRU_UNEVICTABLE or version < V6_1:  # there it is on no list: lru_prev is mlock_count now
         list_add(pages, pfn, flags, lru)
     _mod_lru_size(counters, lru, nr_pages)
 
@@ -99,11 +93,11 @@ def list_del(pages: Records, pfn: int) -> None:
 
 
 @primitive
-def del_page_from_lru_list(pages: Records, counters: Words, impl: int, pfn: int) -> None:
+def del_page_from_lru_list(pages: Records, counters: Words, version: int, pfn: int) -> None:
     """Models del_page_from_lru_list(): the flags still name the list.  Needs the LRU lock."""
     lru = page_lru(pages[pfn]["flags"])
     nr_pages = thp_nr_pages(pages, pfn)
-    if lru != LRU_UNEVICTABLE or impl != PAGE_WALK:
+    if lru != LRU_UNEVICTABLE or version < V6_1:
         list_del(pages, pfn)
     else:
         pages[pfn]["lru_prev"] = 0  # mlock_count
@@ -118,7 +112,7 @@ def page_free(s: State, pfn: int) -> None:
     """
     if s.pages[pfn]["flags"] & PG_lru != 0:
         count(s.counters, LRU_LOCK, 1)
-        del_page_from_lru_list(s.pages, s.counters, s.ctl[IMPL], pfn)
+        del_page_from_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
     if s.pages[pfn]["flags"] & PG_mlocked != 0:
         nr_pages = thp_nr_pages(s.pages, pfn)
         s.counters[NR_MLOCK] -= nr_pages
@@ -142,7 +136,7 @@ def put_page(s: State, pfn: int) -> None:
 
 
 @primitive
-def lru_add_fn(pages: Records, counters: Words, impl: int, pfn: int) -> None:
+def lru_add_fn(pages: Records, counters: Words, version: int, pfn: int) -> None:
     """Put a page that is on no list on the one that its state asks for.  Needs the LRU lock.
 
     Models __pagevec_lru_add_fn() (5.10) and lru_add_fn() (6.1, which also resets mlock_count).
@@ -156,7 +150,7 @@ def lru_add_fn(pages: Records, counters: Words, impl: int, pfn: int) -> None:
     else:
         page["flags"] = (flags & ~PG_active) | PG_unevictable | PG_lru
         page["lru_prev"] = 0
-    add_page_to_lru_list(pages, counters, impl, pfn)
+    add_page_to_lru_list(pages, counters, version, pfn)
     if evictable == was_unevictable:  # it changes sides
         counters[PGRESCUED if evictable else PGCULLED] += thp_nr_pages(pages, pfn)
 
@@ -169,9 +163,9 @@ def pagevec_lru_add(s: State, cpu: int) -> None:
         return
     count(s.counters, LRU_LOCK, 1)
     count(s.counters, PUTBACK, pvec[0])
-    pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
+    pages, counters, version = s.pages, s.counters, s.ctl[KERNEL]
     for i in range(1, pvec[0] + 1):
-        lru_add_fn(pages, counters, impl, pvec[i] & PFN_INDEX)
+        lru_add_fn(pages, counters, version, pvec[i] & PFN_INDEX)
     length = pvec[0]
     pvec[0] = 0
     for i in range(1, length + 1):
@@ -196,7 +190,7 @@ def isolate_locked(s: State, pfn: int) -> None:
     """Take a page off its list with a reference; PG_unevictable stays.  Needs the LRU lock and PG_lru."""
     count(s.counters, ISOLATED, 1)
     s.pages[pfn]["refcount"] += 1
-    del_page_from_lru_list(s.pages, s.counters, s.ctl[IMPL], pfn)
+    del_page_from_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
     s.pages[pfn]["flags"] &= ~PG_lru
 
 
@@ -225,6 +219,6 @@ def mark_page_accessed(s: State, pfn: int) -> None:
     if flags & PG_referenced == 0:
         s.pages[head]["flags"] |= PG_referenced
     elif flags & (PG_active | PG_unevictable) == 0 and flags & PG_lru != 0:
-        del_page_from_lru_list(s.pages, s.counters, s.ctl[IMPL], head)
+        del_page_from_lru_list(s.pages, s.counters, s.ctl[KERNEL], head)
         s.pages[head]["flags"] = (flags & ~PG_referenced) | PG_active
-        add_page_to_lru_list(s.pages, s.counters, s.ctl[IMPL], head)
+        add_page_to_lru_list(s.pages, s.counters, s.ctl[KERNEL], head)

@@ -1,7 +1,7 @@
 """The machine: the arrays that all address spaces share, their growth, copying and restoring.
 
 Arrays grow here, between calls, by copying what is in use; compiled code never allocates.  A request that could need more
-memory than there is, is refused before it begins.
+memory than there is, is refused before it begins: the state is what it was.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy.typing as npt
 import psutil
 
 from mmmodel import state as st
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SHIFT, PTRS_PER_TABLE, THP_MODES
+from mmmodel.constants import PAGE_SHIFT, PTRS_PER_TABLE, THP_MODES
 from mmmodel.counters import NAMES, NR_COUNTERS, VMSTAT_NAMES
+from mmmodel.kernels import implementation
 from mmmodel.pages import FRAMES_PER_FAULT
 from mmmodel.state import State
 
@@ -62,15 +63,13 @@ class Machine:
     """
 
     def __init__(self, impl: str, *, thp: str, levels: int, nr_cpus: int, ram: int | None, max_map_count: int) -> None:
-        if impl not in IMPLEMENTATIONS:
-            raise ValueError(f"unknown implementation {impl!r}: choose from {', '.join(IMPLEMENTATIONS)}")
+        self.implementation = implementation(impl)
         if thp not in THP_MODES:
             raise ValueError(f"unknown thp mode {thp!r}: choose from {', '.join(THP_MODES)}")
         if levels not in (4, 5):
             raise ValueError(f"{levels} levels of page tables: x86-64 has 4 or 5")
         if nr_cpus < 1:
             raise ValueError(f"{nr_cpus} CPUs: at least 1 is needed")
-        self.impl = impl
         self.levels = levels
         self.nr_cpus = nr_cpus
         self.states: dict[int, State] = {}  # by address space
@@ -87,7 +86,8 @@ class Machine:
             self.ctl[arena.top] = 1
         self.ctl[st.MMS_TOP] = 1
         self.ctl[st.PAGES_TOP] = st.FIRST_PFN
-        self.ctl[st.IMPL] = IMPLEMENTATIONS.index(impl)
+        self.ctl[st.KERNEL] = self.implementation.kernel.version
+        self.ctl[st.ALGORITHM] = self.implementation.algorithm
         self.ctl[st.THP] = THP_MODES.index(thp)
         self.ctl[st.MAX_MAP_COUNT] = max_map_count
         self.ctl[st.RAM_PAGES] = 0 if ram is None else ram >> PAGE_SHIFT
@@ -213,7 +213,8 @@ class Machine:
         return len(self.arrays[field])
 
     def snapshot(self) -> Snapshot:
-        """Copy the machine."""
+        """Copy the machine; MemoryError if there is no room for a copy."""
+        self.refuse_beyond_memory(self.memory_bytes(), "a copy of the model")
         shared = {field: array[: self._used(field)].copy() for field, array in self.arrays.items()}
         return Snapshot(shared, {mm: state.array("order").copy() for mm, state in self.states.items()})
 

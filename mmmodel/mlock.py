@@ -13,7 +13,6 @@ from mmmodel.constants import (
     PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PAGE_WALK,
     VM_HUGETLB,
     VM_LOCKED,
     VM_LOCKED_CLEAR_MASK,
@@ -21,14 +20,27 @@ from mmmodel.constants import (
     VM_SPECIAL,
 )
 from mmmodel.counters import COND_RESCHED
+from mmmodel.counting import count
 from mmmodel.errno_codes import EINVAL, ENOMEM, EPERM
 from mmmodel.jit import kernel, unit
-from mmmodel.lru import count
-from mmmodel.mmap import can_do_mlock, over_limit, page_address, page_number
+from mmmodel.kernels import PAGE_WALK, V6_1
 from mmmodel.page_walk import mlock_vma_pages_range
+from mmmodel.pagenumber import page_address, page_number
 from mmmodel.per_page import munlock_vma_pages_range
-from mmmodel.state import IMPL, State
+from mmmodel.state import ALGORITHM, KERNEL, State
 from mmmodel.vma import find_vma, vma_modify_flags
+
+
+@kernel
+def can_do_mlock(s: State, mm: int) -> bool:
+    """Models can_do_mlock()."""
+    return s.mms[mm]["rlimit_memlock"] != 0 or s.mms[mm]["cap_ipc_lock"] != 0
+
+
+@kernel
+def over_limit(locked: int, limit: int) -> bool:
+    """Whether locked pages are too many; locked_vm is unsigned, so what mlock_fixup() made negative is a lot."""
+    return locked < 0 or locked > limit
 
 
 @kernel
@@ -43,9 +55,9 @@ def _change_pages(s: State, mm: int, vma: int, start: int, end: int, oldflags: i
 
     5.10: only unlocking touches pages here.  6.1: locking and unlocking walk; from locked to locked neither does.
     """
-    if newflags & VM_LOCKED != 0 and (s.ctl[IMPL] != PAGE_WALK or oldflags & VM_LOCKED != 0):
+    if newflags & VM_LOCKED != 0 and (s.ctl[KERNEL] < V6_1 or oldflags & VM_LOCKED != 0):
         s.vmas[vma]["vm_flags"] = newflags
-    elif s.ctl[IMPL] == PAGE_WALK:
+    elif s.ctl[ALGORITHM] == PAGE_WALK:
         mlock_vma_pages_range(s, mm, vma, start, end, newflags)
     else:
         munlock_vma_pages_range(s, mm, vma, start, end)

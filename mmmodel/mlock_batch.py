@@ -10,7 +10,7 @@ mlock_count lives in ``lru_prev`` and is valid only while PG_lru and PG_unevicta
 from __future__ import annotations
 
 from mmmodel.arraytypes import Records, Words
-from mmmodel.constants import PAGE_WALK, PAGEVEC_SIZE, PFN_INDEX, PG_active, PG_head, PG_lru, PG_mlocked, PG_unevictable
+from mmmodel.constants import PAGEVEC_SIZE, PFN_INDEX, PG_active, PG_head, PG_lru, PG_mlocked, PG_unevictable
 from mmmodel.counters import (
     LRU_LOCK,
     MLOCK_BATCHES,
@@ -23,10 +23,11 @@ from mmmodel.counters import (
     PGRESCUED,
     PGSTRANDED,
 )
+from mmmodel.counting import count
 from mmmodel.jit import kernel, primitive, unit
+from mmmodel.kernels import V6_1
 from mmmodel.lru import (
     add_page_to_lru_list,
-    count,
     list_add,
     list_del,
     page_evictable,
@@ -36,7 +37,7 @@ from mmmodel.lru import (
     put_page_testzero,
 )
 from mmmodel.pages import test_clear_page_mlocked, thp_nr_pages
-from mmmodel.state import CPU, IMPL, MLOCK_PVEC, State
+from mmmodel.state import CPU, KERNEL, MLOCK_PVEC, State
 
 MUNLOCK_ENTRY = 0  # tags of an entry, in the low bits of the page's address in the kernel
 LRU_PAGE = 1
@@ -108,7 +109,7 @@ def __mlock_new_page(pages: Records, counters: Words, pfn: int) -> None:
     if mlocked:
         pages[pfn]["flags"] |= PG_unevictable
         counters[PGCULLED] += thp_nr_pages(pages, pfn)
-    add_page_to_lru_list(pages, counters, PAGE_WALK, pfn)
+    add_page_to_lru_list(pages, counters, V6_1, pfn)
     if mlocked:
         pages[pfn]["lru_prev"] = 1
     pages[pfn]["flags"] |= PG_lru
@@ -240,7 +241,7 @@ def mlock_page_drain(s: State, cpu: int) -> None:
 def lru_add_drain_cpu(s: State, cpu: int) -> None:
     """Models lru_add_drain_cpu() and, in 6.1, the mlock batch's drain behind it, simplified: there are no other vectors."""
     pagevec_lru_add(s, cpu)
-    if s.ctl[IMPL] == PAGE_WALK:
+    if s.ctl[KERNEL] >= V6_1:
         mlock_page_drain(s, cpu)
 
 

@@ -7,7 +7,6 @@ overcommit of mm/util.c.  Names are 5.10's where they differ.
 from __future__ import annotations
 
 from mmmodel.constants import (
-    BEYOND,
     DEFAULT_MAP_WINDOW,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -19,10 +18,8 @@ from mmmodel.constants import (
     MAP_TYPE,
     MAX_LFS_FILESIZE,
     MMAP_MIN_ADDR,
-    PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PAGE_WALK,
     PMD_SIZE,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
@@ -42,10 +39,13 @@ from mmmodel.constants import (
 from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM
 from mmmodel.filemap import alloc_file, put_file
 from mmmodel.jit import kernel, unit
+from mmmodel.kernels import V6_1
+from mmmodel.mlock import can_do_mlock, over_limit
 from mmmodel.mlock_batch import lru_add_drain
+from mmmodel.pagenumber import page_address, page_align, page_count
 from mmmodel.per_page import munlock_vma_pages_range
 from mmmodel.pgtable import free_pgd_range, free_table
-from mmmodel.state import IMPL, MAX_MAP_COUNT, RAM_PAGES, State
+from mmmodel.state import KERNEL, MAX_MAP_COUNT, RAM_PAGES, State
 from mmmodel.vma import (
     __split_vma,
     alloc_vma,
@@ -61,30 +61,6 @@ from mmmodel.zap import tlb_finish_mmu, unmap_page_range
 
 
 @kernel
-def page_align(length: int) -> int:
-    """Models PAGE_ALIGN(): bytes rounded up to pages."""
-    return (length + PAGE_SIZE - 1) & -PAGE_SIZE
-
-
-@kernel
-def page_number(address: int) -> int:
-    """Page of an address that is a C ``unsigned long``, seen as signed."""
-    return (address >> PAGE_SHIFT) & PAGE_NUMBERS
-
-
-@kernel
-def page_count(length: int) -> int:
-    """Pages of a length that is a C ``unsigned long``, seen as signed: PAGE_ALIGN() of sizes near 2^64 wraps to 0, as there."""
-    return (page_number(length) + (1 if length & (PAGE_SIZE - 1) != 0 else 0)) & PAGE_NUMBERS
-
-
-@kernel
-def page_address(page: int) -> int:
-    """Address of a page; of one beyond all user addresses some address there, where no VMA can be."""
-    return min(page, BEYOND) << PAGE_SHIFT
-
-
-@kernel
 def vm_enough_memory(s: State, pages: int) -> bool:
     """Overcommit mode 0: refuse only what no machine of this size could hold.
 
@@ -94,24 +70,12 @@ def vm_enough_memory(s: State, pages: int) -> bool:
 
 
 @kernel
-def can_do_mlock(s: State, mm: int) -> bool:
-    """Models can_do_mlock()."""
-    return s.mms[mm]["rlimit_memlock"] != 0 or s.mms[mm]["cap_ipc_lock"] != 0
-
-
-@kernel
 def mlock_future_check(s: State, mm: int, vm_flags: int, length: int) -> int:
     """Models mlock_future_check(): -EAGAIN if ``length`` more locked bytes are over the limit."""
     if vm_flags & VM_LOCKED == 0 or s.mms[mm]["cap_ipc_lock"] != 0:
         return 0
     locked = s.mms[mm]["locked_vm"] + (length >> PAGE_SHIFT)
     return -EAGAIN if over_limit(locked, s.mms[mm]["rlimit_memlock"] >> PAGE_SHIFT) else 0
-
-
-@kernel
-def over_limit(locked: int, limit: int) -> bool:
-    """Whether locked pages are too many; locked_vm is unsigned, so what mlock_fixup() made negative is a lot."""
-    return locked < 0 or locked > limit
 
 
 # ---- where ----
@@ -178,7 +142,7 @@ def _unlock_range(s: State, mm: int, first: int, last: int) -> None:
 
     5.10 does neither while locked_vm reads 0, which truncation in mlock_fixup() can bring about.
     """
-    five_ten = s.ctl[IMPL] != PAGE_WALK
+    five_ten = s.ctl[KERNEL] < V6_1
     unlocks = not five_ten or s.mms[mm]["locked_vm"] != 0
     for position in range(first, last):
         vma = s.order[position]
@@ -261,7 +225,7 @@ def do_munmap(s: State, mm: int, start: int, length: int) -> int:
 def exit_mmap(s: State, mm: int) -> None:
     """Models exit_mmap(): 5.10 munlocks every locked VMA page by page first."""
     last = s.mms[mm]["map_count"]
-    if s.ctl[IMPL] != PAGE_WALK and s.mms[mm]["locked_vm"] != 0:
+    if s.ctl[KERNEL] < V6_1 and s.mms[mm]["locked_vm"] != 0:
         _unlock_range(s, mm, 0, last)
     if last != 0:
         _unmap_region(s, mm, 0, last)

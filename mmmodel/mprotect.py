@@ -16,7 +16,6 @@ from mmmodel.constants import (
     PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PAGE_WALK,
     PMD_SIZE,
     PROT_SEM,
     VM_ACCESS_FLAGS,
@@ -35,10 +34,12 @@ from mmmodel.constants import (
 from mmmodel.errno_codes import EACCES, EAGAIN, EINVAL, ENOMEM, NEED_ROOM
 from mmmodel.gup import populate_vma_page_range
 from mmmodel.jit import kernel, unit
-from mmmodel.mmap import page_address, page_count, page_number, vm_enough_memory
+from mmmodel.kernels import V6_1
+from mmmodel.mmap import vm_enough_memory
+from mmmodel.pagenumber import page_address, page_count, page_number
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_modify, pte_offset, pte_pfn, pte_present, vm_page_prot
 from mmmodel.split import split_huge_pmd
-from mmmodel.state import IMPL, State
+from mmmodel.state import KERNEL, State
 from mmmodel.vma import find_vma, vma_modify_flags
 from mmmodel.zap import zap_page_range
 
@@ -70,7 +71,7 @@ def change_protection(s: State, mm: int, vma: int, start: int, end: int) -> None
     """
     vm_flags = s.vmas[vma]["vm_flags"]
     prot = vm_page_prot(vm_flags)
-    try_writable = s.ctl[IMPL] == PAGE_WALK and vm_flags & (VM_SHARED | VM_WRITE) == VM_WRITE
+    try_writable = s.ctl[KERNEL] >= V6_1 and vm_flags & (VM_SHARED | VM_WRITE) == VM_WRITE
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
         if pmd == 0 or start >= end:
@@ -179,7 +180,7 @@ def _madvise_hugepage(s: State, mm: int, position: int, prev: int, start: int, e
     error, position = vma_modify_flags(s, mm, position, prev, start, end, newflags)
     if error == 0:
         s.vmas[s.order[position]]["vm_flags"] = newflags
-    elif s.ctl[IMPL] == PAGE_WALK and error == -ENOMEM:  # 5.10 converts failures of the allocator only, not this limit
+    elif s.ctl[KERNEL] >= V6_1 and error == -ENOMEM:  # 5.10 converts failures of the allocator only, not this limit
         error = -EAGAIN
     return error, position
 
@@ -191,7 +192,7 @@ def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
     Models do_madvise(), simplified: MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_HUGEPAGE and MADV_NOHUGEPAGE only.
     """
     known = advice in (MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE)
-    if not known and not (advice == MADV_DONTNEED_LOCKED and s.ctl[IMPL] == PAGE_WALK):
+    if not known and not (advice == MADV_DONTNEED_LOCKED and s.ctl[KERNEL] >= V6_1):
         return -EINVAL
     if start & (PAGE_SIZE - 1) != 0:
         return -EINVAL

@@ -13,7 +13,6 @@ from mmmodel.constants import (
     PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PAGE_WALK,
     PMD_SIZE,
     VM_ACCOUNT,
     VM_DONTEXPAND,
@@ -26,20 +25,19 @@ from mmmodel.constants import (
 )
 from mmmodel.errno_codes import EFAULT, EINVAL, ENOMEM
 from mmmodel.jit import kernel, unit
+from mmmodel.kernels import V6_1
 from mmmodel.mmap import (
     do_munmap,
     get_unmapped_area,
     insert_vma,
     mlock_future_check,
-    page_address,
-    page_count,
-    page_number,
     vm_enough_memory,
 )
+from mmmodel.pagenumber import page_address, page_count, page_number
 from mmmodel.pgtable import alloc_pmd, alloc_pte, next_pmd, pmd_huge, pmd_present, pte_none, pte_offset
 from mmmodel.rmap import anon_vma_clone, unlink_anon_vmas
 from mmmodel.split import split_huge_pmd
-from mmmodel.state import IMPL, MAX_MAP_COUNT, State
+from mmmodel.state import KERNEL, MAX_MAP_COUNT, State
 from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge, vma_pages
 
 
@@ -97,7 +95,7 @@ def copy_vma(s: State, mm: int, vma: int, address: int, length: int, pgoff: int,
     if fresh:
         pgoff = address >> PAGE_SHIFT
     adjacent = address == record["vm_end"] or record["vm_start"] == address + length
-    if not (fresh and keep_source and adjacent and s.ctl[IMPL] == PAGE_WALK):
+    if not (fresh and keep_source and adjacent and s.ctl[KERNEL] >= V6_1):
         prev = find_vma(s, mm, address) - 1
         merged = vma_merge(s, mm, prev, address, address + length, vm_flags, anon_vma, file, pgoff)
         if merged >= 0:
@@ -130,14 +128,14 @@ def _leave_behind(s: State, mm: int, vma: int, new_vma: int, old: int, length: i
     believes that taking out the middle has split the VMA, and gives VM_ACCOUNT to the next one, whatever that is.
     """
     record = s.vmas[vma]
-    if s.ctl[IMPL] != PAGE_WALK and record["vm_flags"] & VM_ACCOUNT != 0 and new_vma != vma:
+    if s.ctl[KERNEL] < V6_1 and record["vm_flags"] & VM_ACCOUNT != 0 and new_vma != vma:
         following = find_vma(s, mm, record["vm_end"])
         if record["vm_start"] < old and old + length < record["vm_end"] and following < s.mms[mm]["map_count"]:
             s.vmas[s.order[following]]["vm_flags"] |= VM_ACCOUNT
     if record["vm_flags"] & VM_LOCKED != 0:
         s.mms[record["vm_mm"]]["locked_vm_leak"] += vma_pages(s, vma) - (length >> PAGE_SHIFT)
     record["vm_flags"] &= VM_LOCKED_CLEAR_MASK
-    if s.ctl[IMPL] == PAGE_WALK and record["vm_start"] == old and record["vm_end"] == old + length:
+    if s.ctl[KERNEL] >= V6_1 and record["vm_start"] == old and record["vm_end"] == old + length:
         unlink_anon_vmas(s, vma)
         if record["vm_file"] == 0:
             record["vm_pgoff"] = record["vm_start"] >> PAGE_SHIFT
@@ -151,13 +149,13 @@ def move_vma(s: State, mm: int, old: int, old_length: int, new: int, new_length:
     vma = s.order[find_vma(s, mm, old)]
     vm_flags = s.vmas[vma]["vm_flags"]
     keep = flags & MREMAP_DONTUNMAP != 0
-    if keep and vm_flags & VM_LOCKED != 0 and s.ctl[IMPL] == PAGE_WALK:
+    if keep and vm_flags & VM_LOCKED != 0 and s.ctl[KERNEL] >= V6_1:
         error = _split_before_dontunmap(s, mm, old, old_length)
         if error != 0:
             return error
         vma = s.order[find_vma(s, mm, old)]
     to_account = new_length if keep else new_length - old_length
-    if s.ctl[IMPL] == PAGE_WALK and vm_flags & VM_ACCOUNT != 0 and not vm_enough_memory(s, to_account >> PAGE_SHIFT):
+    if s.ctl[KERNEL] >= V6_1 and vm_flags & VM_ACCOUNT != 0 and not vm_enough_memory(s, to_account >> PAGE_SHIFT):
         return -ENOMEM
     pgoff = s.vmas[vma]["vm_pgoff"] + ((old - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
     new_vma = copy_vma(s, mm, vma, new, new_length, pgoff, keep)
@@ -185,9 +183,9 @@ def vma_to_resize(s: State, mm: int, address: int, old_length: int, new_length: 
     if old_length == 0 and vm_flags & (VM_SHARED | VM_MAYSHARE) == 0:
         return -EINVAL
     if flags & MREMAP_DONTUNMAP != 0:
-        if s.ctl[IMPL] == PAGE_WALK and vm_flags & (VM_DONTEXPAND | VM_PFNMAP) != 0:
+        if s.ctl[KERNEL] >= V6_1 and vm_flags & (VM_DONTEXPAND | VM_PFNMAP) != 0:
             return -EINVAL
-        if s.ctl[IMPL] != PAGE_WALK and record["vm_file"] != 0:  # before 5.13: private anonymous memory only
+        if s.ctl[KERNEL] < V6_1 and record["vm_file"] != 0:  # before 5.13: private anonymous memory only
             return -EINVAL
     if old_length > record["vm_end"] - address:
         return -EFAULT
@@ -196,7 +194,7 @@ def vma_to_resize(s: State, mm: int, address: int, old_length: int, new_length: 
     if vm_flags & (VM_DONTEXPAND | VM_PFNMAP) != 0:
         return -EFAULT
     error = mlock_future_check(s, mm, vm_flags, new_length - old_length)  # 5.10 compares bytes: the same
-    if error != 0 or s.ctl[IMPL] == PAGE_WALK or vm_flags & VM_ACCOUNT == 0:
+    if error != 0 or s.ctl[KERNEL] >= V6_1 or vm_flags & VM_ACCOUNT == 0:
         return error
     return 0 if vm_enough_memory(s, (new_length - old_length) >> PAGE_SHIFT) else -ENOMEM
 
@@ -239,7 +237,7 @@ def _expand_in_place(s: State, mm: int, position: int, end: int) -> int:
     if record["vm_flags"] & VM_ACCOUNT != 0 and not vm_enough_memory(s, pages):
         return -ENOMEM
     vm_flags = record["vm_flags"]
-    if s.ctl[IMPL] == PAGE_WALK:
+    if s.ctl[KERNEL] >= V6_1:
         pgoff = record["vm_pgoff"] + vma_pages(s, vma)
         start = record["vm_end"]
         if vma_merge(s, mm, position, start, end, vm_flags, record["anon_vma"], record["vm_file"], pgoff) < 0:
@@ -270,7 +268,7 @@ def do_mremap(s: State, mm: int, old: int, old_length: int, new_length: int, fla
     old = page_address(page_number(old))
     position = find_vma(s, mm, old)
     mapped = position < s.mms[mm]["map_count"] and s.vmas[s.order[position]]["vm_start"] <= old
-    if s.ctl[IMPL] == PAGE_WALK and not mapped:  # 5.10 does not look before it shrinks or unmaps the target
+    if s.ctl[KERNEL] >= V6_1 and not mapped:  # 5.10 does not look before it shrinks or unmaps the target
         return -EFAULT
     if mapped and s.vmas[s.order[position]]["vm_flags"] & VM_HUGETLB != 0:  # not modelled: as if it were not aligned
         return -EINVAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmmodel.constants import MS_ASYNC, MS_INVALIDATE, MS_SYNC, PAGE_NUMBERS, PAGE_SIZE, VM_LOCKED
 from mmmodel.errno_codes import EBUSY, EINVAL, ENOMEM
 from mmmodel.jit import kernel
-from mmmodel.mmap import page_address, page_count, page_number
+from mmmodel.pagenumber import page_address, page_count, page_number
 from mmmodel.state import State
 from mmmodel.vma import find_vma
 

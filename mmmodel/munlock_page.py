@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from mmmodel.constants import PAGE_SHIFT, VM_LOCKED, PG_head, PG_lru, PG_mlocked, PG_unevictable
 from mmmodel.counters import LRU_LOCK, NR_MLOCK, PGMUNLOCKED, PGSTRANDED, RMAP_LOCK, RMAP_VMAS
+from mmmodel.counting import count
 from mmmodel.jit import kernel, unit
-from mmmodel.lru import count, isolate_locked, putback_lru_page
+from mmmodel.lru import isolate_locked, putback_lru_page
 from mmmodel.pages import page_mapcount, page_trans_compound, test_clear_page_mlocked, thp_nr_pages
 from mmmodel.pgtable import find_pmd, find_pte, pmd_huge, pte_pfn, pte_present
 from mmmodel.rmap import mlock_vma_page_5_10

@@ -35,8 +35,8 @@ from mmmodel.counters import (
     PUD_READ,
     TABLES_ENTERED,
 )
+from mmmodel.counting import count
 from mmmodel.jit import kernel, unit
-from mmmodel.lru import count
 from mmmodel.mlock_batch import batch_mlock_folio, batch_munlock_page, lru_add_drain, mlock_folio, munlock_page
 from mmmodel.pages import is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn, pte_present

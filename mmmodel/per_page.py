@@ -11,7 +11,6 @@ from __future__ import annotations
 from mmmodel.arraytypes import Words
 from mmmodel.constants import (
     _PAGE_SPECIAL,
-    HOLE_SKIP,
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGEVEC_SIZE,
@@ -38,7 +37,9 @@ from mmmodel.counters import (
     PTE_READ,
     PUTBACK,
 )
+from mmmodel.counting import count
 from mmmodel.jit import kernel, primitive, unit
+from mmmodel.kernels import HOLE_SKIP
 from mmmodel.lookup import (
     FIRST_SLOT,
     NONE_AT_P4D,
@@ -51,7 +52,6 @@ from mmmodel.lookup import (
     lookup,
 )
 from mmmodel.lru import (
-    count,
     del_page_from_lru_list,
     lru_add_fn,
     page_evictable,
@@ -69,7 +69,7 @@ from mmmodel.pages import (
     test_clear_page_mlocked,
 )
 from mmmodel.pgtable import entry_index, pte_pfn, pte_present
-from mmmodel.state import CPU, IMPL, MUNLOCK_PVEC, State
+from mmmodel.state import ALGORITHM, CPU, KERNEL, MUNLOCK_PVEC, State
 
 
 @primitive
@@ -119,7 +119,7 @@ def _munlock_pagevec_isolate(s: State, pvec: Words) -> bool:
 
     Slots of pages that need nothing more become 0, and true tells that there are such: they are put back at once.
     """
-    pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
+    pages, counters, version = s.pages, s.counters, s.ctl[KERNEL]
     nr_mlocked, nr_isolated = 0, 0
     for i in range(1, pvec[0] + 1):
         pfn = pvec[i] & PFN_INDEX
@@ -128,7 +128,7 @@ def _munlock_pagevec_isolate(s: State, pvec: Words) -> bool:
             if pages[pfn]["flags"] & PG_lru != 0:
                 nr_isolated += 1
                 pages[pfn]["flags"] &= ~PG_lru
-                del_page_from_lru_list(pages, counters, impl, pfn)
+                del_page_from_lru_list(pages, counters, version, pfn)
                 continue
             __munlock_isolation_failed(s, pfn)
         pvec[i] = -pfn
@@ -150,7 +150,7 @@ def _munlock_pagevec_release(s: State, pvec: Words) -> None:
 @primitive
 def _munlock_pagevec_putback(s: State, pvec: Words) -> None:
     """Phases 2 and 3: pages mapped once go straight to an evictable list, the others through the reverse-map walk."""
-    pages, counters, impl = s.pages, s.counters, s.ctl[IMPL]
+    pages, counters, version = s.pages, s.counters, s.ctl[KERNEL]
     nr_fast, nr_rescued, nr_locked = 0, 0, 0
     for i in range(1, pvec[0] + 1):
         if pvec[i] < 0:
@@ -175,7 +175,7 @@ def _munlock_pagevec_putback(s: State, pvec: Words) -> None:
     count(counters, LRU_LOCK, 1)
     count(counters, PUTBACK, nr_fast)
     for i in range(1, nr_fast + 1):
-        lru_add_fn(pages, counters, impl, pvec[i] & PFN_INDEX)
+        lru_add_fn(pages, counters, version, pvec[i] & PFN_INDEX)
     for i in range(1, nr_fast + 1):
         pfn = pvec[i] & PFN_INDEX
         if put_page_testzero(pages, pfn):
@@ -260,7 +260,7 @@ def munlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int) -
     s.vmas[vma]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
     top = s.mms[mm]["pgd"]
     five_level = s.mms[mm]["levels"] == 5
-    skip = s.ctl[IMPL] == HOLE_SKIP
+    skip = s.ctl[ALGORITHM] == HOLE_SKIP
     pvec = s.pvecs[s.ctl[CPU], MUNLOCK_PVEC]
     while True:
         start = _step_over_holes(s, top, five_level, start, end, skip)

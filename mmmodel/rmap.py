@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from mmmodel.constants import (
     PAGE_SHIFT,
-    PAGE_WALK,
     VM_LOCKED,
     VM_SPECIAL,
     PG_anon_exclusive,
@@ -18,6 +17,7 @@ from mmmodel.constants import (
 )
 from mmmodel.counters import NR_MLOCK, PGCLEARED, PGMLOCKED, PGSTRANDED
 from mmmodel.jit import kernel, unit
+from mmmodel.kernels import V6_1
 from mmmodel.lru import isolate_lru_page, lru_cache_add, putback_lru_page
 from mmmodel.mlock_batch import mlock_folio, mlock_new_page, munlock_page
 from mmmodel.pages import compound_head, page_trans_compound, test_clear_page_mlocked, thp_nr_pages
@@ -28,7 +28,7 @@ from mmmodel.state import (
     AVCS_FREE,
     AVCS_NFREE,
     AVCS_TOP,
-    IMPL,
+    KERNEL,
     MAX_CHAIN,
     State,
 )
@@ -240,7 +240,7 @@ def lru_cache_add_inactive_or_unevictable(s: State, pfn: int, vm_flags: int) -> 
     """
     if vm_flags & (VM_LOCKED | VM_SPECIAL) != VM_LOCKED:
         lru_cache_add(s, pfn)
-    elif s.ctl[IMPL] == PAGE_WALK:
+    elif s.ctl[KERNEL] >= V6_1:
         mlock_new_page(s, pfn)
     else:
         nr_pages = thp_nr_pages(s.pages, pfn)
@@ -254,7 +254,7 @@ def lru_cache_add_inactive_or_unevictable(s: State, pfn: int, vm_flags: int) -> 
 def page_add_rmap(s: State, pfn: int, vm_flags: int) -> None:
     """One more page table entry maps a page that is known already.  Models page_add_anon_rmap(), page_add_file_rmap()."""
     s.pages[pfn]["mapcount"] += 1
-    if s.ctl[IMPL] == PAGE_WALK:
+    if s.ctl[KERNEL] >= V6_1:
         mlock_vma_page(s, pfn, vm_flags, False)
 
 
@@ -279,7 +279,7 @@ def page_remove_rmap(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
         remove_compound_mapping(s, pfn)
     else:
         s.pages[pfn]["mapcount"] -= 1
-    if s.ctl[IMPL] == PAGE_WALK:
+    if s.ctl[KERNEL] >= V6_1:
         munlock_vma_page(s, pfn, vm_flags, compound)
     elif s.pages[pfn]["flags"] & PG_mlocked != 0:
         left = s.pages[pfn]["compound"] if compound else s.pages[pfn]["mapcount"]

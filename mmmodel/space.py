@@ -14,8 +14,6 @@ from mmmodel import syscalls as sys
 from mmmodel.constants import (
     DEFAULT_MAP_WINDOW,
     DEFAULT_MAX_MAP_COUNT,
-    MEMLOCK_LIMIT_5_10,
-    MEMLOCK_LIMIT_6_1,
     MMAP_GAP,
     TASK_SIZE_4,
     TASK_SIZE_5,
@@ -24,6 +22,7 @@ from mmmodel.counters import NAMES
 from mmmodel.errno_codes import NEED_ROOM
 from mmmodel.estimate import KEEP, pages_to_populate
 from mmmodel.jit import load_units
+from mmmodel.kernels import DEFAULT_IMPLEMENTATION
 from mmmodel.machine import Machine, Snapshot
 from mmmodel.observe import ObservableState, PageRun, VmaInfo, observable_state, pagemap, smaps
 from mmmodel.state import PAGE_DTYPE, State
@@ -37,7 +36,7 @@ class AddressSpace:
 
     def __init__(
         self,
-        impl: str = "page-walk",
+        impl: str = DEFAULT_IMPLEMENTATION,
         *,
         thp: str = "never",
         levels: int = 4,
@@ -55,7 +54,7 @@ class AddressSpace:
         record = self.machine.arrays["mms"][self._mm]
         record["task_size"] = TASK_SIZE_4 if self.machine.levels == 4 else TASK_SIZE_5
         record["mmap_base"] = DEFAULT_MAP_WINDOW - MMAP_GAP
-        record["rlimit_memlock"] = MEMLOCK_LIMIT_6_1 if self.impl == "page-walk" else MEMLOCK_LIMIT_5_10
+        record["rlimit_memlock"] = self.machine.implementation.kernel.memlock_limit
         record["cap_ipc_lock"] = 1
         self._before = self.machine.counters.copy()
         self._state = self.machine.states[self._mm]
@@ -65,7 +64,7 @@ class AddressSpace:
     @property
     def impl(self) -> str:
         """Name of the implementation."""
-        return self.machine.impl
+        return self.machine.implementation.name
 
     @property
     def state(self) -> State:

@@ -11,7 +11,6 @@ from mmmodel.constants import (
     _PAGE_SPECIAL,
     _PAGE_USER,
     HPAGE_PMD_NR,
-    PAGE_WALK,
     PMD_SIZE,
     PTE_SHIFT,
     PTRS_PER_TABLE,
@@ -21,12 +20,13 @@ from mmmodel.constants import (
     PG_double_map,
 )
 from mmmodel.counters import PMD_SPLITS
+from mmmodel.counting import count
 from mmmodel.jit import kernel, unit
-from mmmodel.lru import count
+from mmmodel.kernels import V6_1
 from mmmodel.pages import is_zero_pfn
 from mmmodel.pgtable import find_pmd, mk_pte, pmd_huge, pte_pfn, withdraw_table
 from mmmodel.rmap import clear_page_mlock, munlock_vma_page, remove_compound_mapping
-from mmmodel.state import IMPL, ZERO_PFN, State
+from mmmodel.state import KERNEL, ZERO_PFN, State
 
 _KEPT = (
     _PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_NX
@@ -44,7 +44,7 @@ def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     count(s.counters, PMD_SPLITS, 1)
     pfn = pte_pfn(entry)
     zero = is_zero_pfn(s.pages, pfn)
-    if not zero and s.ctl[IMPL] != PAGE_WALK:
+    if not zero and s.ctl[KERNEL] < V6_1:
         clear_page_mlock(s, pfn)
     exclusive = s.pages[pfn]["flags"] & PG_anon_exclusive
     table = withdraw_table(s, mm)
@@ -61,7 +61,7 @@ def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     s.pages[pfn]["refcount"] += HPAGE_PMD_NR - 1
     s.pages[pfn]["flags"] |= PG_double_map
     remove_compound_mapping(s, pfn)
-    if s.ctl[IMPL] == PAGE_WALK:
+    if s.ctl[KERNEL] >= V6_1:
         munlock_vma_page(s, pfn, vm_flags, True)
 
 

@@ -1,7 +1,7 @@
 """The state of a modelled machine: plain numpy arrays, so that it can be copied, compared and restored.
 
 All arrays are indexed by number: a pfn, a VMA slot, a table.  Number 0 is never a valid object and stands for NULL.  Growth
-happens between calls (:mod:`mmmodel.arena`), never inside compiled code.
+happens between calls (:mod:`mmmodel.machine`), never inside compiled code.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ FILES_TOP: Final = 17
 FILES_FREE: Final = 18
 FILES_NFREE: Final = 19
 MMS_TOP: Final = 20
-IMPL: Final = 21  # PER_PAGE, HOLE_SKIP, PAGE_WALK
+ALGORITHM: Final = 21  # PER_PAGE, HOLE_SKIP, PAGE_WALK
 CPU: Final = 22  # that runs the calls
 NODE: Final = 23  # that new pages come from
 THP: Final = 24  # index in THP_MODES
@@ -130,7 +130,8 @@ HUGE_ZERO_PFN: Final = 27  # 0 until first used
 CURSOR: Final = 28  # address at which a populate or touch stopped for lack of arena room
 SWAP_NEXT: Final = 29  # next swap offset
 MAX_CHAIN: Final = 30  # longest anon_vma_chain so far: bounds what a split may need
-NR_CTL: Final = 31
+KERNEL: Final = 31  # V5_10, V6_1: ordered
+NR_CTL: Final = 32
 
 # The first frames hold the LRU list heads, a node's five lists in a row, so that list surgery needs no special case.
 NR_LRU_HEADS: Final = MAX_NUMNODES * NR_LRU_LISTS

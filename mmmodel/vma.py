@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from mmmodel.constants import (
     PAGE_SHIFT,
-    PAGE_WALK,
     VM_ACCESS_FLAGS,
     VM_SPECIAL,
 )
 from mmmodel.errno_codes import ENOMEM
 from mmmodel.jit import kernel, unit
+from mmmodel.kernels import V6_1
 from mmmodel.rmap import alloc_anon_vma, anon_vma_chain_link, anon_vma_clone, unlink_anon_vmas
 from mmmodel.split import split_huge_pmd_address
-from mmmodel.state import IMPL, MAX_MAP_COUNT, VMAS_FREE, VMAS_NFREE, VMAS_TOP, State
+from mmmodel.state import KERNEL, MAX_MAP_COUNT, VMAS_FREE, VMAS_NFREE, VMAS_TOP, State
 
 # ---- the ordered list ----
 
@@ -83,7 +83,7 @@ def _unlink_file(s: State, vma: int) -> None:
 
 @kernel
 def alloc_vma(s: State) -> int:
-    """A zeroed VMA slot.  Python keeps enough of them free (:mod:`mmmodel.arena`)."""
+    """A zeroed VMA slot.  Python keeps enough of them free (:mod:`mmmodel.machine`)."""
     vma = s.ctl[VMAS_FREE]
     if vma != 0:
         s.ctl[VMAS_FREE] = s.vmas[vma]["link"]
@@ -332,7 +332,7 @@ def expand_for_mapping(s: State, mm: int, address: int, end: int, vm_flags: int,
     faulted does not join a faulted ``next``, which grows alone.
     """
     position = find_vma(s, mm, address)
-    if s.ctl[IMPL] != PAGE_WALK:
+    if s.ctl[KERNEL] < V6_1:
         return vma_merge(s, mm, position - 1, address, end, vm_flags, 0, file, pgoff)
     if vm_flags & VM_SPECIAL != 0:
         return -1

@@ -8,6 +8,8 @@ import pytest
 
 from oracle import OracleMm
 
+from mmmodel.kernels import IMPLEMENTATIONS
+
 # Where a shell runs the tests in the background it has them ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -24,7 +26,7 @@ def make_mm(request: pytest.FixtureRequest) -> MakeMm:
     return Mm
 
 
-@pytest.fixture(params=["per-page", "hole-skip", "page-walk"])
+@pytest.fixture(params=IMPLEMENTATIONS)
 def impl(request: pytest.FixtureRequest) -> str:
     """Name of an implementation."""
     name: str = request.param

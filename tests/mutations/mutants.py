@@ -55,8 +55,8 @@ MUTANTS = (
     Mutant(
         "a second mlock counts pages again",
         "mlock.py",
-        "(s.ctl[IMPL] != PAGE_WALK or oldflags & VM_LOCKED != 0)",
-        "s.ctl[IMPL] != PAGE_WALK",
+        "(s.ctl[KERNEL] < V6_1 or oldflags & VM_LOCKED != 0)",
+        "s.ctl[KERNEL] < V6_1",
     ),
     Mutant(
         "a second mlock counts locked_vm again",

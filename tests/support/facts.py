@@ -8,11 +8,12 @@ from typing import Any
 
 from oracle import constants as c
 
+from mmmodel.kernels import V6_1, kernel_of
+
 PAGE = c.PAGE_SIZE
 BASE = 0x10_0000_0000  # 2 MiB aligned
 RW, READ, NONE = c.PROT_READ | c.PROT_WRITE, c.PROT_READ, 0
 FIXED = c.MAP_FIXED_NOREPLACE
-IMPLEMENTATIONS = ("per-page", "hole-skip", "page-walk")
 EVENT = {
     "mlock": "nr_mlock",
     "unev": "nr_unevictable",
@@ -74,7 +75,7 @@ Vector = dict[str, int]
 
 def of(impl: str, old: Any, new: Any) -> Any:
     """The column of the kernel that `impl` behaves like."""
-    return new if impl == "page-walk" else old
+    return new if kernel_of(impl).version >= V6_1 else old
 
 
 def all_of(nr: int, *names: str) -> Vector:

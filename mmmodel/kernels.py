@@ -1,0 +1,133 @@
+"""Every kernel and every implementation that is modelled: the one place that knows their names.
+
+A kernel is the rules of the calls, of the reverse map, the LRU lists and /proc.  An implementation is how "lock or unlock these
+pages" is done in one kernel.  Compiled code sees two numbers of it: ``ctl[KERNEL]``, ordered, so that a later kernel says only
+what it changes (``>= V6_1``), and ``ctl[ALGORITHM]``, which only the choice of the algorithm looks at.
+
+This module imports nothing but the standard library, so that a command line can name implementations without loading numba.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+# Kernels, in order.
+V5_10: Final = 510
+V6_1: Final = 601
+
+# Algorithms: how the pages of a range are locked or unlocked.
+PER_PAGE: Final = 0
+HOLE_SKIP: Final = 1
+PAGE_WALK: Final = 2
+# The kernels that an algorithm fits: from one, up to but without another.  The first two clear one PG_mlocked for all VMAs,
+# the third keeps an mlock_count.
+_FITS: Final = {PER_PAGE: (V5_10, V6_1), HOLE_SKIP: (V5_10, V6_1), PAGE_WALK: (V6_1, 1 << 31)}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel version."""
+
+    name: str  # as in "Linux 5.10"
+    version: int  # V5_10, V6_1: ordered
+    summary: str  # one line: how it keeps what is locked
+    memlock_limit: int  # bytes: default RLIMIT_MEMLOCK, include/uapi/linux/resource.h
+
+
+LINUX_5_10: Final = Kernel("5.10", V5_10, "one PG_mlocked for all VMAs; locked when populated", 64 << 10)
+LINUX_6_1: Final = Kernel("6.1", V6_1, "an mlock_count for each page; locked by a walk and by the rmap hooks", 8 << 20)
+
+
+class Look(NamedTuple):
+    """How figures draw an implementation: different in each of these, so that none of them is needed alone."""
+
+    color: str  # #RRGGBB
+    marker: str  # one of matplotlib's
+    linestyle: str | tuple[int, tuple[float, float]]  # matplotlib's: "-", or offset and points on and off
+    linewidth: float  # points
+    markersize: float  # points
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One way to lock and unlock the pages of a range, in one kernel."""
+
+    name: str  # in command lines, names of points and files: lower case, with hyphens
+    kernel: Kernel
+    algorithm: int  # PER_PAGE, HOLE_SKIP, PAGE_WALK
+    summary: str  # one line
+    steps_over_holes: bool  # False: every page of a hole is looked up, so cost grows with the span
+    look: Look
+
+
+_implementations: Final[dict[str, Implementation]] = {}
+
+
+def register(one: Implementation) -> None:
+    """Make an implementation known to this process, after those that are known.
+
+    ValueError: the name is taken, the algorithm is unknown, or it does not fit the kernel.
+    """
+    if one.name in _implementations:
+        raise ValueError(f"implementation {one.name!r} is known already")
+    if one.algorithm not in _FITS:
+        raise ValueError(f"implementation {one.name!r}: unknown algorithm {one.algorithm}")
+    first, end = _FITS[one.algorithm]
+    if not first <= one.kernel.version < end:
+        raise ValueError(f"implementation {one.name!r}: its algorithm does not fit Linux {one.kernel.name}")
+    _implementations[one.name] = one
+
+
+def implementations() -> tuple[Implementation, ...]:
+    """All that are known, the baseline first: what is compared is compared with it."""
+    return tuple(_implementations.values())
+
+
+def implementation(name: str) -> Implementation:
+    """The implementation of that name; ValueError names those that there are."""
+    if name not in _implementations:
+        raise ValueError(f"unknown implementation {name!r}: choose from {', '.join(_implementations)}")
+    return _implementations[name]
+
+
+def kernel_of(name: str) -> Kernel:
+    """The kernel that an implementation belongs to; ValueError as :func:`implementation`."""
+    return implementation(name).kernel
+
+
+# Okabe-Ito colours, one darkened, of clearly different lightness for greyscale.  Markers and lines also differ in size, so that
+# implementations that coincide all remain visible.
+register(
+    Implementation(
+        "per-page",
+        LINUX_5_10,
+        PER_PAGE,
+        "Linux 5.10: looks up every page of the range, there or not",
+        steps_over_holes=False,
+        look=Look("#D55E00", "s", "-", 1.5, 5.5),
+    )
+)
+register(
+    Implementation(
+        "hole-skip",
+        LINUX_5_10,
+        HOLE_SKIP,
+        "the fix proposed in 2021: per-page, but a missing table is stepped over",
+        steps_over_holes=True,
+        look=Look("#56B4E9", "^", (0, (4, 1.5)), 3.0, 9.0),
+    )
+)
+register(
+    Implementation(
+        "page-walk",
+        LINUX_6_1,
+        PAGE_WALK,
+        "Linux 6.1: walks the page tables that exist",
+        steps_over_holes=True,
+        look=Look("#004C7A", "o", (0, (1, 1.5)), 1.5, 4.2),
+    )
+)
+
+DEFAULT_IMPLEMENTATION: Final = "page-walk"  # of an address space that names none
+IMPLEMENTATIONS: Final = tuple(_implementations)  # names of those that come with the model

@@ -13,8 +13,11 @@ from mmmodel.constants import (
     BEYOND,
     MAP_ANONYMOUS,
     MAP_HUGETLB,
+    MAP_LOCKED,
     MAP_NONBLOCK,
     MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_TYPE,
     MAX_LFS_FILESIZE,
     MCL_CURRENT,
     MCL_ONFAULT,
@@ -40,7 +43,7 @@ from mmmodel.space import BYTES_PER_PAGE, CALL_ROOM, AddressSpace
 class Mm(AddressSpace):
     """An address space on a machine of its own, which ``fork()`` shares.
 
-    ``impl``: "per-page" (Linux 5.10), "hole-skip" or "page-walk" (Linux 6.1); the whole kernel follows it.  ``thp``: "never",
+    ``impl``: name of an implementation (:mod:`mmmodel.kernels`); the whole kernel follows it.  ``thp``: "never",
     "madvise", "always".  ``levels``: of page tables, 4 or 5.  ``ram``: bytes, for the overcommit heuristic; None never refuses.
     The process starts with no mappings, CAP_IPC_LOCK, and the kernel's default RLIMIT_MEMLOCK.
 
@@ -61,21 +64,35 @@ class Mm(AddressSpace):
         self.machine.ensure(tables=64)
         number = file.number if file and not flags & MAP_ANONYMOUS else 0
         pgoff = offset >> PAGE_SHIFT & PAGE_NUMBERS
+        refusal = self._refusal_of_mapping(page_span(0, length)[1] >> PAGE_SHIFT, prot, flags, number)
+        before = self.machine.snapshot() if refusal else None
         address = self._call(sys.MMAP, "mmap", as_signed(addr or 0), as_signed(length), prot, flags, number, pgoff)
+        if refusal and before:  # there is an address, so the kernel would go on and populate
+            self.machine.restore(before)
+            raise refusal
         _, end = page_span(address, length)
         locked = self._vm_flags_at(address) & VM_LOCKED
         if (locked or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE) and not flags & MAP_HUGETLB:
-            self._foretell_or_undo(address, end)
             self._populate(address, end, True)
         return address
 
-    def _foretell_or_undo(self, start: int, end: int) -> None:
-        """Foretell for a mapping that is there already; if refused, it goes again."""
+    def _refusal_of_mapping(self, pages: int, prot: int, flags: int, file: int) -> MemoryError | None:
+        """What to raise if a new mapping is populated at once, and could need more memory than there is.
+
+        Known before the call, since with MAP_FIXED it takes away what was there.
+        """
+        def_flags = self._field("def_flags")
+        locked = def_flags & VM_LOCKED or flags & MAP_LOCKED
+        if not (locked or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE):
+            return None
+        if flags & MAP_HUGETLB or def_flags & VM_LOCKONFAULT or not prot & VM_ACCESS_FLAGS:
+            return None
+        copied = file and prot & PROT_WRITE and flags & MAP_TYPE == MAP_PRIVATE  # the file's page, and its copy
         try:
-            self._foretell(start, end, "mmap")
-        except MemoryError:
-            self._run(sys.MUNMAP, start, end - start)
-            raise
+            self._refuse_frames(2 * pages if copied else pages, "mmap")
+        except MemoryError as error:
+            return error
+        return None
 
     def munmap(self, addr: int, length: int) -> None:
         """munmap(2)."""

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from oracle import OracleMm
-
 from mmmodel.kernels import IMPLEMENTATIONS
+from oracle import OracleMm
 
 # Where a shell runs the tests in the background it has them ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,9 +6,8 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from oracle import constants as c
-
 from mmmodel.kernels import V6_1, kernel_of
+from oracle import constants as c
 
 PAGE = c.PAGE_SIZE
 BASE = 0x10_0000_0000  # 2 MiB aligned

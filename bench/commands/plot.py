@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from bench import environment, figures
+from bench import environment
 from bench.commands import parser_of
 from bench.errors import UsageError, one_line
-from bench.figures import captions, inputs, page
+from bench.figures import inputs, kinds, page
+from bench.figures.kind import Prepared
 from bench.progress import progress_bar
 from bench.runs import storage
 
@@ -25,21 +27,22 @@ class Request(msgspec.Struct, frozen=True):
 
 def read_request(argv: Sequence[str]) -> Request:
     """Read a command line and check what its words mean."""
-    known = ", ".join(figures.KINDS)
+    known = ", ".join(kinds.KINDS)
     parser = parser_of("plot")
     parser.add_argument("run", nargs="*", type=Path, help="runs, by path or name; default the reference, else the newest")
     parser.add_argument("--results", type=Path, help="directory of runs, default results/")
-    parser.add_argument("--plots", type=Path, help="directory for figures and page, default plots/")
+    where = "directory for figures and page, default plots/ for the reference, else figures/ in the (first) run's directory"
+    parser.add_argument("--plots", type=Path, help=where)
     parser.add_argument("--only", action="append", default=[], help=f"figures, separated by commas: {known}; default all")
     args = parser.parse_args(argv)
     asked = {name for word in args.only for name in word.split(",")}
-    if unknown := sorted(asked - set(figures.KINDS)):
+    if unknown := sorted(asked - set(kinds.KINDS)):
         raise UsageError(f"unknown figure {one_line(unknown[0], 60)!r}; known are {known}")
-    base = environment.base_directory()
+    runs = tuple(inputs.find_runs(args.run, args.results or environment.base_directory() / "results"))
     return Request(
-        runs=tuple(inputs.find_runs(args.run, args.results or base / "results")),
-        plots=args.plots or base / "plots",
-        kinds=tuple(name for name in figures.KINDS if not asked or name in asked),
+        runs=runs,
+        plots=args.plots or inputs.figures_directory(runs[0]),
+        kinds=tuple(name for name in kinds.KINDS if not asked or name in asked),
     )
 
 
@@ -50,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     slugs = [run.slug for run in runs]
     if twice := next((slug for slug in slugs if slugs.count(slug) > 1), None):
         raise UsageError(f"two runs are named {twice}: their figures would take each other's place")
-    prepared = [figures.prepare(run, request.kinds) for run in runs]
+    prepared = [kinds.prepare(run, request.kinds) for run in runs]
     if all(isinstance(one, inputs.Skipped) for found in prepared for one in found):
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in prepared[0] if isinstance(one, inputs.Skipped))
         raise UsageError(f"no figure can be made of {one_line(runs[0].name, 80)}: {reasons}")
@@ -66,9 +69,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _draw(run: inputs.Run, prepared: Sequence[figures.Prepared | inputs.Skipped], plots: Path) -> page.Section:
+def _draw(run: inputs.Run, prepared: Sequence[Prepared[Any] | inputs.Skipped], plots: Path) -> page.Section:
     """Draw one run's figures into a directory of its own."""
-    from bench.figures import drawing  # here, because it loads matplotlib, which bad input need not wait for
+    from bench.figures.style import save  # here, because it loads matplotlib, which bad input need not wait for
 
     storage.make_directory(plots / run.slug)
     drawn = [one for one in prepared if not isinstance(one, inputs.Skipped)]
@@ -76,8 +79,8 @@ def _draw(run: inputs.Run, prepared: Sequence[figures.Prepared | inputs.Skipped]
     with progress_bar() as progress:
         task = progress.add_task(f"drawing {one_line(run.name, 60)}", total=len(drawn))
         for one in drawn:
-            words = captions.describe(one)
-            svg, png = drawing.save(drawing.draw(one), plots / run.slug / words.name, words.title, words.alternative)
-            shown.append(page.Shown(words, *(path.relative_to(plots).as_posix() for path in (svg, png))))
+            words = one.words()
+            svg, _ = save(one.draw(), plots / run.slug / words.name, words.title, words.alternative)
+            shown.append(page.Shown(words, svg.relative_to(plots).as_posix()))
             progress.advance(task)
     return page.Section(run, tuple(shown), tuple(one for one in prepared if isinstance(one, inputs.Skipped)))

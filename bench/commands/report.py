@@ -15,6 +15,8 @@ from rich.progress import Progress
 from bench import environment
 from bench.analysis import report_rows, reported
 from bench.commands import parser_of
+from bench.figures import inputs
+from bench.figures.report import KIND
 from bench.measuring import counting, timing
 from bench.measuring.repetition import check_counts, effort_for
 from bench.progress import progress_bar
@@ -38,7 +40,7 @@ class Request(msgspec.Struct, frozen=True):
     processes: int | None
     values: int | None
     results: Path
-    plots: Path
+    plots: Path | None  # None: beside the run
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -48,7 +50,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, help="worker processes for each measurement")
     parser.add_argument("--values", type=int, help="timed values in each process")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
-    parser.add_argument("--plots", type=Path, help="directory for figures, default plots/")
+    parser.add_argument("--plots", type=Path, help="directory for figures, default figures/ in the run's directory")
     return parser.parse_args(argv)
 
 
@@ -63,7 +65,7 @@ def read_request(argv: Sequence[str]) -> Request:
         processes=args.processes,
         values=args.values,
         results=args.results or base / "results",
-        plots=args.plots or base / "plots",
+        plots=args.plots,
     )
 
 
@@ -98,7 +100,7 @@ def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progre
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     request = read_request(argv)
-    for directory in (request.results, request.plots):
+    for directory in (request.results, *filter(None, [request.plots])):
         storage.make_directory(directory)
     points = [Point(group, implementation) for group in request.groups for implementation in request.implementations]
     for point in points:
@@ -114,16 +116,22 @@ def main(argv: Sequence[str]) -> int:
             benchmarks = time_all(request, passes, progress)
             storage.save_wall(directory / storage.WALL_FILE, benchmarks)
     rows = report_rows.rows(counted, {one.get_name(): one.get_values() for one in benchmarks})
-    files = _draw(rows, request.plots)
+    files = _draw(final, request.plots or final / "figures")
     _print(rows, request, final, files)
     return 0
 
 
-def _draw(rows: Sequence[report_rows.Row], plots: Path) -> list[Path]:
-    """Draw the figures."""
-    from bench.figures import drawing  # here, because it loads matplotlib, which nothing before needs
+def _draw(run: Path, plots: Path) -> list[Path]:
+    """Draw the figures of a run that is complete."""
+    from bench.figures.style import save  # here, because it loads matplotlib, which nothing before needs
 
-    return drawing.draw_report(rows, plots)
+    storage.make_directory(plots)
+    files: list[Path] = []
+    for one in KIND.prepared(inputs.load_run(run)):
+        if not isinstance(one, inputs.Skipped):
+            words = one.words()
+            files += save(one.draw(), plots / words.name, words.title, words.alternative)
+    return files
 
 
 def _print(rows: Sequence[report_rows.Row], request: Request, run: Path, figures: Sequence[Path]) -> None:
@@ -133,7 +141,7 @@ def _print(rows: Sequence[report_rows.Row], request: Request, run: Path, figures
         tables.append(report_tables.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
     formats.show(Page(tuple(tables)), "terminal")
     print(f"raw data: {run}")
-    print(f"figures:  {', '.join(str(path) for path in figures)}")
+    print(f"figures:  {', '.join(str(path) for path in figures) or 'none'}")
     print()
     print(report_tables.sentence(rows))
     sys.stdout.flush()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+import pyperf
 
+from bench import environment
 from bench.errors import MeasurementError, UsageError, one_line
+from bench.measuring.counting import Counted
 from bench.runs import loading, storage
-from bench.runs.loaded import LoadedPoint
-from bench.runs.record import Counted
 from bench.workloads import suite
 from bench.workloads.scenario import SPARSE
 from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
-from mmmodel.counters import NAMES
 
 REFERENCE = "reference"  # the run that is kept
 
@@ -81,32 +84,84 @@ def find_runs(paths: Sequence[Path], directory: Path) -> list[Path]:
     return [max(found, key=lambda path: (storage.load_counters(path / storage.COUNTERS_FILE).created, path.name))]
 
 
+def figures_directory(run: Path) -> Path:
+    """Return where a run's figures belong: plots/ has the reference's, which are kept; others lie beside their run."""
+    base = environment.base_directory()
+    return base / "plots" if run.resolve() == (base / "results" / REFERENCE).resolve() else run / "figures"
+
+
 def load_run(path: Path) -> Run:
     """Read and check a run directory. Times may be missing; counters may not."""
-    run = loading.load_path(path)
-    if not run.counted_points and run.nr_foreign:
+    files = loading.read(path)
+    loading.run_of(files, path.name)  # checks that both files are of the same work
+    content, benchmarks = files.content, files.benchmarks
+    if content is None:
         raise MeasurementError(f"{one_line(path, 120)} has no {storage.COUNTERS_FILE}")
-    for one in run.counted_points:
-        _check(one.counted)
-    points = tuple(_measured(one) for one in run.counted_points)
-    return Run(run.name, run.slug, run.command, run.created, run.machine, points, run.nr_foreign)
+    for one in content.points:
+        _check(one)
+    counted = {one.name for one in content.points}
+    times = {name: _processes(benchmark) for name, benchmark in benchmarks.items() if name in counted}
+    first = _first_start(times)
+    name = path.resolve().name
+    return Run(
+        name=name,
+        slug=slug(name),
+        command=content.command,
+        created=content.created,
+        machine=content.machine,
+        points=tuple(_measured(one, times.get(one.name, ()), first) for one in content.points),
+        nr_foreign=len(benchmarks.keys() - counted),
+    )
 
 
 def _check(one: Counted) -> None:
     """Raise MeasurementError if figures cannot be made of these numbers."""
-    missing = [name for name in NAMES if name not in one.counters]
-    if missing:
-        raise MeasurementError(f"{one_line(one.name, 120)} has no counter {missing[0]}")
     if one.span < PAGE_SIZE or not 0 <= one.nr_populated <= one.span // PAGE_SIZE:
         raise MeasurementError(f"{one_line(one.name, 120)} has a span or a number of pages in memory that cannot be")
     if one.point.implementation not in IMPLEMENTATIONS:
         raise MeasurementError(f"{one_line(one.name, 120)} is of an implementation that is not known")
 
 
-def _measured(point: LoadedPoint) -> Measured:
-    """Return one call with its processes."""
-    processes = (Process(one.seconds, math.nan if one.started is None else one.started) for one in point.processes)
-    return Measured(point.counted, tuple(processes))
+def having(points: Iterable[Measured], counters: Sequence[str]) -> list[Measured]:
+    """Return the points that have all these counters: a run may lack one that came later, or have others."""
+    return [one for one in points if all(name in one.counted.counters for name in counters)]
+
+
+def skipped(name: str, reason: str, points: Iterable[Measured], counters: Sequence[str]) -> Skipped:
+    """Return that a run cannot have a figure, with the first of the counters it needs that some point lacks."""
+    lacking = next((name for one in points for name in counters if name not in one.counted.counters), "")
+    return Skipped(name, reason + (f"; this run has calls without the counter {lacking}" if lacking else ""))
+
+
+def _processes(benchmark: pyperf.Benchmark) -> list[Process]:
+    """Return the processes of a benchmark that measured something, in the order of the file."""
+    measured = [run for run in benchmark.get_runs() if run.values]  # others only calibrated
+    return [Process(float(np.mean(run.values)), _timestamp(run.get_metadata().get("date"))) for run in measured]
+
+
+def _timestamp(date: object) -> float:
+    """Return when a process started, in seconds since the epoch; NaN if that is not known."""
+    try:
+        # pyperf writes local time without a zone. UTC stands for it: only differences are used.
+        return datetime.fromisoformat(f"{date}+00:00").timestamp()
+    except ValueError:
+        return math.nan
+
+
+def _first_start(times: Mapping[str, Sequence[Process]]) -> float:
+    """Return when the first process of all started; NaN if no file says."""
+    starts = [one.started for processes in times.values() for one in processes]
+    return min((start for start in starts if not math.isnan(start)), default=math.nan)
+
+
+def _measured(counted: Counted, processes: Sequence[Process], first: float) -> Measured:
+    """Return one call with its processes, their starts relative to the first."""
+    return Measured(counted, tuple(Process(one.seconds, one.started - first) for one in processes))
+
+
+def slug(text: str) -> str:
+    """Return a text as a safe part of a file name: ASCII letters, digits, dots, dashes; never hidden, never empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:80] or "unnamed"
 
 
 def by_group(points: Iterable[Measured]) -> dict[str, dict[str, Measured]]:

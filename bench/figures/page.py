@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import one_line
-from bench.figures.captions import Grid, Words
 from bench.figures.inputs import Run, Skipped
+from bench.figures.words import Grid, Words
 from bench.runs.storage import write_atomic
 
 INDEX = "index.html"
@@ -61,8 +61,7 @@ class Shown(msgspec.Struct, frozen=True):
     """One figure as it was written."""
 
     words: Words
-    svg: str  # paths relative to the page
-    png: str
+    svg: str  # path relative to the page
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -189,7 +188,7 @@ def _figure(section: Section, shown: Shown) -> Iterable[str]:
     yield "</div>"
     yield f"<figcaption>{_text(words.caption)}</figcaption>"
     yield "</figure>"
-    yield f'<p class="files"><a href="{_text(shown.svg)}">SVG</a> <a href="{_text(shown.png)}">PNG</a></p>'
+    yield f'<p class="files"><a href="{_text(shown.svg)}">the figure alone (SVG)</a></p>'
     yield f'<details><summary>In words</summary><p id="{anchor}-words">{_text(words.alternative)}</p></details>'
     yield "<details open><summary>In numbers</summary>"
     for grid in words.tables:

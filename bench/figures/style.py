@@ -1,14 +1,14 @@
 """The look that all figures share, and how they become files.
 
 The same numbers give the same bytes: fixed backend, style, size and ids, no
-date and no program version in the files. Every implementation has its own
+date in the files, and of program versions that of matplotlib alone, in the SVG. Every implementation has its own
 colour, marker, line style and hatch, so that none of them is needed alone.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,31 @@ from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.errors import one_line
-from bench.number_format import approximate
+from bench.figures.ticks import MOST, log_limits, log_ticks, span_limits, span_ticks
 from bench.runs.storage import write_atomic
+from bench.tables.terminal import seconds
+from bench.workloads.sizes import approximate
 from mmmodel.constants import IMPLEMENTATIONS
 
 DPI = 200
+CREATOR = f"Matplotlib {mpl.__version__}"  # files of another version need not be the same
 MOST_WORDS = 20_000  # characters of a text alternative
-WIDTH = 7.2  # inches, of every figure: two columns of a paper
-# Okabe-Ito colours, one darkened, of clearly different lightness for greyscale. Markers and lines also differ in
-# size, the later the smaller, so that implementations that coincide all remain visible.
+WIDTH = 7.0  # inches, of every figure: both columns of a paper
+EDGE = 0.06  # inches, from the edge of a figure to its title
+# Okabe-Ito colours, made darker, of clearly different lightness for greyscale and all of them clear on white. Where
+# implementations coincide all remain visible: the larger marker is open, the smaller one lies in it.
 _LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": "#D55E00", "marker": "s", "linestyle": "-", "linewidth": 1.5, "markersize": 5.5},
-    {"color": "#56B4E9", "marker": "^", "linestyle": (0, (4, 1.5)), "linewidth": 3.0, "markersize": 9.0},
-    {"color": "#004C7A", "marker": "o", "linestyle": (0, (1, 1.5)), "linewidth": 1.5, "markersize": 4.2},
-)
+    {"color": "#C24E00", "marker": "s", "linestyle": "-", "linewidth": 1.3, "markersize": 4.4},
+    {"color": "#3A9BD9", "marker": "^", "linestyle": (0, (5, 1.5)), "linewidth": 1.3, "markersize": 7.0,
+     "markerfacecolor": "none", "markeredgewidth": 1.1},
+    {"color": "#003A5D", "marker": "o", "linestyle": (0, (1, 1.4)), "linewidth": 1.3, "markersize": 3.2},
+)  # fmt: skip
 LOOKS = dict(zip(IMPLEMENTATIONS, _LOOKS, strict=True))
 # Parts of a whole: from dark to light, neighbours with other hatches; no colour of an implementation's.
 PARTS: tuple[dict[str, Any], ...] = (
@@ -64,13 +70,6 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "path.simplify": False,
 }
-_TIMES = {10.0**power: text for power, text in zip(range(-9, 5), (
-    "1 ns", "10 ns", "0.1 µs", "1 µs", "10 µs", "0.1 ms", "1 ms", "10 ms", "0.1 s", "1 s", "10 s", "100 s", "1000 s",
-    "10 000 s"), strict=True)}  # fmt: skip
-_COUNTS = dict(zip(range(12), ("1", "10", "100", "1000", "10 000", "100 000", "1 million", "10 million", "100 million",
-                               "1 billion", "10 billion", "100 billion"), strict=True))  # fmt: skip
-
-
 @contextmanager
 def style() -> Iterator[None]:
     """Use this module's style and nothing of the user's."""
@@ -96,36 +95,50 @@ def grid(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def span_ticks(axes: Axes, spans: Sequence[int]) -> None:
-    """Label the span axis in units of bytes, some powers of two apart."""
-    low, high = min(spans).bit_length() - 2, max(spans).bit_length() + 1
-    step = max(1, -(-(high - low) // 4))
-    step += step % 5 and 5 - step % 5 if step > 3 else 0  # a factor of 32 reads well: 1 GiB, 32 GiB, 1 TiB
-    axes.set_xlim(2.0**low, 2.0**high)
-    axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(0, 64, step) if low <= power <= high]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: approximate(value)))
+def log_axis(axis: Axis, limits: tuple[float, float], ticks: Sequence[float], text: Callable[[float], str]) -> None:
+    """Make an axis logarithmic, with these limits and ticks and no others."""
+    axes = axis.axes
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    (axes.set_xlim if axis is axes.xaxis else axes.set_ylim)(limits)
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+    axis.set_minor_locator(NullLocator())
 
 
-def time_ticks(axes: Axes) -> None:
-    """Label the time axis in units, a factor of ten apart."""
-    low, high = axes.get_ylim()
-    wanted = [value for value in _TIMES if low <= value <= high]
-    axes.yaxis.set_major_locator(FixedLocator(wanted))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _TIMES.get(value, "")))
-    axes.yaxis.set_minor_locator(NullLocator())
+def span_axis(axes: Axes, spans: Iterable[int]) -> None:
+    """Make x an axis of spans in bytes, labelled at some powers of two."""
+    limits = span_limits(spans)
+    log_axis(axes.xaxis, limits, span_ticks(*limits), approximate)
 
 
-def count_ticks(axes: Axes) -> None:
-    """Label the counts at powers of ten, in full words."""
-    words = {10.0**power: text for power, text in _COUNTS.items()}
-    low, high = axes.get_ylim()
-    wanted = [value for value in words if low <= value <= high]
-    if len(wanted) > 7:
-        wanted = wanted[::2] if len(wanted) < 12 else wanted[::3]
-    axes.yaxis.set_major_locator(FixedLocator(wanted))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.get(value, "")))
-    axes.yaxis.set_minor_locator(NullLocator())
+def time_axis(axes: Axes, values: Iterable[float]) -> None:
+    """Make y an axis of seconds that holds these."""
+    limits = log_limits(values)
+    log_axis(axes.yaxis, limits, log_ticks(*limits), seconds)
+
+
+def count_axis(axis: Axis, values: Iterable[float], most: int = MOST) -> None:
+    """Make an axis one of counts that holds these, with at most so many ticks; a zero has no place on it."""
+    limits = log_limits(value for value in values if value > 0)
+    log_axis(axis, limits, log_ticks(*limits, most), lambda value: f"{value:,.12g}")
+
+
+def heading(figure: Figure, text: str, below: str = "") -> None:
+    """Write the title of the whole figure above its panels, and a line in smaller letters below it."""
+    left, height = EDGE / WIDTH, figure.get_figheight()
+    figure.text(left, 1 - EDGE / height, label(text, 100), ha="left", va="top", fontsize=9.0, weight="bold")
+    figure.text(left, 1 - (EDGE + 0.17) / height, label(below, 110), ha="left", va="top", fontsize=7.5, color=GREY)
+
+
+def place(figure: Figure, left: float, right: float, top: float, bottom: float, **between: float) -> None:
+    """Place the panels: margins in inches, distances between panels in parts of one (wspace, hspace)."""
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(left=left / width, right=1 - right / width, top=1 - top / height, bottom=bottom / height, **between)
+
+
+def spread(axes: Axes, x: float, low: float, high: float, color: str) -> None:
+    """Draw an interval as a vertical line."""
+    axes.plot((x, x), (low, high), color=color, linewidth=0.9, zorder=2, clip_on=False)
 
 
 def marker(shape: str, text: str, **look: Any) -> Line2D:
@@ -144,7 +157,7 @@ def save(figure: Figure, stem: Path, title: str, alternative: str) -> list[Path]
     title, alternative = one_line(title), one_line(alternative, MOST_WORDS)
     with style():
         for suffix, metadata in (
-            ("svg", {"Date": None, "Creator": None, "Title": title}),
+            ("svg", {"Date": None, "Creator": CREATOR, "Title": title}),
             ("png", {"Software": None, "Title": title, "Description": alternative}),
         ):
             data = io.BytesIO()

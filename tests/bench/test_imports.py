@@ -47,8 +47,47 @@ def test_the_model_does_not_know_the_bench() -> None:
         assert not any(name.split(".")[0] == "bench" for name in imported(path)), path
 
 
-def test_only_figures_know_matplotlib() -> None:
+def test_only_drawings_and_the_style_know_matplotlib() -> None:
     assert users_of("matplotlib") == {"figures"}
+    draws = [path for path in BENCH.rglob("*.py") if any(name.split(".")[0] == "matplotlib" for name in imported(path))]
+    typed = BENCH / "figures" / "kind.py"  # names the type of what is drawn, and loads nothing
+    assert {path.name for path in draws if path != typed} == {"drawing.py", "style.py"}
+    assert all(path.parent.parent == BENCH / "figures" for path in draws if path.name == "drawing.py")
+
+
+# What computes, words or reads for a figure; none of it may draw.
+WITHOUT_DRAWING = sorted(
+    ".".join(("bench", *path.relative_to(BENCH).with_suffix("").parts))
+    for path in (BENCH / "figures").rglob("*.py")
+    if path.name not in ("drawing.py", "style.py")
+)
+
+
+def test_numbers_and_words_of_figures_load_without_matplotlib() -> None:
+    program = (
+        "import sys; sys.modules['matplotlib'] = None  # an import of it fails\n"
+        f"from importlib import import_module\nfor name in {WITHOUT_DRAWING}: import_module(name)\n"
+        "from bench.figures.kinds import KINDS; print(*KINDS)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {f"bench.figures.{kind}.{part}" for kind in done.stdout.split() for part in ("numbers", "words")} <= {*WITHOUT_DRAWING}
+
+
+def test_numbers_of_figures_neither_word_nor_draw_and_drawings_do_not_take_from_runs() -> None:
+    for folder in (path.parent for path in (BENCH / "figures").glob("*/numbers.py")):
+        numbers, drawing = set(imported(folder / "numbers.py")), set(imported(folder / "drawing.py"))
+        assert not [name for name in numbers if name.endswith((".words", ".drawing", ".style")) or ".tables" in name], folder
+        assert not [name for name in drawing if name.startswith(("bench.runs", "bench.figures.inputs", "bench.analysis.stats"))]
+
+
+def test_a_figure_is_a_folder_of_its_parts() -> None:
+    from bench.figures.kinds import KINDS
+
+    folders = {path.parent.name for path in (BENCH / "figures").glob("*/__init__.py")}
+    assert folders == set(KINDS)
+    for name, kind in KINDS.items():
+        assert kind.drawing == f"bench.figures.{name}.drawing"
+        assert {path.name for path in (BENCH / "figures" / name).glob("*.py")} >= {"numbers.py", "words.py", "drawing.py"}
 
 
 def test_only_timing_knows_the_runner() -> None:

@@ -1,4 +1,4 @@
-"""Cost breakdown: bars of 100 % for entries, locks and LRU steps, with the whole in numbers beside each."""
+"""Cost breakdown: of entries, locks and LRU steps the number on a log scale, and beside it the parts as shares of 100 %."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.figures.cost.numbers import Breakdown, Phase
-from bench.figures.style import GREY, PARTS, label, new_figure, style
+from bench.figures.cost.words import title_words
+from bench.figures.style import GREY, LIGHT, LOOKS, PARTS, count_axis, heading, label, new_figure, place, style
 
-BAR = 0.72  # height of a bar where bars are 1 apart
+BAR = 0.7  # height of a bar where bars are 1 apart
 GAP = 1.0  # between groups, with room for their name
-INCH = 0.155  # height of a bar with its distance
+INCH = 0.135  # height of a bar with its distance
+TOP, BOTTOM = 0.5, 0.86  # inches above and below the rows
 
 
-def cost_figure(data: Breakdown) -> Figure:
-    """Return a row for each call, a column of shares for each phase."""
+def draw(data: Breakdown) -> Figure:
+    """Return a row for each call; for each phase a column of numbers and one of shares."""
     rows, names, height = _rows(data)
     with style():
-        inches = INCH * height
-        figure = new_figure(inches + 1.45)
-        panels = figure.subplots(1, len(data.phases), sharey=True)
-        for index, (axes, phase) in enumerate(zip(panels, data.phases, strict=True)):
-            _shares(axes, data, index, rows)
-            axes.set_title(phase.title, fontsize=8.5)
-            axes.legend(handles=_handles(data, index, phase), loc="upper left", bbox_to_anchor=(-0.03, -0.32 / inches), ncols=2,
-                        handlelength=1.6, handleheight=1.0, columnspacing=1.0, fontsize=7, borderpad=0)  # fmt: skip
+        figure = new_figure(INCH * height + TOP + BOTTOM)
+        heading(figure, title_words(data))
+        panels = figure.subplots(1, 2 * len(data.phases), sharey=True, width_ratios=(1.3, 1) * len(data.phases))
+        for index, phase in enumerate(data.phases):
+            numbers, shares = panels[2 * index], panels[2 * index + 1]
+            _numbers(numbers, data, index, rows)
+            _shares(shares, data, index, rows)
+            numbers.set_title(phase.title, fontsize=8.5)
+            shares.legend(handles=_handles(data, index, phase), loc="upper right", bbox_to_anchor=(1.08, -0.32 / INCH / height),
+                          ncols=2, handlelength=1.6, handleheight=1.0, columnspacing=0.8, fontsize=7, borderpad=0,
+                          handletextpad=0.5)  # fmt: skip
         panels[0].set_ylim(height - 0.3, -0.6)
         panels[0].set_yticks(rows, [bar.implementation for bar in data.bars])
         panels[0].set_zorder(1)  # a long name reaches over the next panel
@@ -34,7 +39,7 @@ def cost_figure(data: Breakdown) -> Figure:
             panels[0].annotate(label(name, 60), (0, position), xycoords=("axes fraction", "data"), xytext=(-46, 0),
                                textcoords="offset points", va="center", weight="bold", fontsize=7.5,
                                annotation_clip=False)  # fmt: skip
-        figure.subplots_adjust(left=0.1, right=0.905, top=1 - 0.3 / (inches + 1.45), bottom=1.1 / (inches + 1.45), wspace=0.54)
+        place(figure, left=0.7, right=0.15, top=TOP, bottom=BOTTOM, wspace=0.2)
         return figure
 
 
@@ -53,20 +58,36 @@ def _rows(data: Breakdown) -> tuple[list[float], list[tuple[float, str]], float]
     return rows, names, position
 
 
+def _numbers(axes: Axes, data: Breakdown, phase: int, rows: list[float]) -> None:
+    """Draw how many there are of one phase in each call, with the number on the side that has room."""
+    totals = [bar.total(phase) for bar in data.bars]
+    count_axis(axes.xaxis, [1, *totals], most=2)
+    for row, bar, total in zip(rows, data.bars, totals, strict=True):
+        axes.axhline(row, color=LIGHT, linewidth=0.5, zorder=1)
+        if total:
+            look = LOOKS[bar.implementation] | {"markersize": 4, "linestyle": "none"}
+            axes.plot([total], [row], zorder=3, clip_on=False, **look)
+        right = total < max(totals) ** 0.5
+        axes.annotate(f"{total:,}" if total else "none", (total or 1, row), xytext=(4 if right else -4, 0),
+                      textcoords="offset points", ha="left" if right else "right", va="center", fontsize=6,
+                      color="black" if total else GREY)  # fmt: skip
+    axes.tick_params(axis="y", length=0, labelsize=7)
+    axes.tick_params(axis="x", labelsize=6)
+    axes.spines["left"].set_visible(False)
+
+
 def _shares(axes: Axes, data: Breakdown, phase: int, rows: list[float]) -> None:
-    """Draw each call's parts of one phase, in the same order in all, and its total in numbers."""
+    """Draw each call's parts of one phase, in the same order in all."""
     for row, bar in zip(rows, data.bars, strict=True):
-        total, left = bar.total(phase), 0.0
-        for part, value in zip(PARTS, bar.values[phase], strict=False):
-            if value:
-                share = 100 * value / total
+        left = 0.0
+        for part, share in zip(PARTS, data.shares(bar, phase), strict=False):
+            if share:
                 axes.barh(row, share, BAR, left, edgecolor="black", linewidth=0.4, clip_on=False, **part)
                 left += share
-        axes.annotate(f"{total:,}" if total else "none", (100 if total else 0, row), xytext=(2.5, 0),
-                      textcoords="offset points", va="center", fontsize=6.5, color="black" if total else GREY)  # fmt: skip
     axes.set_xlim(0, 100)
     axes.set_xticks([0, 50, 100], ["0", "50", "100 %"])
-    axes.tick_params(axis="y", length=0, labelsize=7)
+    axes.tick_params(axis="x", labelsize=6)
+    axes.tick_params(axis="y", length=0, labelleft=False)
     axes.spines["left"].set_visible(False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from bench.figures.inputs import Measured, Run, Skipped, main_groups
@@ -44,6 +46,12 @@ class Breakdown(msgspec.Struct, frozen=True):
     phases: tuple[Phase, ...]
     bars: tuple[Bar, ...]  # of a group side by side
     nr_left_out: int  # groups for which there is no place
+    not_counted: tuple[str, ...]  # counters that a phase should have and the run lacks
+
+    def shares(self, bar: Bar, phase: int) -> tuple[float, ...]:
+        """Return a bar's parts of one phase in percent of their sum; empty where that is zero."""
+        total = bar.total(phase)
+        return tuple(100 * value / total for value in bar.values[phase]) if total else ()
 
 
 PHASES = (
@@ -79,20 +87,32 @@ def prepare(run: Run) -> list[Breakdown | Skipped]:
     """Return the breakdown of the main munlockall() calls, or of other calls if there is none."""
     unlocked = [one for one in run.points if one.counted.point.operation == "munlockall"]
     points = unlocked or list(run.points)
+    phases, not_counted = _phases(points)
     groups = main_groups(points, len(points))
-    shown = [group for group in groups if _worth(groups[group])][:MOST_GROUPS]
-    bars = tuple(_bar(group, one) for group in shown for one in groups[group].values())
-    if not bars:
+    bars = {group: [_bar(group, one, phases) for one in members.values()] for group, members in groups.items()}
+    worth = [group for group in groups if any(sum(map(sum, bar.values)) for bar in bars[group])]
+    shown = worth[:MOST_GROUPS]
+    if not shown:
         return [Skipped(NAME, "no call of this run read an entry or took a lock")]
-    return [Breakdown(NAME, PHASES, bars, len(groups) - len(shown))]
+    return [Breakdown(NAME, phases, tuple(bar for group in shown for bar in bars[group]), len(worth) - len(shown), not_counted)]
 
 
-def _worth(members: dict[str, Measured]) -> bool:
-    """Tell whether there is something to take apart."""
-    return any(sum(map(sum, _bar("", one).values)) for one in members.values())
+def _phases(points: Sequence[Measured]) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
+    """Return the phases with the parts that all points have counted, and the counters of the others."""
+    lacking = {
+        part.counter
+        for phase in PHASES
+        for part in phase.parts
+        if any(part.counter not in one.counted.counters for one in points)
+    }
+    phases = (
+        msgspec.structs.replace(phase, parts=tuple(part for part in phase.parts if part.counter not in lacking))
+        for phase in PHASES
+    )
+    return tuple(phase for phase in phases if phase.parts), tuple(sorted(lacking))
 
 
-def _bar(group: str, one: Measured) -> Bar:
+def _bar(group: str, one: Measured, phases: Sequence[Phase]) -> Bar:
     """Return one call's counters by phase and part."""
     counters = one.counted.counters
-    return Bar(group, one.implementation, tuple(tuple(counters[part.counter] for part in phase.parts) for phase in PHASES))
+    return Bar(group, one.implementation, tuple(tuple(counters[part.counter] for part in phase.parts) for phase in phases))

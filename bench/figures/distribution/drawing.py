@@ -6,28 +6,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bench.figures.captions import sample_words
-from bench.figures.style import GREY, LOOKS, grid, label, line, new_figure, style
-from bench.figures.values import Distribution, Samples
+from bench.figures.distribution.numbers import Distribution, Samples
+from bench.figures.distribution.words import sample_words, title_words
+from bench.figures.style import GREY, LOOKS, grid, heading, label, line, new_figure, place, style
+from bench.figures.words import deviation
 
 COLUMNS = 3
 WORDS = -0.42  # where panels end below 0: room for words
 SHOWN = 0.8  # largest deviation from the median that the common scale is stretched to; marks beyond it lie on its end
 
 
-def samples_figure(data: Distribution) -> Figure:
+def draw(data: Distribution) -> Figure:
     """Return a panel for each call: share of processes against deviation from the median."""
     lines = -(-len(data.groups) // COLUMNS)
-    inches = 1.9 * lines + 0.75
+    inches = 1.9 * lines + 1.0
     with style():
         figure = new_figure(inches)
+        heading(figure, title_words(data))
         panels = figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False)
-        reach = min(SHOWN, max(abs(value - 1) for group in data.groups for one in group.samples for value in one.relative))
         for axes in panels.flat[len(data.groups) :]:
             axes.set_visible(False)
         for index, group in enumerate(data.groups):
             axes = panels.flat[index]
-            _panel(axes, group, max(0.02, reach * 1.1))
+            _panel(axes, group, max(0.02, min(SHOWN, data.reach) * 1.1))
             last = index + COLUMNS >= len(data.groups)
             axes.tick_params(labelbottom=last)
             if last:
@@ -37,17 +38,15 @@ def samples_figure(data: Distribution) -> Figure:
         used = {one.implementation for group in data.groups for one in group.samples}
         handles = [line(name) for name in LOOKS if name in used]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handlelength=3.4)
-        figure.subplots_adjust(left=0.08, right=0.975, top=1 - 0.27 / inches, bottom=0.74 / inches, wspace=0.14, hspace=0.42)
+        place(figure, left=0.52, right=0.15, top=0.5, bottom=0.74, wspace=0.14, hspace=0.42)
         return figure
 
 
 def _panel(axes: Axes, group: Samples, reach: float) -> None:
     """Draw one call's distributions, the median and the number of each in words."""
     for one in group.samples:
-        nr = len(one.means)
         x = [min(max(value - 1, -reach), reach) for value in one.relative]
-        y = [number / nr for number in range(1, nr + 1)]
-        axes.plot(x, y, drawstyle="steps-post", zorder=3, clip_on=False, **LOOKS[one.implementation])
+        axes.plot(x, one.shares, drawstyle="steps-post", zorder=3, clip_on=False, **LOOKS[one.implementation])
     facts = "\n".join(map(sample_words, group.samples))
     axes.annotate(facts, (0.985, 0.02), xycoords="axes fraction", ha="right", va="bottom", fontsize=6, linespacing=1.25)
     axes.plot((0, 0), (0, 1), color=GREY, linewidth=0.7, zorder=1)
@@ -56,10 +55,5 @@ def _panel(axes: Axes, group: Samples, reach: float) -> None:
     axes.set_ylim(WORDS, 1.05)
     axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="both"))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _percentage(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: deviation(value + 1, 0) if value else "0"))
     grid(axes)
-
-
-def _percentage(value: float) -> str:
-    """Return a deviation as a signed percentage."""
-    return f"{value * 100:+.3g} %".replace("-", "\u2212") if value else "0"

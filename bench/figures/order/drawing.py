@@ -9,16 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from bench.figures.style import LOOKS, grid, marker, new_figure, style
-from bench.figures.values import Order, Value
+from bench.figures.order.numbers import Order, Value
+from bench.figures.order.words import title_words
+from bench.figures.style import LOOKS, grid, heading, marker, new_figure, place, style
 
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 
-def order_figure(data: Order) -> Figure:
+def draw(data: Order) -> Figure:
     """Return two panels with the same marks: by time, and by number within a measurement."""
     with style():
-        figure = new_figure(3.1)
+        figure = new_figure(3.3)
+        heading(figure, title_words(data))
         by_time, by_number = figure.subplots(1, 2, sharey=True, width_ratios=(2.4, 1))
         by_time.set_yscale("log")
         _marks(by_time, data, lambda one: one.minutes)
@@ -34,7 +36,7 @@ def order_figure(data: Order) -> Figure:
         looks = {name: look for name, look in LOOKS.items() if name in used}
         handles = [marker(look["marker"], name, **_look(look)) for name, look in looks.items()]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handletextpad=0.2)
-        figure.subplots_adjust(left=0.085, right=0.985, top=0.925, bottom=0.225, wspace=0.06)
+        place(figure, left=0.55, right=0.1, top=0.5, bottom=0.72, wspace=0.06)
         return figure
 
 
@@ -50,7 +52,7 @@ def _marks(axes: Axes, data: Order, place: Callable[[Value], float]) -> None:
         mine = [one for one in data.values if one.implementation == name]
         if mine:
             axes.plot([place(one) for one in mine], [one.relative for one in mine], linestyle="none",
-                      marker=look["marker"], zorder=3, **_look(look))  # fmt: skip
+                      marker=look["marker"], zorder=3, clip_on=False, **_look(look))  # fmt: skip
     axes.axhline(1.0, color="black", linewidth=0.8, zorder=1)
     grid(axes)
 

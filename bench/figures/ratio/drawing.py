@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -10,34 +12,39 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.figures.captions import multiple, percent
-from bench.figures.ratio.numbers import PAIRS, Density, Ratio
-from bench.figures.style import GREY, LOOKS, grid, label, new_figure, style
-from bench.number_format import approximate
+from bench.figures.ratio.numbers import Density, Ratio
+from bench.figures.ratio.words import legend_words, title_words
+from bench.figures.style import GREY, LOOKS, grid, heading, log_axis, new_figure, place, spread, style
+from bench.figures.ticks import log_limits, log_ticks
+from bench.figures.words import percent
+from bench.tables.terminal import significant
+from bench.workloads.sizes import approximate
 
-# A ratio to per-page looks like what is compared with it; the third is between the two others.
-_BETWEEN: dict[str, Any] = {
-    "color": "#333333",
-    "marker": "D",
-    "linestyle": (0, (5, 1, 1, 1)),
-    "linewidth": 1.2,
-    "markersize": 4,
-}
-_RATIO_LOOKS: dict[tuple[str, str], dict[str, Any]] = dict(
-    zip(PAIRS, (LOOKS["page-walk"], LOOKS["hole-skip"], _BETWEEN), strict=True)
+# A ratio to the first of all implementations looks like what is compared with it; others are grey, each of its own shape.
+_BETWEEN: tuple[dict[str, Any], ...] = tuple(
+    {"color": "#707070", "marker": shape, "linestyle": (0, (5, 1, 1, 1)), "linewidth": 1.2, "markersize": 4}
+    for shape in ("D", "v", "P", "X", "<", ">")
 )
 
 
-def ratio_figure(data: Density) -> Figure:
+def _looks(ratios: Sequence[Ratio]) -> list[dict[str, Any]]:
+    """Return how each ratio is drawn."""
+    baseline, others = next(iter(LOOKS)), cycle(_BETWEEN)
+    return [LOOKS[one.faster] if one.slower == baseline else next(others) for one in ratios]
+
+
+def draw(data: Density) -> Figure:
     """Return ratios of times on the left, of entries read on the right."""
     with style():
-        figure = new_figure(4.3)
+        figure = new_figure(4.0)
+        heading(figure, title_words(data), "a page in memory at regular steps, the rest reserved")
         time_axes, entry_axes = figure.subplots(1, 2, sharex=True, sharey=True)
-        for ratio in data.ratios:
-            _times(time_axes, ratio)
-            _entries(entry_axes, ratio)
-        _density_ticks(time_axes, data)
-        time_axes.set_title(label(f"Ratio of times, {data.operation}"), pad=22)
+        looks = _looks(data.ratios)
+        for ratio, look in zip(data.ratios, looks, strict=True):
+            _times(time_axes, ratio, look)
+            _entries(entry_axes, ratio, look)
+        _axes(time_axes, data)
+        time_axes.set_title("Ratio of times", pad=22)
         entry_axes.set_title("Ratio of page-table entries read", pad=22)
         for axes in (time_axes, entry_axes):
             grid(axes)
@@ -46,52 +53,37 @@ def ratio_figure(data: Density) -> Figure:
             axes.tick_params(labelleft=True)
             _step_axis(axes, data)
         _crossings(time_axes, data)
-        handles = [_handle(one) for one in data.ratios]
+        handles = [Line2D([], [], label=legend_words(one), **look) for one, look in zip(data.ratios, looks, strict=True)]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), handlelength=3.6)
-        figure.subplots_adjust(left=0.085, right=0.975, top=0.86, bottom=0.265, wspace=0.17)
+        place(figure, left=0.65, right=0.2, top=0.88, bottom=0.98, wspace=0.22)
         return figure
 
 
-def _handle(ratio: Ratio) -> Line2D:
-    """Return a ratio's legend entry, which says where times cross."""
-    places = " and ".join(percent(one.fraction) for one in ratio.crossings)
-    crossover = f"times cross at {places} of pages in memory" if places else "no crossover of times in this range"
-    return Line2D([], [], label=f"{ratio.slower} / {ratio.faster}: {crossover}", **_RATIO_LOOKS[ratio.slower, ratio.faster])
-
-
-def _times(axes: Axes, ratio: Ratio) -> None:
+def _times(axes: Axes, ratio: Ratio, look: dict[str, Any]) -> None:
     """Draw a ratio of times with its intervals; one without an interval is drawn open."""
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    look = _RATIO_LOOKS[ratio.slower, ratio.faster]
     x, y = [one.fraction for one in ratio.points], [one.seconds.estimate for one in ratio.points]
     axes.plot(x, y, zorder=3, clip_on=False, **look)
     for one in ratio.points:
         if math.isinf(one.seconds.high):
             open_look = look | {"linestyle": "none", "markerfacecolor": "white"}
-            axes.plot([one.fraction], [one.seconds.estimate], zorder=4, **open_look)
+            axes.plot([one.fraction], [one.seconds.estimate], zorder=4, clip_on=False, **open_look)
         elif one.seconds.low < one.seconds.high:
-            ends = (one.seconds.low, one.seconds.high)
-            axes.plot((one.fraction, one.fraction), ends, color=look["color"], linewidth=1.0, zorder=2)
+            spread(axes, one.fraction, one.seconds.low, one.seconds.high, look["color"])
 
 
-def _entries(axes: Axes, ratio: Ratio) -> None:
+def _entries(axes: Axes, ratio: Ratio, look: dict[str, Any]) -> None:
     """Draw an exact ratio. One to nothing, or of nothing, has no place on a log scale."""
     points = [(one.fraction, one.entries) for one in ratio.points if one.entries]
     if points:
-        axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **_RATIO_LOOKS[ratio.slower, ratio.faster])
+        axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **look)
 
 
-def _density_ticks(axes: Axes, data: Density) -> None:
-    """Label densities as percentages, ratios as plain numbers."""
-    low = min(one.fraction for ratio in data.ratios for one in ratio.points)
-    axes.set_xlim(low / 2, 2)
-    powers = range(math.floor(math.log10(low)), 1)
-    axes.xaxis.set_major_locator(FixedLocator([10.0**power for power in powers if 10.0**power > low / 2][::-2]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value).replace(".0e-0", "e-")))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: multiple(value)))
-    axes.yaxis.set_minor_locator(NullLocator())
+def _axes(axes: Axes, data: Density) -> None:
+    """Set limits and ticks of both panels: densities as percentages, ratios as plain numbers."""
+    limits = log_limits(one.fraction for ratio in data.ratios for one in ratio.points)
+    log_axis(axes.xaxis, limits, log_ticks(*limits), percent)
+    limits = log_limits(data.ends())
+    log_axis(axes.yaxis, limits, log_ticks(*limits), significant)
 
 
 def _step_axis(axes: Axes, data: Density) -> None:
@@ -116,4 +108,5 @@ def _crossings(axes: Axes, data: Density) -> None:
     """Mark where times cross 1."""
     for one in (crossing for ratio in data.ratios for crossing in ratio.crossings):
         axes.axvline(one.fraction, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-        axes.plot([one.fraction], [1.0], marker="o", markersize=9, color="black", markerfacecolor="none", linestyle="none")
+        axes.plot([one.fraction], [1.0], marker="o", markersize=9, color="black", markerfacecolor="none", linestyle="none",
+                  clip_on=False)  # fmt: skip

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import msgspec
 
-from bench.analysis.report_rows import entries_read
+from bench.analysis.report_rows import LEVELS, entries_read
 from bench.analysis.stats import Interval, ratio
-from bench.figures.inputs import Measured, Run, Skipped, by_group
-from mmmodel.constants import PAGE_SIZE
+from bench.figures.inputs import Measured, Run, Skipped, by_group, having, skipped
+from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
 
 NAME = "ratio"
 FEWEST_DENSITIES = 3
-PAIRS = (("per-page", "page-walk"), ("per-page", "hole-skip"), ("hole-skip", "page-walk"))
+PAIRS = tuple(combinations(IMPLEMENTATIONS, 2))  # those that are older first
+COUNTERS = tuple(f"model_{level}_read" for level in LEVELS)
 
 
 class RatioPoint(msgspec.Struct, frozen=True):
@@ -54,11 +55,18 @@ class Density(msgspec.Struct, frozen=True):
     operation: str
     ratios: tuple[Ratio, ...]
 
+    def ends(self) -> list[float]:
+        """Return every ratio that is shown, the finite ends of their intervals, and 1."""
+        points = [point for ratio in self.ratios for point in ratio.points]
+        times = [end for one in points for end in (one.seconds.estimate, one.seconds.low, one.seconds.high)]
+        return [1.0, *(value for value in times if 0 < value < math.inf), *(one.entries for one in points if one.entries)]
+
 
 def prepare(run: Run) -> list[Density | Skipped]:
     """Return the ratios along the densities of the span that has most of them."""
     families: dict[tuple[str, int, bool], list[dict[str, Measured]]] = {}
-    for members in by_group(one for one in run.points if one.processes).values():
+    timed = [one for one in run.points if one.processes]
+    for members in by_group(having(timed, COUNTERS)).values():
         point = next(iter(members.values())).counted.point
         scenario = point.scenario
         if scenario.populate.pattern == "every" and not scenario.vma_bytes and scenario.thp == "never":
@@ -68,7 +76,7 @@ def prepare(run: Run) -> list[Density | Skipped]:
     ratios = [one for one in ratios if len(one.points) >= FEWEST_DENSITIES]
     if not best or not ratios:
         reason = f"it needs two implementations timed at {FEWEST_DENSITIES} densities or more of one span (sparse-SIZE)"
-        return [Skipped(NAME, reason)]
+        return [skipped(NAME, reason, timed, COUNTERS)]
     operation, span, _ = best
     return [Density(NAME, span, operation, tuple(ratios))]
 

@@ -1,128 +1,115 @@
-"""The figure of the `report` command: time and page-table entries read against span."""
+"""The report's figure: time and entries read against span, a line for each implementation, and what real kernels took."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.report_rows import Row
-from bench.analysis.reported import REPORTED, REPORTED_SPAN
+from bench.analysis.reported import REPORTED_SPAN
+from bench.figures.report.numbers import Call, Report
+from bench.figures.report.words import KERNELS, title_words
 from bench.figures.style import (
     GREY,
     LOOKS,
-    count_ticks,
+    count_axis,
     grid,
+    heading,
     label,
     line,
     marker,
     new_figure,
-    save,
-    span_ticks,
+    place,
+    span_axis,
+    spread,
     style,
-    time_ticks,
+    time_axis,
 )
-from bench.number_format import approximate
-from bench.workloads.scenario import LAYOUT
+from bench.tables.terminal import seconds
+
+MOST_NAMES = 3  # of programs that are written at their place
+Value = Callable[[Call], float]
 
 
-def draw_report(rows: Sequence[Row], plots: Path) -> list[Path]:
-    """Draw a figure for each scenario, and one for layouts if there is no other; return the files."""
-    layouts = [row for row in rows if row.scenario == LAYOUT]
-    names = list(dict.fromkeys(row.scenario for row in rows if row.scenario != LAYOUT)) or [LAYOUT]
-    files: list[Path] = []
-    for name in names:
-        lines = [row for row in rows if row.scenario == name and name != LAYOUT]
-        shown = layouts if name in ("report", LAYOUT) else []
-        files += save(report_figure(lines, shown, name), plots / name, "unlockall-bench", _alternative(lines + shown, name))
-    return files
-
-
-def report_figure(lines: Sequence[Row], layouts: Sequence[Row], name: str) -> Figure:
-    """Return time and entries read against span: a line for each implementation, layouts as open markers."""
+def draw(data: Report) -> Figure:
+    """Return time on the left, entries read on the right."""
     with style():
-        figure = new_figure(3.9)
+        figure = new_figure(3.7)
+        heading(figure, title_words(data), data.summary)
         time_axes, entry_axes = figure.subplots(1, 2)
-        _panel(time_axes, lines, layouts, lambda row: row.seconds)
-        _panel(entry_axes, lines, layouts, lambda row: row.nr_entries)
-        _error_bars(time_axes, [*lines, *layouts])
-        time_axes.set_title("Time of munlockall()", loc="left")
-        entry_axes.set_title("Page-table entries read", loc="left")
-        time_ticks(time_axes)
-        count_ticks(entry_axes)
-        if name == "report":
-            mark_report(time_axes, entry_axes)
-        _legend(figure, lines, layouts, name)
-        figure.subplots_adjust(left=0.085, right=0.965, top=0.92, bottom=0.26, wspace=0.24)
+        _panel(time_axes, data, lambda call: call.seconds)
+        _panel(entry_axes, data, lambda call: call.nr_entries)
+        for call in data.all_calls:
+            spread(time_axes, call.span, call.low, call.high, LOOKS[call.implementation]["color"])
+        time_axes.set_title("Time")
+        entry_axes.set_title("Page-table entries read")
+        times = [value for call in data.all_calls for value in (call.low, call.high)]
+        time_axis(time_axes, [*times, *(one.seconds for one in data.marks)])
+        count_axis(entry_axes.yaxis, [call.nr_entries for call in data.all_calls])
+        for axes in (time_axes, entry_axes):
+            _places(axes, data)
+        _marks(time_axes, data)
+        _values(time_axes, data, lambda call: call.seconds, seconds)
+        _values(entry_axes, data, lambda call: call.nr_entries, lambda value: f"{value:,.0f}")
+        _legend(figure, data)
+        place(figure, left=0.55, right=0.2, top=0.6, bottom=0.92, wspace=0.33)
         return figure
 
 
-def _panel(axes: Axes, lines: Sequence[Row], layouts: Sequence[Row], value: Callable[[Row], float]) -> None:
-    """Draw one quantity against the span on log axes. A count of zero has no place there and is left out."""
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
+def _panel(axes: Axes, data: Report, value: Value) -> None:
+    """Draw one quantity of every call. A count of zero has no place on a log scale and is left out."""
     for implementation, look in LOOKS.items():
-        for rows, filled in ((lines, True), (layouts, False)):
-            mine = sorted((row for row in rows if row.implementation == implementation), key=lambda row: row.span)
-            points = [(row.span, value(row)) for row in mine if value(row) > 0]
-            if not points:
-                continue
-            shown = dict(look)
-            if not filled:
-                shown |= {"linestyle": "none", "markerfacecolor": "white", "markeredgewidth": 1.3}
-            axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **shown)
+        _points(axes, [call for call in data.calls if call.implementation == implementation], value, look)
+        for program in data.programs:
+            mine = [call for call in program.calls if call.implementation == implementation]
+            _points(axes, mine, value, look | {"linestyle": "none"})
     grid(axes)
     axes.set_xlabel("reserved address space")
-    span_ticks(axes, [row.span for row in (*lines, *layouts)])
+    span_axis(axes, data.spans)
 
 
-def _error_bars(axes: Axes, rows: Sequence[Row]) -> None:
-    """Draw the least and most of the timed values."""
-    for row in rows:
-        color = LOOKS[row.implementation]["color"]
-        axes.plot((row.span, row.span), (row.low, row.high), color=color, linewidth=1.0, zorder=2)
+def _points(axes: Axes, calls: Sequence[Call], value: Value, look: dict[str, Any]) -> None:
+    """Draw some calls of one implementation."""
+    points = [(call.span, value(call)) for call in calls if value(call) > 0]
+    if points:
+        axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **look)
 
 
-def mark_report(*both: Axes) -> None:
-    """Mark the report's span in both panels, and in the first what real kernels took."""
-    for axes in both:
-        axes.axvline(REPORTED_SPAN, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
-    time_axes, entry_axes = both
-    top = max(one.seconds for one in REPORTED) * 4
-    time_axes.set_ylim(top=max(top, time_axes.get_ylim()[1]))
-    time_ticks(time_axes)
-    for one in REPORTED:
-        time_axes.plot(REPORTED_SPAN, one.seconds, color="black", marker="x", markersize=5, markeredgewidth=1.2,
-                       linestyle="none", zorder=4)  # fmt: skip
-    below, middle, above = sorted(REPORTED, key=lambda one: one.seconds)
-    for one, vertical in ((below, "top"), (middle, "bottom"), (above, "center")):
-        time_axes.annotate(f"{one.kernel}: {one.seconds:.2f} s ", (REPORTED_SPAN, one.seconds), xytext=(-5, 0),
-                           textcoords="offset points", ha="right", va=vertical, fontsize=6.5, color="black")  # fmt: skip
-    for axes in (time_axes, entry_axes):
-        axes.annotate("the report", (REPORTED_SPAN, 0.4), xycoords=("data", "axes fraction"), xytext=(-3, 0),
-                      textcoords="offset points", rotation=90, ha="right", va="bottom", fontsize=6.5, color=GREY)  # fmt: skip
+def _places(axes: Axes, data: Report) -> None:
+    """Say what is at the report's span and at those of programs."""
+    places = [("the report", REPORTED_SPAN, (0, (4, 3)), "right")] if data.at_reported_span() else []
+    named = len(data.programs) <= MOST_NAMES
+    places += [(label(one.name, 40) if named else "", one.calls[0].span, (0, (1, 2)), "left") for one in data.programs]
+    for name, span, dashes, side in places:
+        axes.axvline(span, color=GREY, linewidth=0.7, linestyle=dashes, zorder=1)
+        axes.annotate(name, (span, 0.52), xycoords=("data", "axes fraction"), xytext=(5 if side == "left" else -2.5, 0),
+                      textcoords="offset points", rotation=90, ha=side, va="center", fontsize=6, color=GREY)  # fmt: skip
 
 
-def _legend(figure: Figure, lines: Sequence[Row], layouts: Sequence[Row], name: str) -> None:
-    """Put one legend for both panels below them."""
-    used = {row.implementation for row in (*lines, *layouts)}
-    lines_of = [line(one) for one in LOOKS if one in used]
-    markers = []
-    if layouts:
-        what = label(", ".join(dict.fromkeys(row.group.rsplit("/", 1)[1] for row in layouts)))
-        what = what if len(what) < 60 else f"{len({row.group for row in layouts})} layouts of real programs"
-        markers.append(marker("o", "open: " + what, markerfacecolor="white", color=GREY))
-    if name == "report":
-        markers.append(marker("x", "real kernels, as reported in 2021 (not measured here)", color="black"))
-    figure.legend(handles=lines_of, loc="lower center", bbox_to_anchor=(0.52, 0.06), ncols=3, handlelength=3.4)
-    figure.legend(handles=markers, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=2, handletextpad=0.3)
+def _marks(axes: Axes, data: Report) -> None:
+    """Mark what real kernels took, the lowest's name below the others'."""
+    for one, vertical in zip(data.marks, ("top", "bottom", *["center"] * len(data.marks)), strict=False):
+        axes.plot(REPORTED_SPAN, one.seconds, color="black", marker="x", markersize=5, markeredgewidth=1.2,
+                  linestyle="none", zorder=4, clip_on=False)  # fmt: skip
+        axes.annotate(f"{one.kernel}: {seconds(one.seconds)}", (REPORTED_SPAN, one.seconds), xytext=(-6, 0),
+                      textcoords="offset points", ha="right", va=vertical, fontsize=7, color="black")  # fmt: skip
 
 
-def _alternative(rows: Sequence[Row], name: str) -> str:
-    """Return the figure in words, for those who cannot see it."""
-    facts = "; ".join(
-        f"{row.implementation} at {approximate(row.span)}: {row.seconds:.3g} s, {row.nr_entries:,} entries" for row in rows
-    )
-    return f"Time and page-table entries read against reserved address space, scenario {name}. {facts}."
+def _values(axes: Axes, data: Report, value: Value, text: Callable[[float], str]) -> None:
+    """Write the most and the least at the report's span beside their points."""
+    calls = sorted((call for call in data.at_reported_span() if value(call) > 0), key=value)
+    ends = [(calls[0], 9), (calls[-1], 0)] if len(calls) > 1 else [(call, 0) for call in calls]
+    for call, above in ends:
+        axes.annotate(text(value(call)), (call.span, value(call)), xytext=(-6, above), textcoords="offset points", ha="right",
+                      va="center", fontsize=8, weight="bold", color=LOOKS[call.implementation]["color"])  # fmt: skip
+
+
+def _legend(figure: Figure, data: Report) -> None:
+    """Put one legend for both panels below them: only what is drawn."""
+    used = {call.implementation for call in data.all_calls}
+    handles = [line(name) for name in LOOKS if name in used]
+    if data.marks:
+        handles.append(marker("x", KERNELS, color="black", markersize=5, markeredgewidth=1.2))
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=2, handlelength=3.4)

@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.figures.captions import exponent_words
-from bench.figures.report.drawing import mark_report
 from bench.figures.scaling.numbers import Cost, Curve, Scaling
-from bench.figures.style import GREY, LOOKS, count_ticks, grid, label, line, marker, new_figure, span_ticks, style, time_ticks
+from bench.figures.scaling.words import exponent_words, title_words
+from bench.figures.style import (
+    GREY,
+    LOOKS,
+    count_axis,
+    grid,
+    heading,
+    line,
+    new_figure,
+    place,
+    span_axis,
+    spread,
+    style,
+    time_axis,
+)
 
 MIDDLE_GREY = "#AAAAAA"
+GUIDE = 10.0  # the line of slope 1 is so much higher and wider at its end, above all data
 Pick = Callable[[Curve], Cost]
 
 
-def scaling_figure(data: Scaling) -> Figure:
+def draw(data: Scaling) -> Figure:
     """Return two log-log panels, each above its local exponents."""
     with style():
-        figure = new_figure(5.4)
+        figure = new_figure(5.0)
+        heading(figure, title_words(data), data.summary)
         panels = figure.subplots(2, 2, height_ratios=(3.2, 1), sharex="col")
         picks: tuple[Pick, Pick] = (lambda curve: curve.seconds, lambda curve: curve.entries)
         for column, pick in enumerate(picks):
             _costs(panels[0, column], data, pick)
             _local(panels[1, column], data, pick)
         (time_axes, entry_axes), (local_axes, _) = panels
-        time_axes.set_title(label(f"Time of {data.operation}, {data.scenario}"))
+        time_axes.set_title("Time")
         entry_axes.set_title("Page-table entries read")
-        time_ticks(time_axes)
-        count_ticks(entry_axes)
-        if data.of_report:
-            mark_report(time_axes, entry_axes)
-        for axes in (time_axes, entry_axes):
-            _guides(axes)
+        times, entries = ([value for curve in data.curves for value in pick(curve).shown] for pick in picks)
+        time_axis(time_axes, [*times, max(times) * GUIDE * 2])
+        count_axis(entry_axes.yaxis, [*entries, max([*entries, 1]) * GUIDE * 2])
+        for axes, values in ((time_axes, times), (entry_axes, entries)):
+            _guide(axes, max([*values, 0]) * 2, min(data.spans))
         local_axes.set_ylabel("exponent to\nthe next span")
         _legends(figure, data, picks)
-        figure.subplots_adjust(left=0.095, right=0.97, top=0.945, bottom=0.27, wspace=0.27, hspace=0.12)
+        place(figure, left=0.78, right=0.2, top=0.6, bottom=1.22, wspace=0.3, hspace=0.12)
         return figure
 
 
 def _costs(axes: Axes, data: Scaling, pick: Pick) -> None:
     """Draw one quantity of each implementation with its least and most. A zero has no place on a log scale."""
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
     for curve in data.curves:
         cost, look = pick(curve), LOOKS[curve.implementation]
         points = [(span, value) for span, value in zip(curve.spans, cost.values, strict=True) if value > 0]
@@ -53,21 +63,21 @@ def _costs(axes: Axes, data: Scaling, pick: Pick) -> None:
             axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **look)
         for span, low, high in zip(curve.spans, cost.low, cost.high, strict=True):
             if low < high:
-                axes.plot((span, span), (low, high), color=look["color"], linewidth=1.0, zorder=2)
+                spread(axes, span, low, high, look["color"])
     grid(axes)
-    span_ticks(axes, [span for curve in data.curves for span in curve.spans])
+    span_axis(axes, data.spans)
     axes.tick_params(labelbottom=False)
 
 
 def _local(axes: Axes, data: Scaling, pick: Pick) -> None:
     """Draw the exponents from each span to the next, between the two."""
+    found = [0.0, 1.0]
     for curve in data.curves:
-        middles = [math.sqrt(one * two) for one, two in zip(curve.spans, curve.spans[1:], strict=False)]
         if local := pick(curve).local:
-            look = LOOKS[curve.implementation]
-            axes.plot(middles, local, zorder=3, **look | {"markersize": look["markersize"] * 0.8})
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -0.3), max(high, 1.3))
+            axes.plot(curve.middles, local, zorder=3, clip_on=False, **LOOKS[curve.implementation])
+            found += local
+    margin = (max(found) - min(found)) * 0.15
+    axes.set_ylim(min(found) - margin, max(found) + margin)
     axes.yaxis.set_major_locator(FixedLocator([0, 1]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(which="major", color=MIDDLE_GREY, linewidth=0.5)
@@ -76,28 +86,20 @@ def _local(axes: Axes, data: Scaling, pick: Pick) -> None:
     axes.set_xlabel("reserved address space")
 
 
-def _guides(axes: Axes) -> None:
-    """Draw a line of slope 1 at the upper left, where there are no data: costs never grow faster."""
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    start = left * 2
-    length = (right / start) ** 0.17
-    height = top / length / 30  # below what real kernels took
-    axes.plot((start, start * length), (height, height * length), color=GREY, linewidth=0.8, linestyle=(0, (6, 2)), zorder=1)
-    axes.annotate("\u221d span", (start, height), xytext=(-6, 20), textcoords="offset points",
-                  ha="left", va="bottom", fontsize=6.5, color=GREY)  # fmt: skip
-    axes.set_ylim(bottom, top)
+def _guide(axes: Axes, height: float, span: float) -> None:
+    """Draw a line of slope 1 above all data, where its axis has room for it."""
+    if height:
+        axes.plot((span, span * GUIDE), (height, height * GUIDE), color=GREY, linewidth=0.8, linestyle=(0, (6, 2)), zorder=1)
+        axes.annotate("\u221d span", (span * GUIDE, height * GUIDE), xytext=(4, 0), textcoords="offset points",
+                      ha="left", va="top", fontsize=7, color=GREY)  # fmt: skip
 
 
 def _legends(figure: Figure, data: Scaling, picks: tuple[Pick, Pick]) -> None:
-    """Put a legend with fitted exponents below each column, and one for the crosses below both."""
-    for pick, left in zip(picks, (0.09, 0.585), strict=True):
+    """Put a legend with fitted exponents below each column."""
+    for pick, left in zip(picks, (0.1, 0.585), strict=True):
         lines = [
             line(curve.implementation, f"{curve.implementation}: k = {exponent_words(pick(curve).exponent)}")
             for curve in data.curves
         ]
-        figure.legend(handles=lines, loc="upper left", bbox_to_anchor=(left, 0.183), handlelength=3.4, alignment="left",
+        figure.legend(handles=lines, loc="lower left", bbox_to_anchor=(left, 0.0), handlelength=3.4, alignment="left",
                       title="fitted: \u221d span^k, with 95 % interval", title_fontsize=7.5)  # fmt: skip
-    if data.of_report:
-        cross = marker("x", "real kernels, as reported in 2021 (not measured here)", color="black")
-        figure.legend(handles=[cross], loc="lower left", bbox_to_anchor=(0.09, 0.0), handlelength=3.4)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
-from bench.analysis.report_rows import entries_read
-from bench.analysis.reported import REPORTED_SPAN
+from bench.analysis.report_rows import LEVELS, entries_read
 from bench.analysis.stats import Interval, exponent, local_exponents
-from bench.figures.inputs import Measured, Run, Skipped
-from bench.runs.loaded import slug
+from bench.figures.inputs import Measured, Run, Skipped, having, skipped, slug
 from bench.workloads.scenario import LAYOUT, Scenario
 from mmmodel.constants import IMPLEMENTATIONS
 
 NAME = "scaling"
 FEWEST_SPANS = 3  # two always lie on a line
+COUNTERS = tuple(f"model_{level}_read" for level in LEVELS)
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -28,6 +29,11 @@ class Cost(msgspec.Struct, frozen=True):
     exponent: Interval | None  # k of value ~ span**k; None where a zero forbids it
     local: tuple[float, ...]  # k from each span to the next, one fewer than spans; empty where a zero forbids it
 
+    @property
+    def shown(self) -> tuple[float, ...]:
+        """Everything that has a place on a logarithmic scale."""
+        return tuple(value for value in (*self.values, *self.low, *self.high) if value > 0)
+
 
 class Curve(msgspec.Struct, frozen=True):
     """One implementation."""
@@ -38,6 +44,11 @@ class Curve(msgspec.Struct, frozen=True):
     seconds: Cost  # median of the processes' means
     entries: Cost  # page-table entries read, all levels
 
+    @property
+    def middles(self) -> tuple[float, ...]:
+        """The place between each span and the next, on a logarithmic scale."""
+        return tuple(math.sqrt(one * two) for one, two in pairwise(self.spans))
+
 
 class Scaling(msgspec.Struct, frozen=True):
     """One scenario's curves."""
@@ -47,30 +58,30 @@ class Scaling(msgspec.Struct, frozen=True):
     summary: str
     operation: str
     curves: tuple[Curve, ...]
-    of_report: bool  # whether what the report says can be compared with it
+
+    @property
+    def spans(self) -> list[int]:
+        """Every span, ascending."""
+        return sorted({span for curve in self.curves for span in curve.spans})
 
 
 def prepare(run: Run) -> list[Scaling | Skipped]:
     """Return the curves of every call on a scenario that was timed at three spans or more."""
     families: dict[tuple[str, Scenario], list[Measured]] = {}
-    for one in run.points:
+    timed = [one for one in run.points if one.processes]
+    for one in having(timed, COUNTERS):
         point = one.counted.point
-        if point.scenario.name != LAYOUT and one.processes:
+        if point.scenario.name != LAYOUT:
             families.setdefault((point.operation, point.scenario.resized(0)), []).append(one)
-    found: dict[str, Scaling | Skipped] = {}
+    found: dict[str, Scaling] = {}
     for (operation, scenario), points in families.items():
         if curves := _curves(points):
             name = slug(f"{NAME}-{scenario.name}" if operation == "munlockall" else f"{NAME}-{operation}-{scenario.name}")
             name = name if name not in found else f"{name}-{len(found) + 1}"
-            found[name] = Scaling(name, scenario.name, scenario.summary, operation, curves, _is_report(operation, scenario))
+            found[name] = Scaling(name, scenario.name, scenario.summary, operation, curves)
     if not found:
-        return [Skipped(NAME, f"it needs a scenario timed at {FEWEST_SPANS} spans or more, as `report` does")]
-    return sorted(found.values(), key=lambda one: not (isinstance(one, Scaling) and one.of_report))
-
-
-def _is_report(operation: str, scenario: Scenario) -> bool:
-    """Tell whether the scenario at the report's span is what the reporter timed."""
-    return operation == "munlockall" and scenario.name == "report"
+        return [skipped(NAME, f"it needs a scenario timed at {FEWEST_SPANS} spans or more, as `report` does", timed, COUNTERS)]
+    return list(found.values())
 
 
 def _curves(points: Sequence[Measured]) -> tuple[Curve, ...]:
@@ -104,10 +115,3 @@ def _cost(spans: Sequence[int], values: Sequence[float], low: Sequence[float], h
         exponent(spans, values) if powers else None,
         tuple(local_exponents(spans, values)) if powers else (),
     )
-
-
-def at_report(scaling: Scaling) -> Iterable[tuple[str, float]]:
-    """Yield each implementation's time in seconds at the report's span, where it was measured."""
-    for curve in scaling.curves:
-        if scaling.of_report and REPORTED_SPAN in curve.spans:
-            yield curve.implementation, curve.seconds.values[curve.spans.index(REPORTED_SPAN)]

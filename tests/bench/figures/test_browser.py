@@ -61,14 +61,14 @@ def test_the_page_opens_from_disk(browser: Any, index: Path, width: int) -> None
     assert page.title() == "unlockall-bench: figures of sample"
     assert page.evaluate("window.innerWidth") == width
     sizes = page.evaluate("[...document.images].map(one => one.complete ? one.naturalWidth * one.naturalHeight : 0)")
-    assert len(sizes) == 5
+    assert len(sizes) == 6
     assert all(sizes)
     assert page.locator("table").count() > 8
     assert page.locator("table").first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(TOO_WIDE) == []
     assert said == []
-    assert len(asked) == 6
+    assert len(asked) == 7
     assert all(url.startswith("file://") for url in asked)
     page.close()
 

@@ -5,19 +5,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+import pyperf
 import pytest
 
-from bench import figures
 from bench.analysis.report_rows import entries_read
+from bench.analysis.reported import REPORTED, REPORTED_SPAN
 from bench.analysis.stats import Interval
 from bench.errors import MeasurementError, UsageError
-from bench.figures import captions, inputs, values
+from bench.figures import inputs, kinds
 from bench.figures.cost import numbers as cost
+from bench.figures.distribution import numbers as distribution
 from bench.figures.inputs import Process
+from bench.figures.order import numbers as order
 from bench.figures.ratio import numbers as density
+from bench.figures.ratio.words import crossing_words
+from bench.figures.report import numbers as report
 from bench.figures.scaling import numbers as scaling
-from bench.runs import loaded, storage
-from bench.runs.record import Counted
+from bench.figures.scaling.words import exponent_words
+from bench.runs import storage
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, sparse
 from mmmodel.constants import IMPLEMENTATIONS
 from support import sample_run
@@ -39,7 +44,7 @@ def only(found: list) -> object:
 
 def test_scaling_has_every_span_of_every_implementation(run: inputs.Run) -> None:
     data = only(scaling.prepare(run))
-    assert (data.name, data.of_report) == ("scaling-report", True)
+    assert (data.name, data.scenario) == ("scaling-report", "report")
     assert [curve.implementation for curve in data.curves] == list(IMPLEMENTATIONS)
     points = {one.counted.name: one for one in run.points}
     for curve in data.curves:
@@ -66,10 +71,11 @@ def test_crossovers_are_where_the_made_up_costs_are_equal(run: inputs.Run) -> No
     assert [(one.slower, one.faster) for one in data.ratios] == list(density.PAIRS)
     for one in data.ratios:
         assert [point.step for point in one.points] == sorted(STEPS, reverse=True)
-    (between,) = data.ratios[0].crossings
+    (both,) = (one for one in data.ratios if (one.slower, one.faster) == ("per-page", "page-walk"))
+    (between,) = both.crossings
     span_page, page, _ = (a - b for a, b in zip(SECONDS["per-page"], SECONDS["page-walk"], strict=True))
     equal = -span_page / page  # share of pages in memory at which both take the same time, but for the cost of a call
-    steps = [point.fraction for point in data.ratios[0].points]
+    steps = [point.fraction for point in both.points]
     assert between.low < equal < between.high
     assert max(one for one in steps if one < equal) < between.fraction < min(one for one in steps if one > equal)
 
@@ -108,7 +114,7 @@ def noisy(*points: tuple[float, float]) -> list[density.RatioPoint]:
 def test_a_crossing_within_the_noise_is_none(left: float, right: float) -> None:
     points = noisy((2.0, left), (0.5, right))
     assert density.crossings(points) == []
-    words = captions.crossing_words(density.Ratio("per-page", "page-walk", tuple(points), ()))
+    words = crossing_words(density.Ratio("per-page", "page-walk", tuple(points), ()))
     assert words.startswith("none in this range")
 
 
@@ -123,7 +129,7 @@ def test_noise_about_one_is_crossed_once_or_never() -> None:
 
 def test_no_crossover_is_said_in_words() -> None:
     def said(*points: tuple[float, float]) -> str:
-        return captions.crossing_words(density.Ratio("per-page", "page-walk", tuple(noisy(*points)), ()))
+        return crossing_words(density.Ratio("per-page", "page-walk", tuple(noisy(*points)), ()))
 
     assert said((3, 1.2), (2, 1.2)) == "none in this range (per-page is slower than page-walk)"
     assert said((1 / 3, 1.2)) == "none in this range (per-page is faster than page-walk)"
@@ -149,49 +155,51 @@ def test_every_lock_that_is_counted_is_shown() -> None:
 
 
 def test_distributions_have_one_value_for_each_process(run: inputs.Run) -> None:
-    data = only(values.distribution(run))
+    data = only(distribution.prepare(run))
     for group in data.groups:
         for one in group.samples:
             assert len(one.means) == sample_run.NR_PROCESSES
-            assert one.relative == pytest.approx([mean / (sum(one.means[1:3]) / 2) for mean in sorted(one.means)])
+            assert one.relative == pytest.approx([mean / (sum(one.means[2:4]) / 2) for mean in sorted(one.means)])
 
 
 def test_run_order_is_that_of_the_starts(run: inputs.Run) -> None:
-    data = only(values.run_order(run))
+    data = only(order.prepare(run))
     assert len(data.values) == len(run.points) * sample_run.NR_PROCESSES
     assert [one.minutes for one in data.values] == sorted(one.minutes for one in data.values)
     last = 10 * (len(run.points) - 1) + sample_run.NR_PROCESSES - 1
     assert data.minutes == pytest.approx(timedelta(seconds=last) / timedelta(minutes=1))
     # The sample's processes are each slower than the one before.
-    assert [one.relative for one in data.values if one.number == 1] == pytest.approx([1 / 1.015] * len(run.points))
+    assert [one.relative for one in data.values if one.number == 1] == pytest.approx([1 / 1.025] * len(run.points))
     assert sum(number for number, _ in data.parts) == len(data.values)
 
 
 def test_a_process_that_does_not_say_when_it_started_has_no_place(run: inputs.Run) -> None:
     first, *rest = run.points
     nameless = msgspec.structs.replace(first, processes=(Process(1.0, math.nan), *first.processes[1:]))
-    (data,) = values.run_order(msgspec.structs.replace(run, points=(nameless, *rest)))
+    (data,) = order.prepare(msgspec.structs.replace(run, points=(nameless, *rest)))
     assert len(data.values) == len(run.points) * sample_run.NR_PROCESSES - 1
 
 
 def test_without_times_only_the_exact_figure_is_left(tmp_path: Path) -> None:
     run = inputs.load_run(write_run(tmp_path / "counted", timed=False))
-    found = {one.name: isinstance(one, inputs.Skipped) for one in figures.prepare(run)}
-    assert found == {"scaling": True, "ratio": True, "cost": False, "distribution": True, "order": True}
-    assert all(one.reason for one in figures.prepare(run) if isinstance(one, inputs.Skipped))
+    found = {name: isinstance(kind.prepared(run)[0], inputs.Skipped) for name, kind in kinds.KINDS.items()}
+    assert found == {"report": True, "scaling": True, "ratio": True, "cost": False, "distribution": True, "order": True}
+    assert all(one.reason for one in kinds.prepare(run) if isinstance(one, inputs.Skipped))
 
 
 def test_two_spans_are_no_curve_and_two_densities_no_range(tmp_path: Path) -> None:
     scenarios = [SCENARIOS["report"].resized(span) for span in SPANS[:2]] + [sparse(step, 4 * GiB) for step in STEPS[:2]]
     done = [sample_run.counted(one, name) for one in scenarios for name in IMPLEMENTATIONS]
     run = inputs.load_run(write_run(tmp_path / "few", done))
-    assert [type(one) for kind in ("scaling", "ratio") for one in figures.KINDS[kind](run)] == [inputs.Skipped] * 2
+    assert [type(one) for kind in ("scaling", "ratio") for one in kinds.KINDS[kind].prepare(run)] == [inputs.Skipped] * 2
 
 
 def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
     nothing = dict.fromkeys(sample_run.NAMES, 0)
     walks = {one.name for one in sample_run.points() if one.point.implementation == "page-walk"}
-    done = [msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()]
+    done = [
+        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()
+    ]
     run = inputs.load_run(write_run(tmp_path / "zero", done))
     (data,) = scaling.prepare(run)
     walk = data.curves[-1]
@@ -199,20 +207,115 @@ def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
     assert walk.entries.local == ()
     assert walk.seconds.exponent is not None
     (ratios,) = density.prepare(run)
-    assert {point.entries for point in ratios.ratios[0].points} == {None}
-    for one in figures.prepare(run):
-        assert isinstance(one, inputs.Skipped) or captions.describe(one).tables
+    assert {point.entries for one in ratios.ratios if one.faster == "page-walk" for point in one.points} == {None}
+    for one in kinds.prepare(run):
+        assert isinstance(one, inputs.Skipped) or one.words().tables
 
 
-def without(one: Counted, name: str) -> Counted:
-    """Return counters from which one is missing."""
-    return msgspec.structs.replace(one, counters={key: value for key, value in one.counters.items() if key != name})
+def changed_counters(directory: Path, more: dict[str, int], less: set[str]) -> inputs.Run:
+    """Return the made-up run with counters added to all its points, and others taken away."""
+    done = [
+        msgspec.structs.replace(one, counters={key: value for key, value in (one.counters | more).items() if key not in less})
+        for one in sample_run.points()
+    ]
+    return inputs.load_run(write_run(directory, done))
+
+
+def test_a_counter_that_no_figure_knows_changes_none(run: inputs.Run, tmp_path: Path) -> None:
+    more = changed_counters(tmp_path / "sample", {"model_counted_since_tomorrow": 7}, set())
+    assert [one.data for one in kinds.prepare(more)] == [one.data for one in kinds.prepare(run)]
+
+
+def test_a_counter_that_no_figure_shows_may_be_missing(run: inputs.Run, tmp_path: Path) -> None:
+    shown = {part.counter for phase in cost.PHASES for part in phase.parts}
+    less = changed_counters(tmp_path / "sample", {}, set(sample_run.NAMES) - shown)
+    assert less.points[0].counted.counters.keys() == shown
+    assert [one.data for one in kinds.prepare(less)] == [one.data for one in kinds.prepare(run)]
+
+
+def test_a_cost_that_a_run_did_not_count_is_left_out_and_named(run: inputs.Run, tmp_path: Path) -> None:
+    prepared = {one.kind.name: one for one in kinds.prepare(changed_counters(tmp_path / "sample", {}, {"model_lru_lock"}))}
+    assert prepared.keys() == kinds.KINDS.keys()
+    whole, data = only(cost.prepare(run)), prepared["cost"].data
+    assert [part.label for part in data.phases[1].parts] == ["page table", "page", "reverse map"]
+    locks = [bar.values[1][:1] + bar.values[1][2:] for bar in whole.bars]
+    assert [bar.values[1] for bar in data.bars] == locks
+    assert "Not counted in this run, and not in its sums: model_lru_lock." in prepared["cost"].words().caption
+    assert "Not counted" not in kinds.KINDS["cost"].describe(whole).caption
+
+
+def test_without_a_counter_that_it_needs_a_figure_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    found = kinds.prepare(changed_counters(tmp_path / "sample", {}, {"model_p4d_read"}))
+    skipped = {one.name: one.reason for one in found if isinstance(one, inputs.Skipped)}
+    assert skipped.keys() == {"report", "scaling", "ratio"}
+    assert all(reason.endswith("; this run has calls without the counter model_p4d_read") for reason in skipped.values())
+
+
+def test_few_processes_are_no_distribution(tmp_path: Path) -> None:
+    done = sample_run.points()
+    few = write_run(tmp_path / "few", done, timed=False)
+    times = sample_run.benchmarks(done[:3]) + sample_run.benchmarks(done[3:], distribution.FEWEST_PROCESSES - 1)
+    storage.save_wall(few / storage.WALL_FILE, times)
+    data = only(distribution.prepare(inputs.load_run(few)))
+    assert [group.group for group in data.groups] == [done[0].point.group]
+    assert data.nr_too_few == len({one.point.group for one in done}) - 1
+    words = kinds.KINDS["distribution"].describe(data)
+    assert f"{data.nr_too_few} more calls of this run are not shown, because they were timed in fewer than 6" in words.caption
+    storage.save_wall(few / storage.WALL_FILE, times[3:])
+    assert distribution.prepare(inputs.load_run(few))[0].reason == "it needs a call that was timed in 6 processes or more"
+
+
+def test_the_report_has_every_span_and_the_real_kernels(run: inputs.Run) -> None:
+    data = only([one for one in report.prepare(run) if one.scenario == "report"])
+    points = {one.counted.name: one for one in run.points}
+    assert (data.name, data.spans) == ("report", list(SPANS))
+    assert len(data.calls) == len(SPANS) * len(IMPLEMENTATIONS)
+    for call in data.calls:
+        one = points[Point(SCENARIOS["report"].resized(call.span), call.implementation).name]
+        assert (call.low, call.high) == pytest.approx((min(one.means), max(one.means)))
+        assert call.seconds == pytest.approx(sum(sorted(one.means)[2:4]) / 2)
+        assert call.nr_entries == entries_read(one.counted.counters)
+    assert data.marks == REPORTED
+
+
+def of_report(tmp_path: Path, spans: list[int], implementations: list[str]) -> report.Report:
+    """Return the numbers of the report's figure of a run of these."""
+    done = [sample_run.counted(SCENARIOS["report"].resized(span), name) for span in spans for name in implementations]
+    return only(report.prepare(inputs.load_run(write_run(tmp_path / "run", done))))
+
+
+@pytest.mark.parametrize(
+    ("spans", "implementations", "words"),
+    [
+        ([GiB, 4 * GiB], list(IMPLEMENTATIONS), ""),  # not at the report's span
+        ([REPORTED_SPAN], ["page-walk"], "took so much longer that they are not marked"),  # microseconds: far from any of them
+    ],
+)
+def test_real_kernels_far_from_what_was_measured_are_not_marked(
+    tmp_path: Path, spans: list[int], implementations: list[str], words: str
+) -> None:
+    data = of_report(tmp_path, spans, implementations)
+    said = kinds.KINDS["report"].describe(data)
+    assert data.marks == ()
+    assert words in said.alternative
+    assert "real kernels" not in said.caption
+    assert len(said.tables) == 1
+
+
+def test_a_run_of_few_scenarios_has_a_report_of_each_and_one_of_many_that_of_the_report(tmp_path: Path) -> None:
+    few = [SCENARIOS["thp"], SCENARIOS["layout"].resized(1 << 40), SCENARIOS["dense"]]
+    many = [*few, SCENARIOS["report"], SCENARIOS["head-tail"], SCENARIOS["many-vmas"]]
+    names = []
+    for index, scenarios in enumerate((few, many, many[:3] + many[4:] + [SCENARIOS["sparse-random"]])):
+        run = write_run(tmp_path / str(index), [sample_run.counted(one, "page-walk") for one in scenarios])
+        names.append([one.name for one in report.prepare(inputs.load_run(run))])
+    assert names == [["report-thp", "report-dense", "report-layout"], ["report"], ["report"]]
+    assert isinstance(report.prepare(inputs.load_run(run))[0], inputs.Skipped)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda one: without(one, "model_pte_lock"), "has no counter model_pte_lock"),
         (lambda one: msgspec.structs.replace(one, span=100), "has a span or a number of pages"),
         (lambda one: msgspec.structs.replace(one, nr_populated=1 << 40), "has a span or a number of pages"),
     ],
@@ -255,11 +358,20 @@ def test_the_reference_comes_before_newer_runs_and_those_before_older(tmp_path: 
 
 @pytest.mark.parametrize("name", ["../../etc", ".hidden", "a/b", "", "...", "<script>", "\x1b[31m", "é" * 300])
 def test_names_become_safe_parts_of_paths(name: str) -> None:
-    slug = loaded.slug(name)
+    slug = inputs.slug(name)
     assert slug
     assert len(slug) <= 80
     assert not slug.startswith(".")
     assert set(slug) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def test_processes_that_only_calibrated_are_no_values() -> None:
+    facts = {"name": "x", "unit": "second", "loops": 1}
+    runs = [pyperf.Run([], warmups=[(1, 1.0)], metadata=facts, collect_metadata=False)]
+    runs += [pyperf.Run([1.0, 3.0], metadata=facts, collect_metadata=False)]
+    (only_one,) = inputs._processes(pyperf.Benchmark(runs))
+    assert only_one.seconds == 2.0
+    assert math.isnan(only_one.started)
 
 
 @pytest.mark.parametrize(
@@ -274,12 +386,12 @@ def test_names_become_safe_parts_of_paths(name: str) -> None:
     ],
 )
 def test_exponents_in_words(interval: Interval | None, words: str) -> None:
-    assert captions.exponent_words(interval) == words
+    assert exponent_words(interval) == words
 
 
 def test_tables_have_a_cell_for_every_column(run: inputs.Run) -> None:
-    for one in figures.prepare(run):
-        words = captions.describe(one)
+    for one in kinds.prepare(run):
+        words = one.words()
         assert words.caption
         assert words.alternative
         for grid in words.tables:
@@ -287,6 +399,6 @@ def test_tables_have_a_cell_for_every_column(run: inputs.Run) -> None:
 
 
 def test_steps_are_told_as_sizes(run: inputs.Run) -> None:
-    words = captions.describe(only(density.prepare(run)))
+    words = kinds.KINDS["ratio"].describe(only(density.prepare(run)))
     assert {row[2] for row in words.tables[1].rows} == {"4 KiB", "256 KiB", "16 MiB", "1 GiB"}
     assert STEPS[0] == 4 * KiB

@@ -10,10 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import figures
 from bench.__main__ import main
-from bench.figures import captions, inputs, page
-from bench.runs.loaded import slug
+from bench.figures import inputs, kinds, page, words
 from bench.workloads.scenario import SCENARIOS
 from mmmodel.constants import IMPLEMENTATIONS
 from support import sample_run
@@ -65,26 +63,25 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_figure_is_in_the_page_with_its_tables(written: Path) -> None:
     run = inputs.load_run(written / "results" / "sample")
     reader = Reader((written / "plots" / "index.html").read_text(encoding="utf-8"))
-    prepared = figures.prepare(run)
+    prepared = [one.words() for one in kinds.prepare(run)]
     assert [image["src"] for image in reader.all("img")] == [f"sample/{one.name}.svg" for one in prepared]
     assert all(image["alt"] for image in reader.all("img"))
     for image in reader.all("img"):
         assert (written / "plots" / str(image["src"])).is_file()
     for one in prepared:
-        words = captions.describe(one)
-        assert {words.caption, words.alternative} <= set(reader.text)
-        for grid in words.tables:
+        assert {one.caption, one.alternative} <= set(reader.text)
+        for grid in one.tables:
             assert {cell for row in grid.rows for cell in row} | set(grid.header) <= set(reader.cells)
     assert {"python -m bench sample", "made up"} <= set(reader.text) | set(reader.cells)
 
 
 def test_counters_and_times_are_told_apart(written: Path) -> None:
     text = (written / "plots" / "index.html").read_text(encoding="utf-8")
-    prepared = figures.prepare(inputs.load_run(written / "results" / "sample"))
-    kinds = {words.name: words.kind for words in map(captions.describe, prepared)}
-    assert kinds["cost"] == captions.EXACT
-    assert kinds["order"] == kinds["distribution"] == captions.TIMES
-    for kind in kinds.values():
+    prepared = kinds.prepare(inputs.load_run(written / "results" / "sample"))
+    shown = {said.name: said.kind for said in (one.words() for one in prepared)}
+    assert shown["cost"] == words.EXACT
+    assert shown["order"] == shown["distribution"] == words.TIMES
+    for kind in shown.values():
         assert f"Shows {kind}." in text
 
 
@@ -111,12 +108,12 @@ def test_the_page_needs_nothing_from_elsewhere(written: Path) -> None:
 
 def test_figures_say_in_words_what_they_show(written: Path) -> None:
     space = "{http://www.w3.org/2000/svg}"
-    for one in figures.prepare(inputs.load_run(written / "results" / "sample")):
-        words = captions.describe(one)
-        svg = written / "plots" / "sample" / f"{one.name}.svg"
+    for one in kinds.prepare(inputs.load_run(written / "results" / "sample")):
+        said = one.words()
+        svg = written / "plots" / "sample" / f"{said.name}.svg"
         root = ET.parse(svg).getroot()
         assert [child.tag for child in root][:2] == [f"{space}title", f"{space}desc"]
-        assert [child.text for child in root][:2] == [words.title, words.alternative]
+        assert [child.text for child in root][:2] == [said.title, said.alternative]
 
 
 def test_two_processes_write_the_same_bytes(written: Path, tmp_path: Path) -> None:
@@ -124,7 +121,7 @@ def test_two_processes_write_the_same_bytes(written: Path, tmp_path: Path) -> No
     other = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     subprocess.run(command, check=True, env=os.environ | other, capture_output=True)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 2 * len(figures.KINDS) + 1
+    assert len(files) == 2 * len(kinds.KINDS) + 1
     assert files == sorted(path.relative_to(written / "plots") for path in (written / "plots").rglob("*") if path.is_file())
     for file in files:
         assert (tmp_path / file).read_bytes() == (written / "plots" / file).read_bytes(), file
@@ -140,7 +137,7 @@ def test_whatever_comes_out_of_files_is_escaped(tmp_path: Path) -> None:
     text = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
     reader = Reader(text)
     assert not reader.all("script")
-    assert {str(image["src"]).split("/")[0] for image in reader.all("img")} == {slug(name)}
+    assert {str(image["src"]).split("/")[0] for image in reader.all("img")} == {inputs.slug(name)}
     assert "alert('1')" in "".join(reader.text)  # it is there, as text
     assert not {"\x1b", "\u202e"} & set(text)
     for svg in (tmp_path / "plots").rglob("*.svg"):
@@ -159,7 +156,7 @@ def test_what_is_skipped_is_said_on_the_page_and_the_terminal(tmp_path: Path, ca
     assert main(["plot", str(run), "--plots", str(tmp_path / "plots")]) == 0
     out = capsys.readouterr().out
     text = "".join(Reader((tmp_path / "plots" / "index.html").read_text(encoding="utf-8")).text)
-    for kind in ("scaling", "ratio", "distribution", "order"):
+    for kind in ("report", "scaling", "ratio", "distribution", "order"):
         assert f"skipped: {kind} of counted: it needs" in out
         assert f"{kind}: it needs" in text
 
@@ -176,7 +173,7 @@ def test_bad_requests_write_nothing(written: Path, tmp_path: Path, capsys: pytes
     copy = write_run(tmp_path / "other" / "sample", timed=False)
     counted = str(copy)
     cases = [
-        ([sample, "--only", "pie"], 2, "unknown figure 'pie'; known are scaling, ratio, cost, distribution, order"),
+        ([sample, "--only", "pie"], 2, "unknown figure 'pie'; known are report, scaling, ratio, cost, distribution, order"),
         ([str(tmp_path / "nosuch")], 2, "there is no file, no directory and no run"),
         ([str(tmp_path / "other")], 2, "is no run: it has neither counters.json nor wall.json; the runs in it are sample"),
         ([str(copy / "counters.json")], 2, "is no run: it has no counters.json"),
@@ -202,8 +199,8 @@ def test_a_directory_that_cannot_be_written(written: Path, tmp_path: Path, capsy
 
 def test_a_page_of_two_runs_keeps_them_apart(written: Path) -> None:
     run = inputs.load_run(written / "results" / "sample")
-    words = captions.describe(figures.prepare(run, ["cost"])[0])
-    shown = {name: page.Shown(words, f"{name}/a.svg", f"{name}/a.png") for name in ("one", "two")}
+    said = kinds.prepare(run, ["cost"])[0].words()
+    shown = {name: page.Shown(said, f"{name}/a.svg") for name in ("one", "two")}
     runs = {name: msgspec.structs.replace(run, name=name, slug=name) for name in shown}
     reader = Reader(page.render([page.Section(runs[name], (shown[name],), ()) for name in shown]))
     ids = [str(attributes["id"]) for _, attributes in reader.tags if "id" in attributes]

@@ -1,8 +1,10 @@
-"""Every figure of `plot`: scales, labels, legends, and that what is drawn is what the numbers say."""
+"""Every figure: scales, labels, legends, and that what is drawn is what the numbers say."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,20 +15,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from bench import figures
-from bench.analysis.reported import REPORTED, REPORTED_SPAN
-from bench.figures import captions, drawing, inputs
-from bench.figures.style import LOOKS, PARTS
+from bench.figures import inputs, kinds
+from bench.figures.distribution.words import sample_words
+from bench.figures.kind import Prepared
+from bench.figures.ratio.words import legend_words
+from bench.figures.scaling.words import exponent_words
+from bench.figures.style import LOOKS, PARTS, save
 from support import sample_run
 
-Drawn = dict[str, tuple[figures.Prepared, Figure]]
+Drawn = dict[str, tuple[Any, Figure]]
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     """Return every figure of the made-up run, with its numbers."""
     run = inputs.load_run(sample_run.write_run(tmp_path_factory.mktemp("results") / "sample"))
-    return {one.name: (one, drawing.draw(one)) for one in figures.prepare(run)}
+    return {one.data.name: (one.data, one.draw()) for one in kinds.prepare(run)}
 
 
 def points(axes: Axes) -> set[tuple[float, float]]:
@@ -59,14 +63,7 @@ def test_the_legend_of_scaling_has_the_exponents(drawn: Drawn) -> None:
     said = legend_texts(figure)
     for curve in data.curves:
         for cost in (curve.seconds, curve.entries):
-            assert f"{curve.implementation}: k = {captions.exponent_words(cost.exponent)}" in said
-    assert "real kernels, as reported in 2021 (not measured here)" in said
-
-
-def test_scaling_marks_what_real_kernels_took(drawn: Drawn) -> None:
-    time_axes = drawn["scaling-report"][1].axes[0]
-    crosses = {(float(*line.get_xdata()), float(*line.get_ydata())) for line in time_axes.lines if line.get_marker() == "x"}
-    assert crosses == {(REPORTED_SPAN, one.seconds) for one in REPORTED}
+            assert f"{curve.implementation}: k = {exponent_words(cost.exponent)}" in said
 
 
 def test_ratios_have_their_intervals_and_a_line_at_one(drawn: Drawn) -> None:
@@ -89,29 +86,35 @@ def test_crossovers_are_marked_and_told(drawn: Drawn) -> None:
     assert len(said) == len(data.ratios)
     assert circles == {(crossing.fraction, 1.0) for one in data.ratios for crossing in one.crossings}
     for one in data.ratios:
-        (crossing,) = one.crossings
-        place = captions.percent(crossing.fraction)
-        assert f"{one.slower} / {one.faster}: times cross at {place} of pages in memory" in said
+        assert len(one.crossings) == 1
+        assert legend_words(one) in said
+        assert f"{one.slower} / {one.faster}: times cross at " in legend_words(one)
 
 
 def test_a_ratio_that_does_not_cross_says_so(drawn: Drawn) -> None:
     data, _ = drawn["ratio"]
     ratios = tuple(msgspec.structs.replace(one, crossings=()) for one in data.ratios)
-    figure = drawing.draw(msgspec.structs.replace(data, ratios=ratios))
+    figure = Prepared(kinds.KINDS["ratio"], msgspec.structs.replace(data, ratios=ratios)).draw()
     assert all(text.endswith(": no crossover of times in this range") for text in legend_texts(figure))
 
 
-def test_bars_of_costs_are_shares_in_a_fixed_order(drawn: Drawn) -> None:
+def test_costs_are_numbers_on_a_log_scale_and_shares_in_a_fixed_order(drawn: Drawn) -> None:
     data, figure = drawn["cost"]
-    assert [axes.get_title("left") for axes in figure.axes] == [phase.title for phase in data.phases]
-    for index, axes in enumerate(figure.axes):
-        bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    numbers, shares = figure.axes[::2], figure.axes[1::2]
+    assert [axes.get_title("left") for axes in numbers] == [phase.title for phase in data.phases]
+    for index, (logs, bars) in enumerate(zip(numbers, shares, strict=True)):
+        totals = [bar.total(index) for bar in data.bars]
+        assert logs.get_xscale() == "log"
+        drawn_totals = [float(line.get_xdata()[0]) for line in logs.lines if line.get_marker() != "None"]
+        assert drawn_totals == [total for total in totals if total]
+        assert [text.get_text() for text in logs.texts if text.get_text()[0].isdigit() or text.get_text() == "none"] == [
+            f"{total:,}" if total else "none" for total in totals
+        ]
         expected = [(100 * value / bar.total(index), PARTS[part]["hatch"])
                     for bar in data.bars for part, value in enumerate(bar.values[index]) if value]  # fmt: skip
-        assert [bar.get_hatch() or "" for bar in bars] == [hatch for _, hatch in expected]
-        assert [bar.get_width() for bar in bars] == pytest.approx([share for share, _ in expected])
-        totals = [text.get_text() for text in axes.texts if text.get_text()[0].isdigit() or text.get_text() == "none"]
-        assert totals == [f"{bar.total(index):,}" if bar.total(index) else "none" for bar in data.bars]
+        patches = [patch for patch in bars.patches if isinstance(patch, Rectangle)]
+        assert [patch.get_hatch() or "" for patch in patches] == [hatch for _, hatch in expected]
+        assert [patch.get_width() for patch in patches] == pytest.approx([share for share, _ in expected])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [bar.implementation for bar in data.bars]
 
 
@@ -124,8 +127,9 @@ def test_distributions_show_every_process_and_their_number(drawn: Drawn) -> None
         assert [len(line.get_xdata()) for line in curves] == [len(one.means) for one in group.samples]
         for line, one in zip(curves, group.samples, strict=True):
             assert list(line.get_xdata()) == pytest.approx([value - 1 for value in one.relative])
-            assert line.get_ydata()[-1] == 1
-            assert any(f"n = {len(one.means)}" in text.get_text() for text in axes.texts)
+            assert list(line.get_ydata()) == pytest.approx([number / 6 for number in (1, 2, 3, 4, 5, 6)])
+            assert any(sample_words(one) in text.get_text() for text in axes.texts)
+            assert sample_words(one).endswith("n = 6")
         assert not [one for one in axes.collections if isinstance(one, PolyCollection)]  # no violins
 
 
@@ -148,20 +152,66 @@ def texts_of(axes: Axes) -> Iterator[Text]:
         yield from (tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high)
 
 
+def texts_in(figure: Figure) -> list[Text]:
+    """Return every text that is drawn."""
+    texts = [text for axes in figure.axes if axes.get_visible() for text in texts_of(axes)]
+    texts += [text for legend in figure.legends for text in legend.get_texts()]
+    return [text for text in (*texts, *figure.texts) if text.get_text() and text.get_visible()]
+
+
 def test_nothing_that_is_drawn_leaves_the_figure(drawn: Drawn) -> None:
     for name, (_, figure) in drawn.items():
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         width, height = canvas.get_width_height()
-        texts = [text for axes in figure.axes if axes.get_visible() for text in texts_of(axes)]
-        texts += [text for legend in figure.legends for text in legend.get_texts()]
+        texts = texts_in(figure)
         assert len(texts) > 10
         for text in texts:
-            if text.get_text() and text.get_visible():
-                box = text.get_window_extent()
-                assert box.x0 >= 0 <= box.y0, (name, text.get_text(), box)
-                assert box.x1 <= width, (name, text.get_text(), box)
-                assert box.y1 <= height, (name, text.get_text(), box)
+            box = text.get_window_extent()
+            assert box.x0 >= 0 <= box.y0, (name, text.get_text(), box)
+            assert box.x1 <= width, (name, text.get_text(), box)
+            assert box.y1 <= height, (name, text.get_text(), box)
+
+
+def test_nothing_is_cut_off_by_a_panel(drawn: Drawn) -> None:
+    """Marks and lines lie within the limits of their panel; a line that spans it (axhline, axvline) ends on them."""
+    for name, (_, figure) in drawn.items():
+        for axes in figure.axes:
+            (left, right), (bottom, top) = axes.get_xlim(), sorted(axes.get_ylim())
+            for line in axes.lines:
+                spans = line.get_transform() != axes.transData
+                for x, y in line.get_xydata():
+                    assert spans or (left <= x <= right and bottom <= y <= top), (name, axes.get_title("left"), x, y)
+                assert spans or not line.get_clip_on() or line.get_marker() == "None", (name, line)
+
+
+def test_every_log_axis_has_two_labels_or_more(drawn: Drawn) -> None:
+    for name, (_, figure) in drawn.items():
+        for axes in figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                if axis.get_scale() == "log":
+                    low, high = sorted(axis.get_view_interval())
+                    inside = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+                    labels = axis.get_major_formatter().format_ticks(inside)
+                    assert len(set(labels) - {""}) >= 2, (name, axes.get_title("left"), labels)
+
+
+def test_titles_name_the_scenario(drawn: Drawn) -> None:
+    for name, (data, figure) in drawn.items():
+        said = [text.get_text() for text in figure.texts]
+        kind = kinds.KINDS[name.partition("-")[0]]
+        assert said[0] == kind.describe(data).title
+        assert getattr(data, "scenario", "") in said[0]
+        assert getattr(data, "summary", "") in ("", *said)
+
+
+def test_one_format_of_numbers(drawn: Drawn) -> None:
+    """Thousands have commas, and no number stands in words or with an exponent."""
+    for name, (_, figure) in drawn.items():
+        figure.draw_without_rendering()
+        for text in texts_in(figure):
+            said = text.get_text()
+            assert not re.search(r"(?<![\d.])\d{5}|\d \d{3}|illion|\d[eE][+-]?\d", said), (name, said)
 
 
 def test_parts_of_a_whole_differ_in_greyscale() -> None:
@@ -183,6 +233,6 @@ def test_a_full_disk_leaves_the_old_file(drawn: Drawn, tmp_path: Path, monkeypat
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(Exception, match="No space left on device"):
-        drawing.save(drawn["order"][1], tmp_path / "order", "t", "d")
+        save(drawn["order"][1], tmp_path / "order", "t", "d")
     assert [path.name for path in tmp_path.iterdir()] == ["order.svg"]
     assert (tmp_path / "order.svg").read_text(encoding="utf-8") == "old"

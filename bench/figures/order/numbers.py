@@ -1,4 +1,4 @@
-"""The times themselves: how the processes' means are distributed, and whether they drift in the order they were taken."""
+"""Whether times drift in the order in which they were taken."""
 
 from __future__ import annotations
 
@@ -8,42 +8,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.figures.inputs import Measured, Run, Skipped, main_groups
+from bench.figures.inputs import Measured, Run, Skipped
 
-DISTRIBUTION = "distribution"
-ORDER = "order"
-MOST_GROUPS = 6
-FEWEST_PROCESSES = 3
+NAME = "order"
 FEWEST_TIMED = 6  # processes in the run, for an order to be worth a look
 NR_PARTS = 4  # of the run, compared in words
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """One implementation's processes."""
-
-    implementation: str
-    means: tuple[float, ...]  # seconds, ascending
-    median: float  # seconds
-
-    @property
-    def relative(self) -> tuple[float, ...]:
-        """Means by their median."""
-        return tuple(mean / self.median for mean in self.means)
-
-
-class Samples(msgspec.Struct, frozen=True):
-    """What one panel shows."""
-
-    group: str
-    samples: tuple[Sample, ...]
-
-
-class Distribution(msgspec.Struct, frozen=True):
-    """Numbers of the figure of distributions."""
-
-    name: str
-    groups: tuple[Samples, ...]
-    nr_left_out: int  # groups for which there is no place
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -60,37 +29,20 @@ class Order(msgspec.Struct, frozen=True):
     """Numbers of the figure of run order."""
 
     name: str
+    run: str  # name of the run
     values: tuple[Value, ...]  # in the order in which they were taken
     minutes: float  # from the first process to the last
     parts: tuple[tuple[int, float], ...]  # processes and their median relative value, in equal stretches of time
 
 
-def distribution(run: Run) -> list[Distribution | Skipped]:
-    """Return the samples of the main calls."""
-    points = [one for one in run.points if len(one.processes) >= FEWEST_PROCESSES]
-    groups = main_groups(points, len(points))
-    # Few processes tell little of a distribution: the groups that have most come first.
-    order = sorted(groups, key=lambda group: -max(len(one.processes) for one in groups[group].values()))
-    shown = [Samples(group, tuple(map(_sample, groups[group].values()))) for group in order[:MOST_GROUPS]]
-    if not shown:
-        return [Skipped(DISTRIBUTION, f"it needs a call that was timed in {FEWEST_PROCESSES} processes or more")]
-    return [Distribution(DISTRIBUTION, tuple(shown), len(groups) - len(shown))]
-
-
-def _sample(one: Measured) -> Sample:
-    """Return the processes of one measurement."""
-    means = tuple(sorted(one.means))
-    return Sample(one.implementation, means, statistics.median(means))
-
-
-def run_order(run: Run) -> list[Order | Skipped]:
+def prepare(run: Run) -> list[Order | Skipped]:
     """Return every process of measurements that had two or more, in the order of their starts."""
     values = [value for one in run.points if len(one.processes) > 1 for value in _values(one)]
     values.sort(key=lambda one: (one.minutes, one.point, one.number))
     if len(values) < FEWEST_TIMED:
         reason = f"it needs {FEWEST_TIMED} processes or more that say when they started, of measurements with two or more"
-        return [Skipped(ORDER, reason)]
-    return [Order(ORDER, tuple(values), values[-1].minutes, _parts(values))]
+        return [Skipped(NAME, reason)]
+    return [Order(NAME, run.name, tuple(values), values[-1].minutes, _parts(values))]
 
 
 def _values(one: Measured) -> list[Value]:

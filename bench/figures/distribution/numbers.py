@@ -1,0 +1,73 @@
+"""How the processes' means of each call are distributed."""
+
+from __future__ import annotations
+
+import statistics
+
+import msgspec
+
+from bench.figures.inputs import Measured, Run, Skipped, main_groups
+
+NAME = "distribution"
+MOST_GROUPS = 6
+# With fewer values not even the median has a 95 % interval: that of the sign test is infinite.
+FEWEST_PROCESSES = 6
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One implementation's processes."""
+
+    implementation: str
+    means: tuple[float, ...]  # seconds, ascending
+    median: float  # seconds
+
+    @property
+    def relative(self) -> tuple[float, ...]:
+        """Means by their median."""
+        return tuple(mean / self.median for mean in self.means)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of the processes that are as fast as each, or faster."""
+        return tuple(number / len(self.means) for number in range(1, len(self.means) + 1))
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """What one panel shows."""
+
+    group: str
+    samples: tuple[Sample, ...]
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """Numbers of the figure of distributions."""
+
+    name: str
+    groups: tuple[Samples, ...]
+    nr_left_out: int  # groups for which there is no place
+    nr_too_few: int  # groups that were timed in too few processes
+
+    @property
+    def reach(self) -> float:
+        """Largest deviation from a median, as a fraction."""
+        return max(abs(value - 1) for group in self.groups for one in group.samples for value in one.relative)
+
+
+def prepare(run: Run) -> list[Distribution | Skipped]:
+    """Return the samples of the main calls."""
+    enough = [one for one in run.points if len(one.processes) >= FEWEST_PROCESSES]
+    groups = main_groups(enough, len(enough))
+    # Few processes tell little of a distribution: the groups that have most come first.
+    order = sorted(groups, key=lambda group: -max(len(one.processes) for one in groups[group].values()))
+    shown = [Samples(group, tuple(map(_sample, groups[group].values()))) for group in order[:MOST_GROUPS]]
+    if not shown:
+        return [Skipped(NAME, f"it needs a call that was timed in {FEWEST_PROCESSES} processes or more")]
+    timed = {one.counted.point.group for one in run.points if one.processes}
+    nr_too_few = len(timed - {one.counted.point.group for one in enough})
+    return [Distribution(NAME, tuple(shown), len(groups) - len(shown), nr_too_few)]
+
+
+def _sample(one: Measured) -> Sample:
+    """Return the processes of one measurement."""
+    means = tuple(sorted(one.means))
+    return Sample(one.implementation, means, statistics.median(means))

@@ -1,0 +1,36 @@
+"""The run order in words."""
+
+from __future__ import annotations
+
+from bench.figures.order.numbers import Order
+from bench.figures.words import TIMES, Grid, Words, deviation
+
+
+def title_words(data: Order) -> str:
+    """Return the title."""
+    return f"Run order of {data.run}: {len(data.values):,} processes"
+
+
+def describe(data: Order) -> Words:
+    """Return the figure in words."""
+    length = data.minutes / len(data.parts)
+    rows = tuple(
+        (
+            f"{length * index:.1f} .. {length * (index + 1):.1f} min",
+            f"{number:,}",
+            deviation(median) if number else "none",
+        )
+        for index, (number, median) in enumerate(data.parts)
+    )
+    drift = "; ".join(f"{when}: {median} ({number} processes)" for when, number, median in rows)
+    return Words(
+        data.name,
+        title_words(data),
+        TIMES,
+        "Each mark is one worker process: its mean by the median of its measurement. There are no intervals: every process is"
+        " shown. Left: against the time at which it started, to show drift of the machine during the run. Right: against its"
+        " number within its measurement, to show what only the first processes suffer. Without drift, marks lie about 1"
+        " everywhere.",
+        f"{len(data.values):,} processes in {data.minutes:.1f} minutes. Median deviation by quarters of the run: {drift}.",
+        (Grid("Drift: median deviation in each quarter of the run", ("started after", "processes", "deviation"), rows),),
+    )

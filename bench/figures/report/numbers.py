@@ -1,0 +1,122 @@
+"""The report, before and after: time and entries read of munlockall() against span, and what real kernels took."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from bench.analysis.report_rows import LEVELS, entries_read
+from bench.analysis.reported import REPORTED, REPORTED_SPAN, Reported
+from bench.figures.inputs import Measured, Run, Skipped, having, skipped, slug
+from bench.workloads.scenario import LAYOUT
+from mmmodel.constants import IMPLEMENTATIONS
+
+NAME = "report"
+REPORT = "report"  # the scenario
+COUNTERS = tuple(f"model_{level}_read" for level in LEVELS)
+MOST_SCENARIOS = 4  # a run of more is a survey, of which the report's own figure is drawn alone
+MOST_FACTOR = 100  # real kernels that took so many times longer than all that was measured at their span are not marked
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One measured call."""
+
+    implementation: str
+    span: int  # bytes
+    seconds: float  # median of the processes' means
+    low: float  # seconds, least and most of these means
+    high: float
+    nr_processes: int
+    nr_entries: int  # page-table entries read, all levels
+
+
+class Program(msgspec.Struct, frozen=True):
+    """The address space of a real program, of one span."""
+
+    name: str
+    calls: tuple[Call, ...]  # one for each implementation
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Numbers of one figure."""
+
+    name: str
+    scenario: str  # "" where there are programs alone
+    summary: str
+    calls: tuple[Call, ...]  # by implementation, then span ascending
+    programs: tuple[Program, ...]
+    marks: tuple[Reported, ...]  # what real kernels took at REPORTED_SPAN; only where that can be compared
+
+    @property
+    def all_calls(self) -> tuple[Call, ...]:
+        """Every call of the figure."""
+        return (*self.calls, *(call for one in self.programs for call in one.calls))
+
+    @property
+    def spans(self) -> list[int]:
+        """Every span of the figure, ascending."""
+        return sorted({call.span for call in self.all_calls})
+
+    def at_reported_span(self) -> list[Call]:
+        """Return the calls on what the reporter timed."""
+        return [call for call in self.calls if self.scenario == REPORT and call.span == REPORTED_SPAN]
+
+
+def prepare(run: Run) -> list[Report | Skipped]:
+    """Return a figure of each scenario, that of the report with the programs; of a run of many, that of the report alone."""
+    timed = [one for one in run.points if one.processes and one.counted.point.operation == "munlockall"]
+    scenarios: dict[str, list[Measured]] = {}
+    for one in having(timed, COUNTERS):
+        scenarios.setdefault(one.counted.point.scenario.name, []).append(one)
+    programs = _programs(scenarios.pop(LAYOUT, []))
+    names = list(scenarios) if len(scenarios) <= MOST_SCENARIOS else [name for name in scenarios if name == REPORT]
+    found = [_report(name, scenarios[name], programs if name == REPORT else ()) for name in names]
+    if programs and REPORT not in names and len(scenarios) <= MOST_SCENARIOS:
+        found.append(Report(f"{NAME}-{LAYOUT}", "", "", (), programs, ()))
+    if not found:
+        reason = f"it needs munlockall() timed on `{REPORT}`, or on {MOST_SCENARIOS} scenarios at most"
+        return [skipped(NAME, reason, timed, COUNTERS)]
+    return list(found)
+
+
+def _report(scenario: str, points: Sequence[Measured], programs: tuple[Program, ...]) -> Report:
+    """Return the figure of one scenario."""
+    calls = tuple(_call(one) for one in _in_order(points))
+    name = NAME if scenario == REPORT else slug(f"{NAME}-{scenario}")
+    report = Report(name, scenario, points[0].counted.point.scenario.summary, calls, programs, ())
+    return msgspec.structs.replace(report, marks=_marks(report))
+
+
+def _marks(report: Report) -> tuple[Reported, ...]:
+    """Return the real kernels that lie near something measured: others would stretch the axis and push the data together."""
+    most = max((call.seconds for call in report.at_reported_span()), default=0.0)
+    return REPORTED if most * MOST_FACTOR >= max(one.seconds for one in REPORTED) else ()
+
+
+def _in_order(points: Iterable[Measured]) -> list[Measured]:
+    """Return points by implementation in their usual order, then by span."""
+    return sorted(points, key=lambda one: (IMPLEMENTATIONS.index(one.implementation), one.counted.span))
+
+
+def _programs(points: Sequence[Measured]) -> tuple[Program, ...]:
+    """Return the programs that were timed."""
+    names = dict.fromkeys(one.counted.point.group.rpartition("/")[2] for one in points)
+    return tuple(
+        Program(name, tuple(map(_call, _in_order(one for one in points if one.counted.point.group.endswith(f"/{name}")))))
+        for name in names
+    )
+
+
+def _call(one: Measured) -> Call:
+    """Return what is shown of one point."""
+    return Call(
+        one.implementation,
+        one.counted.span,
+        statistics.median(one.means),
+        min(one.means),
+        max(one.means),
+        len(one.means),
+        entries_read(one.counted.counters),
+    )

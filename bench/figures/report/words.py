@@ -1,0 +1,60 @@
+"""The report's figure in words."""
+
+from __future__ import annotations
+
+from bench.analysis.reported import REPORTED, REPORTED_SPAN
+from bench.figures.report.numbers import Report
+from bench.figures.words import BOTH, Grid, Words
+from bench.tables.terminal import seconds
+from bench.workloads.sizes import approximate
+
+KERNELS = "real kernels, as reported in 2021 (not measured here)"
+
+
+def title_words(data: Report) -> str:
+    """Return the title."""
+    if data.scenario:
+        return f"munlockall() on {data.scenario}"
+    programs = data.programs[0].name if len(data.programs) == 1 else f"{len(data.programs)} real programs"
+    return f"munlockall() on the address space of {programs}"
+
+
+def describe(data: Report) -> Words:
+    """Return the figure in words."""
+    rows = []
+    for program, calls in (("", data.calls), *((one.name, one.calls) for one in data.programs)):
+        for call in calls:
+            spread = f"{seconds(call.low)} .. {seconds(call.high)}"
+            cells = (approximate(call.span), seconds(call.seconds), spread, f"{call.nr_processes}", f"{call.nr_entries:,}")
+            rows.append((program or data.scenario, call.implementation, *cells))
+    header = ("address space", "implementation", "span", "time", "least .. most", "processes", "entries read")
+    facts = "; ".join(
+        f"{name}, {implementation}, {span}: {time}, {entries} entries read"
+        for name, implementation, span, time, _, _, entries in rows
+    )
+    tables = [Grid("Time and entries read of each call", header, tuple(rows), 2)]
+    if data.marks:
+        kernels = tuple((one.kernel, one.remark, seconds(one.seconds)) for one in data.marks)
+        caption = f"For scale, NOT measured here: real kernels, by the reporter, {approximate(REPORTED_SPAN)}"
+        tables.append(Grid(caption, ("kernel", "remark", "time"), kernels, 2))
+    return Words(data.name, title_words(data), BOTH, _caption(data), f"{facts}.{_kernels(data)}", tuple(tables))
+
+
+def _caption(data: Report) -> str:
+    """Return how to read the figure."""
+    what = f" ({data.summary})" if data.summary else ""
+    programs = " Points without a line, at a dotted line, are address spaces of real programs." if data.programs else ""
+    marks = f" Crosses are {KERNELS}, for {approximate(REPORTED_SPAN)}." if data.marks else ""
+    return (
+        f"munlockall() against reserved address space{what}, both scales logarithmic. Left: time; points are medians of the"
+        " processes\u2019 means, vertical lines go from the least of these to the most. Right: page-table entries read, which"
+        f" are exact and have no interval; a count of zero has no place on the scale.{programs}{marks}"
+    )
+
+
+def _kernels(data: Report) -> str:
+    """Return what real kernels took, or why they are not marked, where what they did was measured here."""
+    took = ", ".join(f"{one.kernel} {seconds(one.seconds)}" for one in REPORTED)
+    if data.marks:
+        return f" Reported of real kernels, not measured here: {took}."
+    return f" Real kernels ({took}) took so much longer that they are not marked." if data.at_reported_span() else ""

@@ -43,6 +43,9 @@ th[scope=row], th.word, table.facts td { text-align: left; font-weight: normal }
 table.facts td { white-space: normal; overflow-wrap: anywhere }
 thead th { border-bottom: 1px solid var(--rule); color: var(--dim); font-weight: normal }
 tbody tr:nth-child(even) { background: var(--band) }
+@media (max-width: 40rem) {
+  th[scope=row] { white-space: normal; overflow-wrap: anywhere; min-width: 5rem }
+}
 @media print {
   :root { color-scheme: light; --ink: #000; --paper: #fff; --dim: #444; --band: #fff; --link: #000 }
   body { max-width: none; padding: 0; font-size: 10pt }
@@ -162,9 +165,9 @@ def _facts(run: Run) -> Iterable[str]:
     nr_processes = sum(len(one.processes) for one in run.points)
     facts = {
         "command": run.command,
-        "counted": f"{run.created}, {len(run.points)} calls",
-        "timed": f"{nr_timed} calls in {nr_processes} processes",
-        **{key.replace("_", " "): value for key, value in run.machine.items()},
+        "counted": f"{run.created + ', ' if run.created else ''}{len(run.points):,} calls",
+        "timed": f"{nr_timed:,} calls in {nr_processes:,} processes",
+        **{key.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for key, value in run.machine.items()},
     }
     yield '<div class="wide" tabindex="0" role="region" aria-label="Facts of the run">'
     yield '<table class="facts"><caption>Command and machine</caption>'

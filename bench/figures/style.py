@@ -8,6 +8,7 @@ colour, marker, line style and hatch, so that none of them is needed alone.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,12 +43,14 @@ _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#003A5D", "marker": "o", "linestyle": (0, (1, 1.4)), "linewidth": 1.3, "markersize": 3.2},
 )  # fmt: skip
 LOOKS = dict(zip(IMPLEMENTATIONS, _LOOKS, strict=True))
+_PLACES = re.compile(rb'\b(?:d|x|y)="[^"]*"')
+_DECIMALS = re.compile(rb"(\d\.\d\d)\d+")
 # Parts of a whole: from dark to light, neighbours with other hatches; no colour of an implementation's.
 PARTS: tuple[dict[str, Any], ...] = (
     {"facecolor": "#332288", "hatch": ""},
     {"facecolor": "#117733", "hatch": "xxxx"},
     {"facecolor": "#44AA99", "hatch": "////"},
-    {"facecolor": "#DDCC77", "hatch": "...."},
+    {"facecolor": "#DDCC77", "hatch": "\\\\\\\\"},
     {"facecolor": "#F7F3DC", "hatch": ""},
 )
 GREY = "#555555"
@@ -162,10 +165,16 @@ def save(figure: Figure, stem: Path, title: str, alternative: str) -> list[Path]
         ):
             data = io.BytesIO()
             figure.savefig(data, format=suffix, dpi=DPI, metadata=metadata)
-            content = _described(data.getvalue(), alternative) if suffix == "svg" else data.getvalue()
+            content = _compact(_described(data.getvalue(), alternative)) if suffix == "svg" else data.getvalue()
             write_atomic(stem.with_name(f"{stem.name}.{suffix}"), content)
             files.append(stem.with_name(f"{stem.name}.{suffix}"))
     return files
+
+
+def _compact(svg: bytes) -> bytes:
+    """Return an SVG file with places to a hundredth of a point, and without indentation."""
+    found = _PLACES.sub(lambda part: _DECIMALS.sub(rb"\1", part[0]), svg)
+    return b"\n".join(line.strip() for line in found.split(b"\n"))
 
 
 def _described(svg: bytes, alternative: str) -> bytes:

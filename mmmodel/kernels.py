@@ -47,6 +47,7 @@ class Look(NamedTuple):
     linestyle: str | tuple[int, tuple[float, float]]  # matplotlib's: "-", or offset and points on and off
     linewidth: float  # points
     markersize: float  # points
+    filled: bool  # False: an open marker, in which a smaller one of another implementation can be seen
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def kernel_of(name: str) -> Kernel:
     return implementation(name).kernel
 
 
-# Okabe-Ito colours, one darkened, of clearly different lightness for greyscale.  Markers and lines also differ in size, so that
-# implementations that coincide all remain visible.
+# Okabe-Ito colours, made darker: of clearly different lightness for greyscale, and each clear on white.  Where implementations
+# coincide all remain visible: the largest marker is open, and smaller ones lie in it.
 register(
     Implementation(
         "per-page",
@@ -105,7 +106,7 @@ register(
         PER_PAGE,
         "Linux 5.10: looks up every page of the range, there or not",
         steps_over_holes=False,
-        look=Look("#D55E00", "s", "-", 1.5, 5.5),
+        look=Look("#C24E00", "s", "-", 1.3, 4.4, filled=True),
     )
 )
 register(
@@ -115,7 +116,7 @@ register(
         HOLE_SKIP,
         "the fix proposed in 2021: per-page, but a missing table is stepped over",
         steps_over_holes=True,
-        look=Look("#56B4E9", "^", (0, (4, 1.5)), 3.0, 9.0),
+        look=Look("#3A9BD9", "^", (0, (5, 1.5)), 1.3, 7.0, filled=False),
     )
 )
 register(
@@ -125,7 +126,7 @@ register(
         PAGE_WALK,
         "Linux 6.1: walks the page tables that exist",
         steps_over_holes=True,
-        look=Look("#004C7A", "o", (0, (1, 1.5)), 1.5, 4.2),
+        look=Look("#003A5D", "o", (0, (1, 1.4)), 1.3, 3.2, filled=True),
     )
 )
 

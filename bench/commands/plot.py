@@ -15,6 +15,7 @@ from bench.figures import inputs, kinds, page
 from bench.figures.kind import Prepared
 from bench.progress import progress_bar
 from bench.runs import storage
+from bench.runs.loaded import LoadedRun
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _draw(run: inputs.Run, prepared: Sequence[Prepared[Any] | inputs.Skipped], plots: Path) -> page.Section:
+def _draw(run: LoadedRun, prepared: Sequence[Prepared[Any] | inputs.Skipped], plots: Path) -> page.Section:
     """Draw one run's figures into a directory of its own."""
     from bench.figures.style import save  # here, because it loads matplotlib, which bad input need not wait for
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from bench.figures.inputs import Run, Skipped
+from bench.figures.inputs import Skipped
 from bench.figures.words import Words
+from bench.runs.loaded import LoadedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,11 +22,11 @@ class Kind(Generic[T]):
     """One kind of figure; the folder bench/figures/NAME has its parts."""
 
     name: str  # as --only has it
-    prepare: Callable[[Run], Sequence[T | Skipped]]  # the numbers of every figure of this kind, or why there is none
+    prepare: Callable[[LoadedRun], Sequence[T | Skipped]]  # the numbers of every figure of this kind, or why there is none
     describe: Callable[[T], Words]
     drawing: str  # the module whose draw() takes the numbers; loaded to draw alone, because it loads matplotlib
 
-    def prepared(self, run: Run) -> list[Prepared[T] | Skipped]:
+    def prepared(self, run: LoadedRun) -> list[Prepared[T] | Skipped]:
         """Return the figures of this kind that a run has, or why it has none."""
         return [one if isinstance(one, Skipped) else Prepared(self, one) for one in self.prepare(run)]
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.figures import cost, distribution, order, ratio, report, scaling
-from bench.figures.inputs import Run, Skipped
+from bench.figures.inputs import Skipped
 from bench.figures.kind import Kind, Prepared
+from bench.runs.loaded import LoadedRun
 
 # In the order of the page.
 KINDS: dict[str, Kind[Any]] = {
@@ -15,6 +16,6 @@ KINDS: dict[str, Kind[Any]] = {
 }
 
 
-def prepare(run: Run, kinds: Sequence[str] = tuple(KINDS)) -> list[Prepared[Any] | Skipped]:
+def prepare(run: LoadedRun, kinds: Sequence[str] = tuple(KINDS)) -> list[Prepared[Any] | Skipped]:
     """Return every figure of these kinds, or why a run has none."""
     return [one for kind in kinds for one in KINDS[kind].prepared(run)]

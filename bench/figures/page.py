@@ -13,9 +13,12 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import one_line
-from bench.figures.inputs import Run, Skipped
-from bench.figures.words import Grid, Words
+from bench.figures.inputs import Skipped
+from bench.figures.words import Words
+from bench.runs.loaded import LoadedRun
 from bench.runs.storage import write_atomic
+from bench.tables.table import Table
+from mmmodel.kernels import implementations
 
 INDEX = "index.html"
 _CSS = """\
@@ -70,7 +73,7 @@ class Shown(msgspec.Struct, frozen=True):
 class Section(msgspec.Struct, frozen=True):
     """One run with its figures."""
 
-    run: Run
+    run: LoadedRun
     figures: tuple[Shown, ...]
     skipped: tuple[Skipped, ...]
 
@@ -99,10 +102,13 @@ def render(sections: Sequence[Section]) -> str:
             "<body>",
             "<header>",
             f"<h1>unlockall-bench: figures of {_text(names)}</h1>",
-            "<p>What <code>munlockall()</code> and its relatives cost in three implementations of Linux\u2019s mlock, run in a"
-            " model: <b>per-page</b> is Linux 5.10, <b>page-walk</b> Linux 6.1, <b>hole-skip</b> a fix that was proposed in"
-            " 2021 and never merged. Each figure says whether it shows exact counters, which are the same on every machine,"
-            " or times, which are of the machine named with the run.</p>",
+            "<p>What <code>munlockall()</code> and its relatives cost, run in a model of Linux\u2019s mlock, by"
+            " implementation:</p>",
+            "<ul>",
+            *(f"<li><b>{_text(one.name)}</b> \u2013 {_text(one.summary)}</li>" for one in implementations()),
+            "</ul>",
+            "<p>Each figure says whether it shows exact counters, which are the same on every machine, or times, which are of"
+            " the machine named with the run.</p>",
             *_contents(sections),
             "</header>",
             "<main>",
@@ -159,13 +165,13 @@ def _section(section: Section) -> Iterable[str]:
     yield "</section>"
 
 
-def _facts(run: Run) -> Iterable[str]:
+def _facts(run: LoadedRun) -> Iterable[str]:
     """Yield what the run was made with."""
-    nr_timed = sum(bool(one.processes) for one in run.points)
-    nr_processes = sum(len(one.processes) for one in run.points)
+    nr_timed = sum(bool(one.processes) for one in run.counted_points)
+    nr_processes = sum(len(one.processes) for one in run.counted_points)
     facts = {
         "command": run.command,
-        "counted": f"{run.created + ', ' if run.created else ''}{len(run.points):,} calls",
+        "counted": f"{run.created + ', ' if run.created else ''}{len(run.counted_points):,} calls",
         "timed": f"{nr_timed:,} calls in {nr_processes:,} processes",
         **{key.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for key, value in run.machine.items()},
     }
@@ -194,21 +200,21 @@ def _figure(section: Section, shown: Shown) -> Iterable[str]:
     yield f'<p class="files"><a href="{_text(shown.svg)}">the figure alone (SVG)</a></p>'
     yield f'<details><summary>In words</summary><p id="{anchor}-words">{_text(words.alternative)}</p></details>'
     yield "<details open><summary>In numbers</summary>"
-    for grid in words.tables:
-        yield from _table(grid)
+    for table in words.tables:
+        yield from _table(table)
     yield "</details>"
     yield "</article>"
 
 
-def _table(grid: Grid) -> Iterable[str]:
+def _table(table: Table) -> Iterable[str]:
     """Yield a table in a box that scrolls by itself where the screen is narrow."""
-    yield f'<div class="wide" tabindex="0" role="region" aria-label="{_text(grid.caption)}">'
-    yield f"<table><caption>{_text(grid.caption)}</caption>"
-    words = [' class="word"' if index < grid.nr_words else "" for index in range(len(grid.header))]
-    cells = (f'<th scope="col"{word}>{_text(name)}</th>' for name, word in zip(grid.header, words, strict=True))
-    yield f"<thead><tr>{''.join(cells)}</tr></thead>"
+    yield f'<div class="wide" tabindex="0" role="region" aria-label="{_text(table.title)}">'
+    yield f"<table><caption>{_text(table.title)}</caption>"
+    heads = [f'<th scope="col" class="word">{_text(name)}</th>' for name in table.words]
+    heads += [f'<th scope="col">{_text(name)}</th>' for name in table.numbers]
+    yield f"<thead><tr>{''.join(heads)}</tr></thead>"
     yield "<tbody>"
-    for row in grid.rows:
-        heads = (f'<th scope="row">{_text(cell)}</th>' for cell in row[: grid.nr_words])
-        yield f"<tr>{''.join(heads)}{''.join(f'<td>{_text(cell)}</td>' for cell in row[grid.nr_words :])}</tr>"
+    for row in table.rows:
+        names = (f'<th scope="row">{_text(cell)}</th>' for cell in row[: len(table.words)])
+        yield f"<tr>{''.join(names)}{''.join(f'<td>{_text(cell)}</td>' for cell in row[len(table.words) :])}</tr>"
     yield "</tbody></table></div>"

@@ -24,25 +24,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.errors import one_line
 from bench.figures.ticks import MOST, log_limits, log_ticks, span_limits, span_ticks
+from bench.number_format import approximate, seconds
 from bench.runs.storage import write_atomic
-from bench.tables.terminal import seconds
-from bench.workloads.sizes import approximate
-from mmmodel.constants import IMPLEMENTATIONS
+from mmmodel.kernels import Look, implementations
 
 DPI = 200
 CREATOR = f"Matplotlib {mpl.__version__}"  # files of another version need not be the same
 MOST_WORDS = 20_000  # characters of a text alternative
 WIDTH = 7.0  # inches, of every figure: both columns of a paper
 EDGE = 0.06  # inches, from the edge of a figure to its title
-# Okabe-Ito colours, made darker, of clearly different lightness for greyscale and all of them clear on white. Where
-# implementations coincide all remain visible: the larger marker is open, the smaller one lies in it.
-_LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": "#C24E00", "marker": "s", "linestyle": "-", "linewidth": 1.3, "markersize": 4.4},
-    {"color": "#3A9BD9", "marker": "^", "linestyle": (0, (5, 1.5)), "linewidth": 1.3, "markersize": 7.0,
-     "markerfacecolor": "none", "markeredgewidth": 1.1},
-    {"color": "#003A5D", "marker": "o", "linestyle": (0, (1, 1.4)), "linewidth": 1.3, "markersize": 3.2},
-)  # fmt: skip
-LOOKS = dict(zip(IMPLEMENTATIONS, _LOOKS, strict=True))
 _PLACES = re.compile(rb'\b(?:d|x|y)="[^"]*"')
 _DECIMALS = re.compile(rb"(\d\.\d\d)\d+")
 # Parts of a whole: from dark to light, neighbours with other hatches; no colour of an implementation's.
@@ -80,6 +70,24 @@ def style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         yield
+
+
+def looks() -> dict[str, dict[str, Any]]:
+    """Return how lines and marks of each implementation look, as matplotlib takes it, by name in their usual order."""
+    return {one.name: _look(one.look) for one in implementations()}
+
+
+def _look(look: Look) -> dict[str, Any]:
+    """Return one implementation's look."""
+    open_marker = {} if look.filled else {"markerfacecolor": "none", "markeredgewidth": 1.1}
+    return {
+        "color": look.color,
+        "marker": look.marker,
+        "linestyle": look.linestyle,
+        "linewidth": look.linewidth,
+        "markersize": look.markersize,
+        **open_marker,
+    }
 
 
 def new_figure(height: float) -> Figure:
@@ -151,7 +159,7 @@ def marker(shape: str, text: str, **look: Any) -> Line2D:
 
 def line(implementation: str, text: str = "") -> Line2D:
     """Return an implementation's legend entry."""
-    return Line2D([], [], label=text or implementation, **LOOKS[implementation])
+    return Line2D([], [], label=text or implementation, **looks()[implementation])
 
 
 def save(figure: Figure, stem: Path, title: str, alternative: str) -> list[Path]:

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from bench.analysis.stats import Interval
-from bench.tables.terminal import significant
+from bench.number_format import change, significant
+from bench.tables.table import Cells, Table
 
 EXACT = "exact counters"
 TIMES = "times of this machine"
 BOTH = "times of this machine, and exact counters beside them"
 MINUS = "\u2212"
-
-
-class Grid(msgspec.Struct, frozen=True):
-    """A table. The first `nr_words` columns are words that name the row, the others numbers."""
-
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    nr_words: int = 1
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -32,17 +25,17 @@ class Words(msgspec.Struct, frozen=True):
     kind: str  # whether it shows exact counters, times of this machine, or both
     caption: str  # what is to be seen, what its points and intervals are
     alternative: str  # what it shows, for those who cannot see it
-    tables: tuple[Grid, ...]
+    tables: tuple[Table, ...]
 
 
-def percent(fraction: float) -> str:
-    """Return a fraction as a percentage of three significant digits."""
-    return f"{significant(fraction * 100)} %" if fraction >= 1e-6 else f"{fraction * 100:.1e} %"
+def table(title: str, heads: Sequence[str], rows: Iterable[Cells], nr_words: int = 1) -> Table:
+    """Return a table whose first `nr_words` columns are words that name the row, the others numbers."""
+    return Table(title, tuple(heads[:nr_words]), tuple(heads[nr_words:]), (tuple(rows),))
 
 
-def deviation(relative: float, digits: int = 1) -> str:
+def deviation(relative: float) -> str:
     """Return a value relative to 1 as a signed percentage."""
-    return f"{(relative - 1) * 100:+.{digits}f} %".replace("-", MINUS)
+    return change(relative).replace("-", MINUS)
 
 
 def times(interval: Interval) -> str:

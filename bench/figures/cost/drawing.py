@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from bench.figures.cost.numbers import Breakdown, Phase
 from bench.figures.cost.words import title_words
-from bench.figures.style import GREY, LIGHT, LOOKS, PARTS, count_axis, heading, label, new_figure, place, style
+from bench.figures.style import GREY, LIGHT, PARTS, count_axis, heading, label, looks, new_figure, place, style
 
 BAR = 0.7  # height of a bar where bars are 1 apart
 GAP = 1.0  # between groups, with room for their name
@@ -65,7 +65,7 @@ def _numbers(axes: Axes, data: Breakdown, phase: int, rows: list[float]) -> None
     for row, bar, total in zip(rows, data.bars, totals, strict=True):
         axes.axhline(row, color=LIGHT, linewidth=0.5, zorder=1)
         if total:
-            look = LOOKS[bar.implementation] | {"markersize": 4, "linestyle": "none"}
+            look = looks()[bar.implementation] | {"markersize": 4, "linestyle": "none"}
             axes.plot([total], [row], zorder=3, clip_on=False, **look)
         right = total < max(totals) ** 0.5
         axes.annotate(f"{total:,}" if total else "none", (total or 1, row), xytext=(4 if right else -4, 0),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.figures.inputs import Measured, Run, Skipped, main_groups
+from bench.figures.inputs import Skipped, main_groups
+from bench.runs.loaded import LoadedPoint, LoadedRun
 
 NAME = "cost"
 MOST_GROUPS = 7
@@ -83,10 +84,10 @@ PHASES = (
 )
 
 
-def prepare(run: Run) -> list[Breakdown | Skipped]:
+def prepare(run: LoadedRun) -> list[Breakdown | Skipped]:
     """Return the breakdown of the main munlockall() calls, or of other calls if there is none."""
-    unlocked = [one for one in run.points if one.counted.point.operation == "munlockall"]
-    points = unlocked or list(run.points)
+    unlocked = [one for one in run.counted_points if one.counted.point.operation == "munlockall"]
+    points = unlocked or list(run.counted_points)
     phases, not_counted = _phases(points)
     groups = main_groups(points, len(points))
     bars = {group: [_bar(group, one, phases) for one in members.values()] for group, members in groups.items()}
@@ -97,7 +98,7 @@ def prepare(run: Run) -> list[Breakdown | Skipped]:
     return [Breakdown(NAME, phases, tuple(bar for group in shown for bar in bars[group]), len(worth) - len(shown), not_counted)]
 
 
-def _phases(points: Sequence[Measured]) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
+def _phases(points: Sequence[LoadedPoint]) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
     """Return the phases with the parts that all points have counted, and the counters of the others."""
     lacking = {
         part.counter
@@ -112,7 +113,7 @@ def _phases(points: Sequence[Measured]) -> tuple[tuple[Phase, ...], tuple[str, .
     return tuple(phase for phase in phases if phase.parts), tuple(sorted(lacking))
 
 
-def _bar(group: str, one: Measured, phases: Sequence[Phase]) -> Bar:
+def _bar(group: str, one: LoadedPoint, phases: Sequence[Phase]) -> Bar:
     """Return one call's counters by phase and part."""
     counters = one.counted.counters
     return Bar(group, one.implementation, tuple(tuple(counters[part.counter] for part in phase.parts) for phase in phases))

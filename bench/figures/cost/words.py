@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.figures.cost.numbers import Breakdown
-from bench.figures.words import EXACT, Grid, Words, left_out
+from bench.figures.words import EXACT, Words, left_out, table
 
 
 def title_words(data: Breakdown) -> str:
@@ -25,7 +25,7 @@ def describe(data: Breakdown) -> Words:
             for bar in data.bars
         )
         header = ("call", "implementation", *(part.label for part in phase.parts), "all")
-        tables.append(Grid(f"{phase.title} ({phase.unit})", header, rows, 2))
+        tables.append(table(f"{phase.title} ({phase.unit})", header, rows, 2))
     lacking = f" Not counted in this run, and not in its sums: {', '.join(data.not_counted)}." if data.not_counted else ""
     return Words(
         data.name,

@@ -8,8 +8,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.figures.distribution.numbers import Distribution, Samples
 from bench.figures.distribution.words import sample_words, title_words
-from bench.figures.style import GREY, LOOKS, grid, heading, label, line, new_figure, place, style
-from bench.figures.words import deviation
+from bench.figures.style import GREY, grid, heading, label, line, looks, new_figure, place, style
+from bench.figures.words import MINUS
 
 COLUMNS = 3
 WORDS = -0.42  # where panels end below 0: room for words
@@ -36,7 +36,7 @@ def draw(data: Distribution) -> Figure:
             if index % COLUMNS == 0:
                 axes.set_ylabel("share of processes")
         used = {one.implementation for group in data.groups for one in group.samples}
-        handles = [line(name) for name in LOOKS if name in used]
+        handles = [line(name) for name in looks() if name in used]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handlelength=3.4)
         place(figure, left=0.52, right=0.15, top=0.5, bottom=0.74, wspace=0.14, hspace=0.42)
         return figure
@@ -46,7 +46,7 @@ def _panel(axes: Axes, group: Samples, reach: float) -> None:
     """Draw one call's distributions, the median and the number of each in words."""
     for one in group.samples:
         x = [min(max(value - 1, -reach), reach) for value in one.relative]
-        axes.plot(x, one.shares, drawstyle="steps-post", zorder=3, clip_on=False, **LOOKS[one.implementation])
+        axes.plot(x, one.shares, drawstyle="steps-post", zorder=3, clip_on=False, **looks()[one.implementation])
     facts = "\n".join(map(sample_words, group.samples))
     axes.annotate(facts, (0.985, 0.02), xycoords="axes fraction", ha="right", va="bottom", fontsize=6, linespacing=1.25)
     axes.plot((0, 0), (0, 1), color=GREY, linewidth=0.7, zorder=1)
@@ -55,5 +55,10 @@ def _panel(axes: Axes, group: Samples, reach: float) -> None:
     axes.set_ylim(WORDS, 1.05)
     axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="both"))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: deviation(value + 1, 0) if value else "0"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _percentage(value)))
     grid(axes)
+
+
+def _percentage(value: float) -> str:
+    """Return a deviation as a signed percentage, as short as a label should be."""
+    return f"{value * 100:+.3g} %".replace("-", MINUS) if value else "0"

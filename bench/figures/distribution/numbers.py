@@ -6,7 +6,8 @@ import statistics
 
 import msgspec
 
-from bench.figures.inputs import Measured, Run, Skipped, main_groups
+from bench.figures.inputs import Skipped, main_groups
+from bench.runs.loaded import LoadedPoint, LoadedRun
 
 NAME = "distribution"
 MOST_GROUPS = 6
@@ -53,21 +54,21 @@ class Distribution(msgspec.Struct, frozen=True):
         return max(abs(value - 1) for group in self.groups for one in group.samples for value in one.relative)
 
 
-def prepare(run: Run) -> list[Distribution | Skipped]:
+def prepare(run: LoadedRun) -> list[Distribution | Skipped]:
     """Return the samples of the main calls."""
-    enough = [one for one in run.points if len(one.processes) >= FEWEST_PROCESSES]
+    enough = [one for one in run.counted_points if len(one.processes) >= FEWEST_PROCESSES]
     groups = main_groups(enough, len(enough))
     # Few processes tell little of a distribution: the groups that have most come first.
     order = sorted(groups, key=lambda group: -max(len(one.processes) for one in groups[group].values()))
     shown = [Samples(group, tuple(map(_sample, groups[group].values()))) for group in order[:MOST_GROUPS]]
     if not shown:
         return [Skipped(NAME, f"it needs a call that was timed in {FEWEST_PROCESSES} processes or more")]
-    timed = {one.counted.point.group for one in run.points if one.processes}
+    timed = {one.counted.point.group for one in run.counted_points if one.processes}
     nr_too_few = len(timed - {one.counted.point.group for one in enough})
     return [Distribution(NAME, tuple(shown), len(groups) - len(shown), nr_too_few)]
 
 
-def _sample(one: Measured) -> Sample:
+def _sample(one: LoadedPoint) -> Sample:
     """Return the processes of one measurement."""
     means = tuple(sorted(one.means))
     return Sample(one.implementation, means, statistics.median(means))

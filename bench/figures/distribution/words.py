@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.figures.distribution.numbers import FEWEST_PROCESSES, Distribution, Sample
-from bench.figures.words import TIMES, Grid, Words, deviation, left_out
-from bench.tables.terminal import seconds
+from bench.figures.words import TIMES, Words, deviation, left_out, table
+from bench.number_format import seconds
 
 
 def sample_words(sample: Sample) -> str:
@@ -36,5 +36,5 @@ def describe(data: Distribution) -> Words:
         " There are no intervals: every process is shown. The medians and the number n of processes stand in each panel;"
         f" marks beyond the scale lie on its edge.{left_out(data.nr_left_out)}{few}",
         "Deviation of processes\u2019 means from their median. " + "; ".join(facts) + ".",
-        (Grid("Means of processes", ("call", "implementation", "n", "median", "least", "most"), tuple(rows), 2),),
+        (table("Means of processes", ("call", "implementation", "n", "median", "least", "most"), tuple(rows), 2),),
     )

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench.figures.order.numbers import Order, Value
 from bench.figures.order.words import title_words
-from bench.figures.style import LOOKS, grid, heading, marker, new_figure, place, style
+from bench.figures.style import grid, heading, looks, marker, new_figure, place, style
 
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
@@ -33,8 +33,7 @@ def draw(data: Order) -> Figure:
         by_number.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _ratio_ticks(by_time, data)
         used = {one.implementation for one in data.values}
-        looks = {name: look for name, look in LOOKS.items() if name in used}
-        handles = [marker(look["marker"], name, **_look(look)) for name, look in looks.items()]
+        handles = [marker(look["marker"], name, **_look(look)) for name, look in looks().items() if name in used]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handletextpad=0.2)
         place(figure, left=0.55, right=0.1, top=0.5, bottom=0.72, wspace=0.06)
         return figure
@@ -42,13 +41,12 @@ def draw(data: Order) -> Figure:
 
 def _look(look: dict[str, Any]) -> dict[str, Any]:
     """Return an implementation's mark for crowds: small, and open so that others show through."""
-    size = {"s": 3.6, "^": 4.6, "o": 3.4}[str(look["marker"])]
-    return {"color": look["color"], "markersize": size, "markerfacecolor": "none", "markeredgewidth": 0.9}
+    return {"color": look["color"], "markersize": 3.8, "markerfacecolor": "none", "markeredgewidth": 0.9}
 
 
 def _marks(axes: Axes, data: Order, place: Callable[[Value], float]) -> None:
     """Draw every process."""
-    for name, look in LOOKS.items():
+    for name, look in looks().items():
         mine = [one for one in data.values if one.implementation == name]
         if mine:
             axes.plot([place(one) for one in mine], [one.relative for one in mine], linestyle="none",

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.figures.inputs import Measured, Run, Skipped
+from bench.figures.inputs import Skipped
+from bench.runs.loaded import LoadedPoint, LoadedRun
 
 NAME = "order"
 FEWEST_TIMED = 6  # processes in the run, for an order to be worth a look
@@ -35,9 +36,9 @@ class Order(msgspec.Struct, frozen=True):
     parts: tuple[tuple[int, float], ...]  # processes and their median relative value, in equal stretches of time
 
 
-def prepare(run: Run) -> list[Order | Skipped]:
+def prepare(run: LoadedRun) -> list[Order | Skipped]:
     """Return every process of measurements that had two or more, in the order of their starts."""
-    values = [value for one in run.points if len(one.processes) > 1 for value in _values(one)]
+    values = [value for one in run.counted_points if len(one.processes) > 1 for value in _values(one)]
     values.sort(key=lambda one: (one.minutes, one.point, one.number))
     if len(values) < FEWEST_TIMED:
         reason = f"it needs {FEWEST_TIMED} processes or more that say when they started, of measurements with two or more"
@@ -45,13 +46,13 @@ def prepare(run: Run) -> list[Order | Skipped]:
     return [Order(NAME, run.name, tuple(values), values[-1].minutes, _parts(values))]
 
 
-def _values(one: Measured) -> list[Value]:
+def _values(one: LoadedPoint) -> list[Value]:
     """Return the processes of one measurement; those that do not say when they started have no place."""
     median = statistics.median(one.means)
-    ordered = sorted(process for process in enumerate(one.processes) if not math.isnan(process[1].started))
+    started = sorted((process.started, process.seconds) for process in one.processes if process.started is not None)
     return [
-        Value(one.counted.name, one.implementation, number, process.started / 60, process.seconds / median)
-        for number, (_, process) in enumerate(ordered, start=1)
+        Value(one.counted.name, one.implementation, number, start / 60, seconds / median)
+        for number, (start, seconds) in enumerate(started, start=1)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.figures.order.numbers import Order
-from bench.figures.words import TIMES, Grid, Words, deviation
+from bench.figures.words import TIMES, Words, deviation, table
 
 
 def title_words(data: Order) -> str:
@@ -32,5 +32,5 @@ def describe(data: Order) -> Words:
         " number within its measurement, to show what only the first processes suffer. Without drift, marks lie about 1"
         " everywhere.",
         f"{len(data.values):,} processes in {data.minutes:.1f} minutes. Median deviation by quarters of the run: {drift}.",
-        (Grid("Drift: median deviation in each quarter of the run", ("started after", "processes", "deviation"), rows),),
+        (table("Drift: median deviation in each quarter of the run", ("started after", "processes", "deviation"), rows),),
     )

@@ -14,11 +14,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.figures.ratio.numbers import Density, Ratio
 from bench.figures.ratio.words import legend_words, title_words
-from bench.figures.style import GREY, LOOKS, grid, heading, log_axis, new_figure, place, spread, style
+from bench.figures.style import GREY, grid, heading, log_axis, looks, new_figure, place, spread, style
 from bench.figures.ticks import log_limits, log_ticks
-from bench.figures.words import percent
-from bench.tables.terminal import significant
-from bench.workloads.sizes import approximate
+from bench.number_format import approximate, percent, significant
 
 # A ratio to the first of all implementations looks like what is compared with it; others are grey, each of its own shape.
 _BETWEEN: tuple[dict[str, Any], ...] = tuple(
@@ -29,8 +27,8 @@ _BETWEEN: tuple[dict[str, Any], ...] = tuple(
 
 def _looks(ratios: Sequence[Ratio]) -> list[dict[str, Any]]:
     """Return how each ratio is drawn."""
-    baseline, others = next(iter(LOOKS)), cycle(_BETWEEN)
-    return [LOOKS[one.faster] if one.slower == baseline else next(others) for one in ratios]
+    baseline, others = next(iter(looks())), cycle(_BETWEEN)
+    return [looks()[one.faster] if one.slower == baseline else next(others) for one in ratios]
 
 
 def draw(data: Density) -> Figure:
@@ -39,8 +37,8 @@ def draw(data: Density) -> Figure:
         figure = new_figure(4.0)
         heading(figure, title_words(data), "a page in memory at regular steps, the rest reserved")
         time_axes, entry_axes = figure.subplots(1, 2, sharex=True, sharey=True)
-        looks = _looks(data.ratios)
-        for ratio, look in zip(data.ratios, looks, strict=True):
+        drawn = list(zip(data.ratios, _looks(data.ratios), strict=True))
+        for ratio, look in drawn:
             _times(time_axes, ratio, look)
             _entries(entry_axes, ratio, look)
         _axes(time_axes, data)
@@ -53,7 +51,7 @@ def draw(data: Density) -> Figure:
             axes.tick_params(labelleft=True)
             _step_axis(axes, data)
         _crossings(time_axes, data)
-        handles = [Line2D([], [], label=legend_words(one), **look) for one, look in zip(data.ratios, looks, strict=True)]
+        handles = [Line2D([], [], label=legend_words(one), **look) for one, look in drawn]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), handlelength=3.6)
         place(figure, left=0.65, right=0.2, top=0.88, bottom=0.98, wspace=0.22)
         return figure

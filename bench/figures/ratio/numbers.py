@@ -11,12 +11,12 @@ import msgspec
 
 from bench.analysis.report_rows import LEVELS, entries_read
 from bench.analysis.stats import Interval, ratio
-from bench.figures.inputs import Measured, Run, Skipped, by_group, having, skipped
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
+from bench.figures.inputs import Skipped, by_group, having, names, skipped
+from bench.runs.loaded import LoadedPoint, LoadedRun
+from mmmodel.constants import PAGE_SIZE
 
 NAME = "ratio"
 FEWEST_DENSITIES = 3
-PAIRS = tuple(combinations(IMPLEMENTATIONS, 2))  # those that are older first
 COUNTERS = tuple(f"model_{level}_read" for level in LEVELS)
 
 
@@ -62,17 +62,17 @@ class Density(msgspec.Struct, frozen=True):
         return [1.0, *(value for value in times if 0 < value < math.inf), *(one.entries for one in points if one.entries)]
 
 
-def prepare(run: Run) -> list[Density | Skipped]:
+def prepare(run: LoadedRun) -> list[Density | Skipped]:
     """Return the ratios along the densities of the span that has most of them."""
-    families: dict[tuple[str, int, bool], list[dict[str, Measured]]] = {}
-    timed = [one for one in run.points if one.processes]
+    families: dict[tuple[str, int, bool], list[dict[str, LoadedPoint]]] = {}
+    timed = [one for one in run.counted_points if one.processes]
     for members in by_group(having(timed, COUNTERS)).values():
         point = next(iter(members.values())).counted.point
         scenario = point.scenario
         if scenario.populate.pattern == "every" and not scenario.vma_bytes and scenario.thp == "never":
             families.setdefault((point.operation, scenario.span, scenario.prot_none), []).append(members)
     best = max(families, key=lambda key: len(families[key]), default=None)
-    ratios = [_ratio(families[best], *pair) for pair in PAIRS] if best else []
+    ratios = [_ratio(families[best], *pair) for pair in combinations(names(), 2)] if best else []
     ratios = [one for one in ratios if len(one.points) >= FEWEST_DENSITIES]
     if not best or not ratios:
         reason = f"it needs two implementations timed at {FEWEST_DENSITIES} densities or more of one span (sparse-SIZE)"
@@ -81,14 +81,14 @@ def prepare(run: Run) -> list[Density | Skipped]:
     return [Density(NAME, span, operation, tuple(ratios))]
 
 
-def _ratio(family: Sequence[dict[str, Measured]], slower: str, faster: str) -> Ratio:
+def _ratio(family: Sequence[dict[str, LoadedPoint]], slower: str, faster: str) -> Ratio:
     """Return the ratio of two implementations at every density at which both were timed."""
     points = [_point(members[slower], members[faster]) for members in family if slower in members and faster in members]
     points.sort(key=lambda one: one.fraction)
     return Ratio(slower, faster, tuple(points), tuple(crossings(points)))
 
 
-def _point(slower: Measured, faster: Measured) -> RatioPoint:
+def _point(slower: LoadedPoint, faster: LoadedPoint) -> RatioPoint:
     """Return the ratios at one density."""
     counted = slower.counted
     fewer = entries_read(faster.counted.counters)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bench.figures.ratio.numbers import Density, Ratio, RatioPoint
-from bench.figures.words import BOTH, Grid, Words, percent, times
-from bench.tables.terminal import significant
-from bench.workloads.sizes import approximate
+from bench.figures.words import BOTH, Words, table, times
+from bench.number_format import approximate, percent, significant
 
 
 def title_words(data: Density) -> str:
@@ -72,7 +71,7 @@ def describe(data: Density) -> Words:
         " other. An open point has no interval: it needs two processes of each.",
         " ".join(sentences),
         (
-            Grid("Crossovers of times", ("ratio", "crossover"), crossovers, 2),
-            Grid("Ratios at each density", header, tuple(rows), 3),
+            table("Crossovers of times", ("ratio", "crossover"), crossovers, 2),
+            table("Ratios at each density", header, tuple(rows), 3),
         ),
     )

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 
 from bench.analysis.reported import REPORTED_SPAN
 from bench.figures.report.numbers import Call, Report
-from bench.figures.report.words import KERNELS, title_words
+from bench.figures.report.words import KERNELS, implementation_words, title_words
 from bench.figures.style import (
     GREY,
-    LOOKS,
     count_axis,
     grid,
     heading,
     label,
     line,
+    looks,
     marker,
     new_figure,
     place,
@@ -27,7 +27,7 @@ from bench.figures.style import (
     style,
     time_axis,
 )
-from bench.tables.terminal import seconds
+from bench.number_format import seconds
 
 MOST_NAMES = 3  # of programs that are written at their place
 Value = Callable[[Call], float]
@@ -36,13 +36,13 @@ Value = Callable[[Call], float]
 def draw(data: Report) -> Figure:
     """Return time on the left, entries read on the right."""
     with style():
-        figure = new_figure(3.7)
+        figure = new_figure(4.0)
         heading(figure, title_words(data), data.summary)
         time_axes, entry_axes = figure.subplots(1, 2)
         _panel(time_axes, data, lambda call: call.seconds)
         _panel(entry_axes, data, lambda call: call.nr_entries)
         for call in data.all_calls:
-            spread(time_axes, call.span, call.low, call.high, LOOKS[call.implementation]["color"])
+            spread(time_axes, call.span, call.low, call.high, looks()[call.implementation]["color"])
         time_axes.set_title("Time")
         entry_axes.set_title("Page-table entries read")
         times = [value for call in data.all_calls for value in (call.low, call.high)]
@@ -54,13 +54,13 @@ def draw(data: Report) -> Figure:
         _values(time_axes, data, lambda call: call.seconds, seconds)
         _values(entry_axes, data, lambda call: call.nr_entries, lambda value: f"{value:,.0f}")
         _legend(figure, data)
-        place(figure, left=0.55, right=0.2, top=0.6, bottom=0.92, wspace=0.33)
+        place(figure, left=0.55, right=0.2, top=0.6, bottom=1.22, wspace=0.33)
         return figure
 
 
 def _panel(axes: Axes, data: Report, value: Value) -> None:
     """Draw one quantity of every call. A count of zero has no place on a log scale and is left out."""
-    for implementation, look in LOOKS.items():
+    for implementation, look in looks().items():
         _points(axes, [call for call in data.calls if call.implementation == implementation], value, look)
         for program in data.programs:
             mine = [call for call in program.calls if call.implementation == implementation]
@@ -103,13 +103,13 @@ def _values(axes: Axes, data: Report, value: Value, text: Callable[[float], str]
     ends = [(calls[0], 9), (calls[-1], 0)] if len(calls) > 1 else [(call, 0) for call in calls]
     for call, above in ends:
         axes.annotate(text(value(call)), (call.span, value(call)), xytext=(-6, above), textcoords="offset points", ha="right",
-                      va="center", fontsize=8, weight="bold", color=LOOKS[call.implementation]["color"])  # fmt: skip
+                      va="center", fontsize=8, weight="bold", color=looks()[call.implementation]["color"])  # fmt: skip
 
 
 def _legend(figure: Figure, data: Report) -> None:
     """Put one legend for both panels below them: only what is drawn."""
     used = {call.implementation for call in data.all_calls}
-    handles = [line(name) for name in LOOKS if name in used]
+    handles = [line(name, implementation_words(name)) for name in looks() if name in used]
     if data.marks:
         handles.append(marker("x", KERNELS, color="black", markersize=5, markeredgewidth=1.2))
-    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=2, handlelength=3.4)
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), handlelength=3.4)

@@ -9,9 +9,9 @@ import msgspec
 
 from bench.analysis.report_rows import LEVELS, entries_read
 from bench.analysis.reported import REPORTED, REPORTED_SPAN, Reported
-from bench.figures.inputs import Measured, Run, Skipped, having, skipped, slug
+from bench.figures.inputs import Skipped, having, names, skipped
+from bench.runs.loaded import LoadedPoint, LoadedRun, slug
 from bench.workloads.scenario import LAYOUT
-from mmmodel.constants import IMPLEMENTATIONS
 
 NAME = "report"
 REPORT = "report"  # the scenario
@@ -64,10 +64,10 @@ class Report(msgspec.Struct, frozen=True):
         return [call for call in self.calls if self.scenario == REPORT and call.span == REPORTED_SPAN]
 
 
-def prepare(run: Run) -> list[Report | Skipped]:
+def prepare(run: LoadedRun) -> list[Report | Skipped]:
     """Return a figure of each scenario, that of the report with the programs; of a run of many, that of the report alone."""
-    timed = [one for one in run.points if one.processes and one.counted.point.operation == "munlockall"]
-    scenarios: dict[str, list[Measured]] = {}
+    timed = [one for one in run.counted_points if one.processes and one.counted.point.operation == "munlockall"]
+    scenarios: dict[str, list[LoadedPoint]] = {}
     for one in having(timed, COUNTERS):
         scenarios.setdefault(one.counted.point.scenario.name, []).append(one)
     programs = _programs(scenarios.pop(LAYOUT, []))
@@ -81,7 +81,7 @@ def prepare(run: Run) -> list[Report | Skipped]:
     return list(found)
 
 
-def _report(scenario: str, points: Sequence[Measured], programs: tuple[Program, ...]) -> Report:
+def _report(scenario: str, points: Sequence[LoadedPoint], programs: tuple[Program, ...]) -> Report:
     """Return the figure of one scenario."""
     calls = tuple(_call(one) for one in _in_order(points))
     name = NAME if scenario == REPORT else slug(f"{NAME}-{scenario}")
@@ -95,12 +95,12 @@ def _marks(report: Report) -> tuple[Reported, ...]:
     return REPORTED if most * MOST_FACTOR >= max(one.seconds for one in REPORTED) else ()
 
 
-def _in_order(points: Iterable[Measured]) -> list[Measured]:
+def _in_order(points: Iterable[LoadedPoint]) -> list[LoadedPoint]:
     """Return points by implementation in their usual order, then by span."""
-    return sorted(points, key=lambda one: (IMPLEMENTATIONS.index(one.implementation), one.counted.span))
+    return sorted(points, key=lambda one: (names().index(one.implementation), one.counted.span))
 
 
-def _programs(points: Sequence[Measured]) -> tuple[Program, ...]:
+def _programs(points: Sequence[LoadedPoint]) -> tuple[Program, ...]:
     """Return the programs that were timed."""
     names = dict.fromkeys(one.counted.point.group.rpartition("/")[2] for one in points)
     return tuple(
@@ -109,7 +109,7 @@ def _programs(points: Sequence[Measured]) -> tuple[Program, ...]:
     )
 
 
-def _call(one: Measured) -> Call:
+def _call(one: LoadedPoint) -> Call:
     """Return what is shown of one point."""
     return Call(
         one.implementation,

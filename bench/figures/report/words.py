@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bench.analysis.reported import REPORTED, REPORTED_SPAN
 from bench.figures.report.numbers import Report
-from bench.figures.words import BOTH, Grid, Words
-from bench.tables.terminal import seconds
-from bench.workloads.sizes import approximate
+from bench.figures.words import BOTH, Words, table
+from bench.number_format import approximate, seconds
+from mmmodel.kernels import implementation
 
 KERNELS = "real kernels, as reported in 2021 (not measured here)"
 
@@ -19,6 +19,11 @@ def title_words(data: Report) -> str:
     return f"munlockall() on the address space of {programs}"
 
 
+def implementation_words(name: str) -> str:
+    """Return an implementation's name with what it does."""
+    return f"{name}: {implementation(name).summary}"
+
+
 def describe(data: Report) -> Words:
     """Return the figure in words."""
     rows = []
@@ -29,14 +34,14 @@ def describe(data: Report) -> Words:
             rows.append((program or data.scenario, call.implementation, *cells))
     header = ("address space", "implementation", "span", "time", "least .. most", "processes", "entries read")
     facts = "; ".join(
-        f"{name}, {implementation}, {span}: {time}, {entries} entries read"
-        for name, implementation, span, time, _, _, entries in rows
+        f"{name}, {how}, {span}: {time}, {entries} entries read"
+        for name, how, span, time, _, _, entries in rows
     )
-    tables = [Grid("Time and entries read of each call", header, tuple(rows), 2)]
+    tables = [table("Time and entries read of each call", header, tuple(rows), 2)]
     if data.marks:
         kernels = tuple((one.kernel, one.remark, seconds(one.seconds)) for one in data.marks)
         caption = f"For scale, NOT measured here: real kernels, by the reporter, {approximate(REPORTED_SPAN)}"
-        tables.append(Grid(caption, ("kernel", "remark", "time"), kernels, 2))
+        tables.append(table(caption, ("kernel", "remark", "time"), kernels, 2))
     return Words(data.name, title_words(data), BOTH, _caption(data), f"{facts}.{_kernels(data)}", tuple(tables))
 
 

@@ -12,11 +12,11 @@ from bench.figures.scaling.numbers import Cost, Curve, Scaling
 from bench.figures.scaling.words import exponent_words, title_words
 from bench.figures.style import (
     GREY,
-    LOOKS,
     count_axis,
     grid,
     heading,
     line,
+    looks,
     new_figure,
     place,
     span_axis,
@@ -57,7 +57,7 @@ def draw(data: Scaling) -> Figure:
 def _costs(axes: Axes, data: Scaling, pick: Pick) -> None:
     """Draw one quantity of each implementation with its least and most. A zero has no place on a log scale."""
     for curve in data.curves:
-        cost, look = pick(curve), LOOKS[curve.implementation]
+        cost, look = pick(curve), looks()[curve.implementation]
         points = [(span, value) for span, value in zip(curve.spans, cost.values, strict=True) if value > 0]
         if points:
             axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **look)
@@ -74,7 +74,7 @@ def _local(axes: Axes, data: Scaling, pick: Pick) -> None:
     found = [0.0, 1.0]
     for curve in data.curves:
         if local := pick(curve).local:
-            axes.plot(curve.middles, local, zorder=3, clip_on=False, **LOOKS[curve.implementation])
+            axes.plot(curve.middles, local, zorder=3, clip_on=False, **looks()[curve.implementation])
             found += local
     margin = (max(found) - min(found)) * 0.15
     axes.set_ylim(min(found) - margin, max(found) + margin)

@@ -11,9 +11,9 @@ import msgspec
 
 from bench.analysis.report_rows import LEVELS, entries_read
 from bench.analysis.stats import Interval, exponent, local_exponents
-from bench.figures.inputs import Measured, Run, Skipped, having, skipped, slug
+from bench.figures.inputs import Skipped, having, names, skipped
+from bench.runs.loaded import LoadedPoint, LoadedRun, slug
 from bench.workloads.scenario import LAYOUT, Scenario
-from mmmodel.constants import IMPLEMENTATIONS
 
 NAME = "scaling"
 FEWEST_SPANS = 3  # two always lie on a line
@@ -65,10 +65,10 @@ class Scaling(msgspec.Struct, frozen=True):
         return sorted({span for curve in self.curves for span in curve.spans})
 
 
-def prepare(run: Run) -> list[Scaling | Skipped]:
+def prepare(run: LoadedRun) -> list[Scaling | Skipped]:
     """Return the curves of every call on a scenario that was timed at three spans or more."""
-    families: dict[tuple[str, Scenario], list[Measured]] = {}
-    timed = [one for one in run.points if one.processes]
+    families: dict[tuple[str, Scenario], list[LoadedPoint]] = {}
+    timed = [one for one in run.counted_points if one.processes]
     for one in having(timed, COUNTERS):
         point = one.counted.point
         if point.scenario.name != LAYOUT:
@@ -84,10 +84,10 @@ def prepare(run: Run) -> list[Scaling | Skipped]:
     return list(found.values())
 
 
-def _curves(points: Sequence[Measured]) -> tuple[Curve, ...]:
+def _curves(points: Sequence[LoadedPoint]) -> tuple[Curve, ...]:
     """Return a curve for each implementation that has enough spans."""
     curves = []
-    for implementation in IMPLEMENTATIONS:
+    for implementation in names():
         mine = sorted((one for one in points if one.implementation == implementation), key=lambda one: one.counted.span)
         if len({one.counted.span for one in mine}) >= FEWEST_SPANS:
             spans = tuple(one.counted.span for one in mine)

@@ -6,9 +6,9 @@ import math
 
 from bench.analysis.stats import Interval
 from bench.figures.scaling.numbers import Scaling
-from bench.figures.words import BOTH, MINUS, Grid, Words
-from bench.tables.terminal import seconds
-from bench.workloads.sizes import approximate
+from bench.figures.words import BOTH, MINUS, Words, table
+from bench.number_format import approximate, seconds
+from bench.tables.table import Table
 
 
 def exponent_words(interval: Interval | None) -> str:
@@ -49,7 +49,7 @@ def describe(data: Scaling) -> Words:
     )
 
 
-def _points_table(data: Scaling) -> Grid:
+def _points_table(data: Scaling) -> Table:
     """Return every point of the figure."""
     rows = [
         (
@@ -64,10 +64,10 @@ def _points_table(data: Scaling) -> Grid:
         for index, span in enumerate(curve.spans)
     ]
     header = ("implementation", "span", "time", "least .. most", "processes", "entries read")
-    return Grid("Time and entries read at each span", header, tuple(rows), 2)
+    return table("Time and entries read at each span", header, tuple(rows), 2)
 
 
-def _exponents_table(data: Scaling) -> Grid:
+def _exponents_table(data: Scaling) -> Table:
     """Return the exponents of the figure."""
     rows = tuple(
         (
@@ -79,4 +79,4 @@ def _exponents_table(data: Scaling) -> Grid:
         for curve in data.curves
     )
     header = ("implementation", "spans", "time", "entries read")
-    return Grid("Exponents k of cost ~ span^k, with 95 % intervals", header, rows, 2)
+    return table("Exponents k of cost ~ span^k, with 95 % intervals", header, rows, 2)

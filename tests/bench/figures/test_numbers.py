@@ -2,10 +2,10 @@
 
 import math
 from datetime import timedelta
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
-import pyperf
 import pytest
 
 from bench.analysis.report_rows import entries_read
@@ -15,7 +15,6 @@ from bench.errors import MeasurementError, UsageError
 from bench.figures import inputs, kinds
 from bench.figures.cost import numbers as cost
 from bench.figures.distribution import numbers as distribution
-from bench.figures.inputs import Process
 from bench.figures.order import numbers as order
 from bench.figures.ratio import numbers as density
 from bench.figures.ratio.words import crossing_words
@@ -23,6 +22,8 @@ from bench.figures.report import numbers as report
 from bench.figures.scaling import numbers as scaling
 from bench.figures.scaling.words import exponent_words
 from bench.runs import storage
+from bench.runs.loaded import LoadedRun, Process
+from bench.runs.loaded import slug as slug_of
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, sparse
 from mmmodel.constants import IMPLEMENTATIONS
 from support import sample_run
@@ -30,7 +31,7 @@ from support.sample_run import SECONDS, SPANS, STEPS, write_run
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> inputs.Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
     """Return the made-up run, as it is loaded."""
     return inputs.load_run(write_run(tmp_path_factory.mktemp("results") / "sample"))
 
@@ -42,11 +43,11 @@ def only(found: list) -> object:
     return one
 
 
-def test_scaling_has_every_span_of_every_implementation(run: inputs.Run) -> None:
+def test_scaling_has_every_span_of_every_implementation(run: LoadedRun) -> None:
     data = only(scaling.prepare(run))
     assert (data.name, data.scenario) == ("scaling-report", "report")
     assert [curve.implementation for curve in data.curves] == list(IMPLEMENTATIONS)
-    points = {one.counted.name: one for one in run.points}
+    points = {one.counted.name: one for one in run.counted_points}
     for curve in data.curves:
         assert curve.spans == SPANS
         assert curve.nr_processes == (sample_run.NR_PROCESSES,) * len(SPANS)
@@ -57,7 +58,7 @@ def test_scaling_has_every_span_of_every_implementation(run: inputs.Run) -> None
             assert curve.seconds.low[index] < curve.seconds.values[index] < curve.seconds.high[index]
 
 
-def test_exponents_are_those_of_the_made_up_costs(run: inputs.Run) -> None:
+def test_exponents_are_those_of_the_made_up_costs(run: LoadedRun) -> None:
     by_name = {curve.implementation: curve for curve in only(scaling.prepare(run)).curves}
     assert by_name["per-page"].seconds.exponent.contains(1)
     assert by_name["per-page"].seconds.local == pytest.approx([1, 1, 1], abs=0.01)
@@ -65,10 +66,10 @@ def test_exponents_are_those_of_the_made_up_costs(run: inputs.Run) -> None:
     assert by_name["page-walk"].entries.exponent == Interval(0, 0, 0)
 
 
-def test_crossovers_are_where_the_made_up_costs_are_equal(run: inputs.Run) -> None:
+def test_crossovers_are_where_the_made_up_costs_are_equal(run: LoadedRun) -> None:
     data = only(density.prepare(run))
     assert data.span == 4 * GiB
-    assert [(one.slower, one.faster) for one in data.ratios] == list(density.PAIRS)
+    assert [(one.slower, one.faster) for one in data.ratios] == list(combinations(IMPLEMENTATIONS, 2))
     for one in data.ratios:
         assert [point.step for point in one.points] == sorted(STEPS, reverse=True)
     (both,) = (one for one in data.ratios if (one.slower, one.faster) == ("per-page", "page-walk"))
@@ -137,9 +138,9 @@ def test_no_crossover_is_said_in_words() -> None:
     assert "no difference" in said((1.1, 1.2))
 
 
-def test_the_breakdown_adds_up_to_the_counters(run: inputs.Run) -> None:
+def test_the_breakdown_adds_up_to_the_counters(run: LoadedRun) -> None:
     data = only(cost.prepare(run))
-    points = {(one.counted.point.group, one.implementation): one.counted for one in run.points}
+    points = {(one.counted.point.group, one.implementation): one.counted for one in run.counted_points}
     assert {bar.group for bar in data.bars} == {"munlockall/report/2TiB", "munlockall/dense/1GiB"}
     for bar in data.bars:
         counters = points[bar.group, bar.implementation].counters
@@ -154,7 +155,7 @@ def test_every_lock_that_is_counted_is_shown() -> None:
     assert {name for name in sample_run.NAMES if name.endswith(("_lock", "_read"))} <= shown
 
 
-def test_distributions_have_one_value_for_each_process(run: inputs.Run) -> None:
+def test_distributions_have_one_value_for_each_process(run: LoadedRun) -> None:
     data = only(distribution.prepare(run))
     for group in data.groups:
         for one in group.samples:
@@ -162,22 +163,22 @@ def test_distributions_have_one_value_for_each_process(run: inputs.Run) -> None:
             assert one.relative == pytest.approx([mean / (sum(one.means[2:4]) / 2) for mean in sorted(one.means)])
 
 
-def test_run_order_is_that_of_the_starts(run: inputs.Run) -> None:
+def test_run_order_is_that_of_the_starts(run: LoadedRun) -> None:
     data = only(order.prepare(run))
-    assert len(data.values) == len(run.points) * sample_run.NR_PROCESSES
+    assert len(data.values) == len(run.counted_points) * sample_run.NR_PROCESSES
     assert [one.minutes for one in data.values] == sorted(one.minutes for one in data.values)
-    last = 10 * (len(run.points) - 1) + sample_run.NR_PROCESSES - 1
+    last = 10 * (len(run.counted_points) - 1) + sample_run.NR_PROCESSES - 1
     assert data.minutes == pytest.approx(timedelta(seconds=last) / timedelta(minutes=1))
     # The sample's processes are each slower than the one before.
-    assert [one.relative for one in data.values if one.number == 1] == pytest.approx([1 / 1.025] * len(run.points))
+    assert [one.relative for one in data.values if one.number == 1] == pytest.approx([1 / 1.025] * len(run.counted_points))
     assert sum(number for number, _ in data.parts) == len(data.values)
 
 
-def test_a_process_that_does_not_say_when_it_started_has_no_place(run: inputs.Run) -> None:
-    first, *rest = run.points
-    nameless = msgspec.structs.replace(first, processes=(Process(1.0, math.nan), *first.processes[1:]))
-    (data,) = order.prepare(msgspec.structs.replace(run, points=(nameless, *rest)))
-    assert len(data.values) == len(run.points) * sample_run.NR_PROCESSES - 1
+def test_a_process_that_does_not_say_when_it_started_has_no_place(run: LoadedRun) -> None:
+    first = run.counted_points[0]
+    nameless = msgspec.structs.replace(first, processes=(Process((1.0,), 1.0, None), *first.processes[1:]))
+    (data,) = order.prepare(msgspec.structs.replace(run, points=run.points | {first.counted.name: nameless}))
+    assert len(data.values) == len(run.counted_points) * sample_run.NR_PROCESSES - 1
 
 
 def test_without_times_only_the_exact_figure_is_left(tmp_path: Path) -> None:
@@ -196,9 +197,9 @@ def test_two_spans_are_no_curve_and_two_densities_no_range(tmp_path: Path) -> No
 
 def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
     nothing = dict.fromkeys(sample_run.NAMES, 0)
-    walks = {one.name for one in sample_run.points() if one.point.implementation == "page-walk"}
+    walks = {one.name for one in sample_run.counted_points() if one.point.implementation == "page-walk"}
     done = [
-        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()
+        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.counted_points()
     ]
     run = inputs.load_run(write_run(tmp_path / "zero", done))
     (data,) = scaling.prepare(run)
@@ -212,28 +213,28 @@ def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
         assert isinstance(one, inputs.Skipped) or one.words().tables
 
 
-def changed_counters(directory: Path, more: dict[str, int], less: set[str]) -> inputs.Run:
+def changed_counters(directory: Path, more: dict[str, int], less: set[str]) -> LoadedRun:
     """Return the made-up run with counters added to all its points, and others taken away."""
     done = [
         msgspec.structs.replace(one, counters={key: value for key, value in (one.counters | more).items() if key not in less})
-        for one in sample_run.points()
+        for one in sample_run.counted_points()
     ]
     return inputs.load_run(write_run(directory, done))
 
 
-def test_a_counter_that_no_figure_knows_changes_none(run: inputs.Run, tmp_path: Path) -> None:
+def test_a_counter_that_no_figure_knows_changes_none(run: LoadedRun, tmp_path: Path) -> None:
     more = changed_counters(tmp_path / "sample", {"model_counted_since_tomorrow": 7}, set())
     assert [one.data for one in kinds.prepare(more)] == [one.data for one in kinds.prepare(run)]
 
 
-def test_a_counter_that_no_figure_shows_may_be_missing(run: inputs.Run, tmp_path: Path) -> None:
+def test_a_counter_that_no_figure_shows_may_be_missing(run: LoadedRun, tmp_path: Path) -> None:
     shown = {part.counter for phase in cost.PHASES for part in phase.parts}
     less = changed_counters(tmp_path / "sample", {}, set(sample_run.NAMES) - shown)
-    assert less.points[0].counted.counters.keys() == shown
+    assert less.counted_points[0].counted.counters.keys() == shown
     assert [one.data for one in kinds.prepare(less)] == [one.data for one in kinds.prepare(run)]
 
 
-def test_a_cost_that_a_run_did_not_count_is_left_out_and_named(run: inputs.Run, tmp_path: Path) -> None:
+def test_a_cost_that_a_run_did_not_count_is_left_out_and_named(run: LoadedRun, tmp_path: Path) -> None:
     prepared = {one.kind.name: one for one in kinds.prepare(changed_counters(tmp_path / "sample", {}, {"model_lru_lock"}))}
     assert prepared.keys() == kinds.KINDS.keys()
     whole, data = only(cost.prepare(run)), prepared["cost"].data
@@ -252,7 +253,7 @@ def test_without_a_counter_that_it_needs_a_figure_is_skipped_with_the_reason(tmp
 
 
 def test_few_processes_are_no_distribution(tmp_path: Path) -> None:
-    done = sample_run.points()
+    done = sample_run.counted_points()
     few = write_run(tmp_path / "few", done, timed=False)
     times = sample_run.benchmarks(done[:3]) + sample_run.benchmarks(done[3:], distribution.FEWEST_PROCESSES - 1)
     storage.save_wall(few / storage.WALL_FILE, times)
@@ -265,9 +266,9 @@ def test_few_processes_are_no_distribution(tmp_path: Path) -> None:
     assert distribution.prepare(inputs.load_run(few))[0].reason == "it needs a call that was timed in 6 processes or more"
 
 
-def test_the_report_has_every_span_and_the_real_kernels(run: inputs.Run) -> None:
+def test_the_report_has_every_span_and_the_real_kernels(run: LoadedRun) -> None:
     data = only([one for one in report.prepare(run) if one.scenario == "report"])
-    points = {one.counted.name: one for one in run.points}
+    points = {one.counted.name: one for one in run.counted_points}
     assert (data.name, data.spans) == ("report", list(SPANS))
     assert len(data.calls) == len(SPANS) * len(IMPLEMENTATIONS)
     for call in data.calls:
@@ -321,13 +322,13 @@ def test_a_run_of_few_scenarios_has_a_report_of_each_and_one_of_many_that_of_the
     ],
 )
 def test_numbers_that_cannot_be_are_refused(tmp_path: Path, change, message: str) -> None:
-    done = sample_run.points()
+    done = sample_run.counted_points()
     with pytest.raises(MeasurementError, match=message):
         inputs.load_run(write_run(tmp_path / "wrong", [change(done[0]), *done[1:]], timed=False))
 
 
 def test_times_of_other_work_than_was_counted_are_refused(tmp_path: Path) -> None:
-    done = sample_run.points()
+    done = sample_run.counted_points()
     directory = write_run(tmp_path / "mixed", done)
     changed = [msgspec.structs.replace(one, counters=one.counters | {"model_pte_read": 7}) for one in done]
     storage.save_counters(directory / storage.COUNTERS_FILE, "x", {}, changed)
@@ -336,7 +337,7 @@ def test_times_of_other_work_than_was_counted_are_refused(tmp_path: Path) -> Non
 
 
 def test_calls_that_were_only_timed_are_counted_as_left_out(tmp_path: Path) -> None:
-    done = sample_run.points()
+    done = sample_run.counted_points()
     directory = write_run(tmp_path / "more", done)
     storage.save_counters(directory / storage.COUNTERS_FILE, "x", {}, done[2:])
     assert inputs.load_run(directory).nr_foreign == 2
@@ -358,20 +359,11 @@ def test_the_reference_comes_before_newer_runs_and_those_before_older(tmp_path: 
 
 @pytest.mark.parametrize("name", ["../../etc", ".hidden", "a/b", "", "...", "<script>", "\x1b[31m", "é" * 300])
 def test_names_become_safe_parts_of_paths(name: str) -> None:
-    slug = inputs.slug(name)
+    slug = slug_of(name)
     assert slug
     assert len(slug) <= 80
     assert not slug.startswith(".")
     assert set(slug) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-
-
-def test_processes_that_only_calibrated_are_no_values() -> None:
-    facts = {"name": "x", "unit": "second", "loops": 1}
-    runs = [pyperf.Run([], warmups=[(1, 1.0)], metadata=facts, collect_metadata=False)]
-    runs += [pyperf.Run([1.0, 3.0], metadata=facts, collect_metadata=False)]
-    (only_one,) = inputs._processes(pyperf.Benchmark(runs))
-    assert only_one.seconds == 2.0
-    assert math.isnan(only_one.started)
 
 
 @pytest.mark.parametrize(
@@ -389,16 +381,16 @@ def test_exponents_in_words(interval: Interval | None, words: str) -> None:
     assert exponent_words(interval) == words
 
 
-def test_tables_have_a_cell_for_every_column(run: inputs.Run) -> None:
+def test_tables_have_a_cell_for_every_column(run: LoadedRun) -> None:
     for one in kinds.prepare(run):
         words = one.words()
         assert words.caption
         assert words.alternative
-        for grid in words.tables:
-            assert {len(row) for row in grid.rows} == {len(grid.header)}
+        for table in words.tables:
+            assert {len(row) for row in table.rows} == {len(table.heads)}
 
 
-def test_steps_are_told_as_sizes(run: inputs.Run) -> None:
+def test_steps_are_told_as_sizes(run: LoadedRun) -> None:
     words = kinds.KINDS["ratio"].describe(only(density.prepare(run)))
     assert {row[2] for row in words.tables[1].rows} == {"4 KiB", "256 KiB", "16 MiB", "1 GiB"}
     assert STEPS[0] == 4 * KiB

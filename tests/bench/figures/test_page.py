@@ -12,6 +12,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.figures import inputs, kinds, page, words
+from bench.runs.loaded import slug
 from bench.workloads.scenario import SCENARIOS
 from mmmodel.constants import IMPLEMENTATIONS
 from support import sample_run
@@ -70,8 +71,8 @@ def test_every_figure_is_in_the_page_with_its_tables(written: Path) -> None:
         assert (written / "plots" / str(image["src"])).is_file()
     for one in prepared:
         assert {one.caption, one.alternative} <= set(reader.text)
-        for grid in one.tables:
-            assert {cell for row in grid.rows for cell in row} | set(grid.header) <= set(reader.cells)
+        for table in one.tables:
+            assert {cell for row in table.rows for cell in row} | set(table.heads) <= set(reader.cells)
     assert {"python -m bench sample", "made up"} <= set(reader.text) | set(reader.cells)
 
 
@@ -137,7 +138,7 @@ def test_whatever_comes_out_of_files_is_escaped(tmp_path: Path) -> None:
     text = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
     reader = Reader(text)
     assert not reader.all("script")
-    assert {str(image["src"]).split("/")[0] for image in reader.all("img")} == {inputs.slug(name)}
+    assert {str(image["src"]).split("/")[0] for image in reader.all("img")} == {slug(name)}
     assert "alert('1')" in "".join(reader.text)  # it is there, as text
     assert not {"\x1b", "\u202e"} & set(text)
     for svg in (tmp_path / "plots").rglob("*.svg"):

@@ -12,9 +12,9 @@ from bench.figures import inputs
 from bench.figures.report import KIND
 from bench.figures.report.drawing import draw
 from bench.figures.report.numbers import Call, Report
-from bench.figures.report.words import KERNELS
-from bench.figures.style import LOOKS
-from bench.measuring.counting import Counted
+from bench.figures.report.words import KERNELS, implementation_words
+from bench.figures.style import looks
+from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, GiB, MiB
 from mmmodel.constants import IMPLEMENTATIONS
 from support.sample_run import counted, write_run
@@ -76,7 +76,7 @@ def test_the_reports_span_the_program_and_the_real_kernels_are_marked(whole: tup
         places = {float(line.get_xdata()[0]) for line in axes.lines if line.get_transform() != axes.transData}
         assert places == {REPORTED_SPAN, LAYOUT.span}
         assert {"the report", LAYOUT.layout} <= {text.get_text() for text in axes.texts}
-    assert legend_of(figure) == [*IMPLEMENTATIONS, KERNELS]
+    assert legend_of(figure) == [*map(implementation_words, IMPLEMENTATIONS), KERNELS]
 
 
 def test_a_programs_points_have_no_line(whole: tuple[Report, Figure]) -> None:
@@ -114,7 +114,7 @@ def test_one_span_has_labelled_axes_and_no_marks_from_far_away(
     most = max(call.high for call in data.calls)
     assert most < time_axes.get_ylim()[1] < 10 * most
     assert crosses_in(time_axes) == []
-    assert legend_of(figure) == implementations
+    assert legend_of(figure) == [implementation_words(name) for name in implementations]
 
 
 def test_layouts_alone_have_a_figure(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_count_of_zero_is_left_out_not_invented() -> None:
 
 def test_implementations_differ_in_more_than_colour() -> None:
     for key in ("color", "marker", "linestyle"):
-        assert len({str(look[key]) for look in LOOKS.values()}) == len(LOOKS)
+        assert len({str(look[key]) for look in looks().values()}) == len(looks())
 
 
 def luminance(color: str) -> float:
@@ -143,14 +143,14 @@ def luminance(color: str) -> float:
 
 
 def test_implementations_differ_in_greyscale_and_all_are_clear_on_white() -> None:
-    levels = sorted(luminance(look["color"]) for look in LOOKS.values())
+    levels = sorted(luminance(look["color"]) for look in looks().values())
     assert min((two + 0.05) / (one + 0.05) for one, two in pairwise(levels)) > 1.4
     assert 1.05 / (levels[-1] + 0.05) >= 3  # WCAG 2.1, 1.4.11: graphical objects
 
 
 def test_where_implementations_coincide_every_marker_remains_visible() -> None:
     """Of two markers one is open, or the later is smaller."""
-    for first, second in pairwise(LOOKS.values()):
+    for first, second in pairwise(looks().values()):
         assert "none" in (first.get("markerfacecolor"), second.get("markerfacecolor"))
         assert first["markersize"] != second["markersize"]
-    assert max(look["linewidth"] for look in LOOKS.values()) <= 1.5
+    assert max(look["linewidth"] for look in looks().values()) <= 1.5

@@ -20,7 +20,7 @@ from bench.figures.distribution.words import sample_words
 from bench.figures.kind import Prepared
 from bench.figures.ratio.words import legend_words
 from bench.figures.scaling.words import exponent_words
-from bench.figures.style import LOOKS, PARTS, save
+from bench.figures.style import PARTS, looks, save
 from support import sample_run
 
 Drawn = dict[str, tuple[Any, Figure]]
@@ -139,7 +139,7 @@ def test_run_order_shows_every_process_by_time_and_by_number(drawn: Drawn) -> No
     assert {(one.minutes, one.relative) for one in data.values} <= points(by_time)
     assert {(one.number, one.relative) for one in data.values} <= points(by_number)
     markers = {line.get_marker(): line.get_color() for line in by_time.lines if line.get_marker() != "None"}
-    assert markers == {look["marker"]: look["color"] for look in LOOKS.values()}
+    assert markers == {look["marker"]: look["color"] for look in looks().values()}
 
 
 def texts_of(axes: Axes) -> Iterator[Text]:

@@ -197,9 +197,9 @@ def test_two_spans_are_no_curve_and_two_densities_no_range(tmp_path: Path) -> No
 
 def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
     nothing = dict.fromkeys(sample_run.NAMES, 0)
-    walks = {one.name for one in sample_run.counted_points() if one.point.implementation == "page-walk"}
+    walks = {one.name for one in sample_run.points() if one.point.implementation == "page-walk"}
     done = [
-        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.counted_points()
+        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()
     ]
     run = inputs.load_run(write_run(tmp_path / "zero", done))
     (data,) = scaling.prepare(run)
@@ -217,7 +217,7 @@ def changed_counters(directory: Path, more: dict[str, int], less: set[str]) -> L
     """Return the made-up run with counters added to all its points, and others taken away."""
     done = [
         msgspec.structs.replace(one, counters={key: value for key, value in (one.counters | more).items() if key not in less})
-        for one in sample_run.counted_points()
+        for one in sample_run.points()
     ]
     return inputs.load_run(write_run(directory, done))
 
@@ -253,7 +253,7 @@ def test_without_a_counter_that_it_needs_a_figure_is_skipped_with_the_reason(tmp
 
 
 def test_few_processes_are_no_distribution(tmp_path: Path) -> None:
-    done = sample_run.counted_points()
+    done = sample_run.points()
     few = write_run(tmp_path / "few", done, timed=False)
     times = sample_run.benchmarks(done[:3]) + sample_run.benchmarks(done[3:], distribution.FEWEST_PROCESSES - 1)
     storage.save_wall(few / storage.WALL_FILE, times)
@@ -322,13 +322,13 @@ def test_a_run_of_few_scenarios_has_a_report_of_each_and_one_of_many_that_of_the
     ],
 )
 def test_numbers_that_cannot_be_are_refused(tmp_path: Path, change, message: str) -> None:
-    done = sample_run.counted_points()
+    done = sample_run.points()
     with pytest.raises(MeasurementError, match=message):
         inputs.load_run(write_run(tmp_path / "wrong", [change(done[0]), *done[1:]], timed=False))
 
 
 def test_times_of_other_work_than_was_counted_are_refused(tmp_path: Path) -> None:
-    done = sample_run.counted_points()
+    done = sample_run.points()
     directory = write_run(tmp_path / "mixed", done)
     changed = [msgspec.structs.replace(one, counters=one.counters | {"model_pte_read": 7}) for one in done]
     storage.save_counters(directory / storage.COUNTERS_FILE, "x", {}, changed)
@@ -337,7 +337,7 @@ def test_times_of_other_work_than_was_counted_are_refused(tmp_path: Path) -> Non
 
 
 def test_calls_that_were_only_timed_are_counted_as_left_out(tmp_path: Path) -> None:
-    done = sample_run.counted_points()
+    done = sample_run.points()
     directory = write_run(tmp_path / "more", done)
     storage.save_counters(directory / storage.COUNTERS_FILE, "x", {}, done[2:])
     assert inputs.load_run(directory).nr_foreign == 2

@@ -202,7 +202,7 @@ def test_a_page_of_two_runs_keeps_them_apart(written: Path) -> None:
     run = inputs.load_run(written / "results" / "sample")
     said = kinds.prepare(run, ["cost"])[0].words()
     shown = {name: page.Shown(said, f"{name}/a.svg") for name in ("one", "two")}
-    runs = {name: msgspec.structs.replace(run, name=name, slug=name) for name in shown}
+    runs = {name: msgspec.structs.replace(run, name=name) for name in shown}
     reader = Reader(page.render([page.Section(runs[name], (shown[name],), ()) for name in shown]))
     ids = [str(attributes["id"]) for _, attributes in reader.tags if "id" in attributes]
     assert len(ids) == len(set(ids))

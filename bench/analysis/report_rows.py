@@ -9,7 +9,8 @@ import msgspec
 
 from bench.errors import MeasurementError
 from bench.runs.record import Counted
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
+from mmmodel.constants import PAGE_SIZE
+from mmmodel.kernels import IMPLEMENTATIONS
 
 BASELINE = IMPLEMENTATIONS[0]  # what ratios are to
 LEVELS = ("pgd", "p4d", "pud", "pmd", "pte")

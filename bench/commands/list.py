@@ -11,13 +11,8 @@ from bench.tables.table import Page, Table
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Scenario
 from bench.workloads.sizes import format_size
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
-
-ABOUT = {
-    "per-page": "Linux 5.10: looks up every page of the range, there or not",
-    "hole-skip": "the fix proposed in 2021: per-page, but a missing table is stepped over",
-    "page-walk": "Linux 6.1: walks the page tables that exist",
-}
+from mmmodel.constants import PAGE_SIZE
+from mmmodel.kernels import implementations
 
 
 def _pages_of(scenario: Scenario) -> str:
@@ -45,7 +40,9 @@ def _scenarios() -> Table:
 
 def _implementations() -> Table:
     """Return the table of implementations."""
-    return Table("Implementations (--impl)", ("name", "what"), (), (tuple((name, ABOUT[name]) for name in IMPLEMENTATIONS),))
+    return Table(
+        "Implementations (--impl)", ("name", "what"), (), (tuple((one.name, one.summary) for one in implementations()),)
+    )
 
 
 def _layouts() -> Table:

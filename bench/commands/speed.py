@@ -1,4 +1,4 @@
-"""The `speed` command: the model's own speed and size, each figure beside its bar."""
+"""The `speed` command: the model's own speed and size, each figure beside its budget."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import msgspec
 import pyperf
 
 from bench import environment
-from bench.analysis.budgets import BARS, Judged, judge
-from bench.analysis.report_rows import slowdown_percent
+from bench.analysis.budgets import BUDGETS, NEWEST, Judged, judge
+from bench.analysis.report_rows import BASELINE, slowdown_percent
 from bench.commands import parser_of
 from bench.measuring import footprint, timing
 from bench.progress import progress_bar
@@ -25,18 +25,18 @@ from mmmodel.constants import PAGE_SIZE
 
 SPEED_FILE = "speed.json"
 TIMED = {
-    "per-page": Point(SCENARIOS["report"], "per-page"),
-    "page-walk": Point(SCENARIOS["report"], "page-walk"),
-    "page-walk-64TiB": Point(SCENARIOS["report"].resized(64 * TiB), "page-walk"),
-    "dense-per-page": Point(SCENARIOS["dense"], "per-page", "munlock"),
-    "dense-page-walk": Point(SCENARIOS["dense"], "page-walk", "munlock"),
-    "touch": Point(footprint.touched(), "page-walk", "touch"),
+    BASELINE: Point(SCENARIOS["report"], BASELINE),
+    NEWEST: Point(SCENARIOS["report"], NEWEST),
+    f"{NEWEST}-64TiB": Point(SCENARIOS["report"].resized(64 * TiB), NEWEST),
+    f"dense-{BASELINE}": Point(SCENARIOS["dense"], BASELINE, "munlock"),
+    f"dense-{NEWEST}": Point(SCENARIOS["dense"], NEWEST, "munlock"),
+    "touch": Point(footprint.touched(), NEWEST, "touch"),
 }
 EFFORT = timing.Effort(processes=5, values=3, warmups=1)
 QUICK = timing.Effort(processes=5, values=3, warmups=1, loops=100)
 # Once in each process: a second call would find the memory of the first one's tables and pages ready.
 FIRST_CALLS = timing.Effort(processes=9, values=1, warmups=0)
-EFFORTS = {"page-walk": QUICK, "page-walk-64TiB": QUICK, "touch": FIRST_CALLS}
+EFFORTS = {NEWEST: QUICK, f"{NEWEST}-64TiB": QUICK, "touch": FIRST_CALLS}
 
 
 class SpeedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,9 +51,9 @@ class SpeedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _in_unit(key: str, seconds: Sequence[float]) -> list[float]:
-    """Return times in the unit of their bar."""
+    """Return times in the unit of their budget."""
     nr_pages = TIMED[key].scenario.span // PAGE_SIZE
-    factor = {"ns/page": 1e9 / nr_pages, "us": 1e6, "s": 1.0}[BARS[key].unit]
+    factor = {"ns/page": 1e9 / nr_pages, "us": 1e6, "s": 1.0}[BUDGETS[key].unit]
     return [value * factor for value in seconds]
 
 
@@ -68,7 +68,7 @@ def _steps(benchmarks: list[pyperf.Benchmark]) -> list[tuple[str, Callable[[], l
     def counting() -> list[Judged]:
         return [judge(key, slowdown_percent(pairs)) for key, pairs in footprint.counting_pairs().items()]
 
-    steps: list[tuple[str, Callable[[], list[Judged]]]] = [(BARS[key].what, partial(timed, key)) for key in TIMED]
+    steps: list[tuple[str, Callable[[], list[Judged]]]] = [(BUDGETS[key].what, partial(timed, key)) for key in TIMED]
     return [
         *steps,
         ("memory", lambda: [judge("memory", [footprint.in_subprocess("bytes_per_page")])]),
@@ -80,7 +80,7 @@ def _steps(benchmarks: list[pyperf.Benchmark]) -> list[tuple[str, Callable[[], l
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command. Exit code 0 also when a bar is missed: judging a change is the gate's job."""
+    """Run the command. Exit code 0 also when a budget is exceeded: judging a change is the gate's job."""
     parser = parser_of("speed")
     parser.add_argument("--results", type=Path, help="directory for the figures, default results/")
     directory = storage.make_directory(parser.parse_args(argv).results or environment.base_directory() / "results")
@@ -102,6 +102,6 @@ def main(argv: Sequence[str]) -> int:
             storage.save_wall(part / storage.WALL_FILE, benchmarks)
     formats.show(Page((report_tables.speed_table(figures),)), "terminal")
     print(f"raw data: {final}")
-    missed = [one.bar.what for one in figures if not one.met]
-    print(f"missed: {'; '.join(missed)}" if missed else "every bar is met")
+    exceeded = [one.budget.what for one in figures if not one.met]
+    print(f"exceeded: {'; '.join(exceeded)}" if exceeded else "every budget is met")
     return 0

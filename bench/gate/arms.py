@@ -50,7 +50,7 @@ def _git(checkout: Path, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def prepared(revision: str) -> Iterator[dict[str, Tree]]:
+def checked_out(revision: str) -> Iterator[dict[str, Tree]]:
     """Give the arms: `revision` twice, and this tree; all is removed at the end."""
     tree = environment.base_directory()
     commit = _git(tree, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")

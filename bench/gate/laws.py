@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from bench.analysis import stats
 from bench.analysis.report_rows import entries_read
+from bench.gate.checks import Floor, Law, Quantity
 from bench.gate.expectation import Expected
 from bench.gate.verdict import Finding, Verdict
-from bench.workloads.suite import Floor, Law, Quantity
 
 
 def _sizes(law: Law, counted: Mapping[str, Expected]) -> dict[str, int]:

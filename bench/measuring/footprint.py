@@ -23,12 +23,15 @@ from bench.targets import registry
 from bench.targets.model import RESERVE
 from bench.workloads.scenario import SCENARIOS, GiB, MiB, Point, Scenario
 from mmmodel import constants as const
+from mmmodel.kernels import DEFAULT_IMPLEMENTATION as NEWEST
+from mmmodel.kernels import IMPLEMENTATIONS
 
+BASELINE = IMPLEMENTATIONS[0]
 # Short calls, often repeated: the least of many is what the code takes, whatever else the machine does.
 COUNTED_POINTS = {
-    "counting-untouched": Point(SCENARIOS["report"].resized(8 * GiB), "per-page"),
-    "counting-dense-per-page": Point(SCENARIOS["dense"].resized(128 * MiB), "per-page", "munlock"),
-    "counting-dense-page-walk": Point(SCENARIOS["dense"].resized(128 * MiB), "page-walk", "munlock"),
+    "counting-untouched": Point(SCENARIOS["report"].resized(8 * GiB), BASELINE),
+    f"counting-dense-{BASELINE}": Point(SCENARIOS["dense"].resized(128 * MiB), BASELINE, "munlock"),
+    f"counting-dense-{NEWEST}": Point(SCENARIOS["dense"].resized(128 * MiB), NEWEST, "munlock"),
 }
 NR_TOUCHED = 1 << 20  # pages
 HELP_RUNS = 9
@@ -40,7 +43,7 @@ def bytes_per_page() -> float:
     """Return the model's memory for a populated page with its tables."""
     from mmmodel import Mm
 
-    space = Mm("page-walk")
+    space = Mm(NEWEST)
     start = space.mmap(None, NR_TOUCHED * const.PAGE_SIZE, const.PROT_READ | const.PROT_WRITE, RESERVE)
     before = space.memory_bytes()
     space.touch(start, NR_TOUCHED * const.PAGE_SIZE, "write")
@@ -51,7 +54,7 @@ def reservation_bytes() -> float:
     """Return the model's memory for reserving the whole of a 47-bit address space."""
     from mmmodel import Mm
 
-    space = Mm("page-walk")
+    space = Mm(NEWEST)
     before = space.memory_bytes()
     length = const.TASK_SIZE_4 - const.MMAP_MIN_ADDR
     space.mmap(const.MMAP_MIN_ADDR, length, const.PROT_NONE, RESERVE | const.MAP_FIXED_NOREPLACE)

@@ -66,16 +66,16 @@ def speed_table(figures: Sequence[Judged]) -> Table:
     """Return the model's own figures, each beside its budget."""
     rows = (
         (
-            one.bar.what,
+            one.budget.what,
             significant(one.value),
             interval(one.low, one.high, significant) if one.nr_values > 1 else "",
-            f"{one.bar.limit:,.12g}",
-            "µs" if one.bar.unit == "us" else one.bar.unit,  # in speed.json it is ASCII
+            f"{one.budget.limit:,.12g}",
+            "µs" if one.budget.unit == "us" else one.budget.unit,  # in speed.json it is ASCII
             "yes" if one.met else "NO",
         )
         for one in figures
     )
-    heads = ("figure", "spread", "bar", "unit", "met")
+    heads = ("figure", "spread", "budget", "unit", "met")
     return Table("Speed and size of the model (median; least .. most)", ("what",), heads, (tuple(rows),))
 
 

@@ -115,7 +115,7 @@ def _times_table(points: pd.DataFrame) -> Table:
         )
 
     heads = ("median", "mean", f"{_PERCENT} interval", "values", "ns/page", "x faster", f"{_PERCENT} interval")
-    title = "Times (median of all values, so many in so many processes; geometric mean of process means; per-page's by it)"
+    title = f"Times (median of all values, so many in so many processes; geometric mean of process means; {BASELINE}'s by it)"
     return Table(title, ("what", "implementation"), heads, _sections(points, cells))
 
 

@@ -19,7 +19,8 @@ from bench.traces.trace_format import Step, Trace
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, Point, Scenario
 from mmmodel import constants as const
-from mmmodel.constants import IMPLEMENTATIONS, MMAP_MIN_ADDR, PAGE_SIZE
+from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE
+from mmmodel.kernels import implementations
 
 if TYPE_CHECKING:
     from mmmodel import Mm
@@ -81,7 +82,7 @@ class ModelTarget(msgspec.Struct, frozen=True):
 
 def targets() -> tuple[ModelTarget, ...]:
     """Return a target for each implementation."""
-    return tuple(ModelTarget(name, "6.1" if name == "page-walk" else "5.10") for name in IMPLEMENTATIONS)
+    return tuple(ModelTarget(one.name, one.kernel.name) for one in implementations())
 
 
 def _state(space: Mm) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from bench.errors import UsageError, one_line
 from bench.workloads import sizes
 from mmmodel.constants import PAGE_SIZE
+from mmmodel.kernels import IMPLEMENTATIONS
 
 KiB, MiB, GiB, TiB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 REPORT_SPAN = 1 << 41  # bytes; the reproducer's mmap()
@@ -120,7 +121,9 @@ def parse_name(name: str) -> PointName:
     """Take a point's name apart; the inverse of Point.name."""
     parts = name.split("/")
     if len(parts) != 4 or not all(parts):
-        raise UsageError(f"{one_line(name, 80)!r} is no name of a measurement, as munlockall/report/2TiB/page-walk is")
+        raise UsageError(
+            f"{one_line(name, 80)!r} is no name of a measurement, as munlockall/report/2TiB/{IMPLEMENTATIONS[0]} is"
+        )
     return PointName(*parts)
 
 

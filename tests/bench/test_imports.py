@@ -124,7 +124,7 @@ MAY_IMPORT = {
     "tables": LEAVES | {"workloads", "runs", "analysis"},
     "figures": LEAVES | {"workloads", "runs", "analysis", "tables"},
     "traces": LEAVES,
-    "gate": LEAVES | {"workloads", "runs", "measuring", "analysis", "tables"},
+    "gate": LEAVES | {"workloads", "targets", "runs", "measuring", "analysis", "tables"},
     "commands": LEAVES
     | {"workloads", "targets", "runs", "measuring", "analysis", "tables", "figures", "traces", "gate", "progress"},
     "__main__": {"errors", "commands"},

@@ -83,8 +83,8 @@ BROKEN = (
         "bench", ERROR, "not the same benchmark",
     ),
     GateMutant(
-        Mutant("counts depend on the hash seed", "measuring/counting.py", "    counters = space.call_counters()",
-               '    counters = space.call_counters()\n    counters["model_pgd_read"] += hash("x") % 1000'),
+        Mutant("counts depend on the hash seed", "measuring/counting.py", "    counters = prepared.counters()",
+               '    counters = prepared.counters()\n    counters["model_pgd_read"] += hash("x") % 1000'),
         "bench", ERROR, "two runs of the same call differ",
     ),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.analysis.budgets import BARS, judge
+from bench.analysis.budgets import BUDGETS, judge
 from bench.analysis.report_rows import slowdown_percent
 from bench.commands.speed import TIMED
 from bench.errors import MeasurementError
@@ -25,7 +25,7 @@ def test_nothing_measured_is_no_pass(values: list[float]) -> None:
 
 
 def test_every_timed_point_has_a_bar_and_a_name_of_its_own() -> None:
-    assert set(TIMED) <= set(BARS)
+    assert set(TIMED) <= set(BUDGETS)
     assert len({point.name for point in TIMED.values()}) == len(TIMED)
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from bench.errors import MeasurementError
 from bench.gate import counters, expectation, laws
-from bench.gate.count import Counter, Line, read_lines
+from bench.gate.checks import Floor, Law
+from bench.gate.counting_process import CountingProcess, Line, read_lines
 from bench.gate.expectation import Expected
 from bench.gate.verdict import Verdict
 from bench.workloads.scenario import SCENARIOS, Point
-from bench.workloads.suite import Floor, Group, Law
+from bench.workloads.suite import Group
 
 ONE = Expected("d", 1, 2, {"model_pte_read": 5, "nr_mlock": -2})
 
@@ -90,7 +91,7 @@ POINTS = [Point(SCENARIOS["report"].resized(1 << 20), one) for one in ("per-page
 
 
 def test_a_process_of_its_own_counts_what_this_one_counts() -> None:
-    found = Counter(POINTS, {"PYTHONHASHSEED": "3"}).results()
+    found = CountingProcess(POINTS, {"PYTHONHASHSEED": "3"}).results()
     assert list(found) == [point.name for point in POINTS]
     assert isinstance(found[POINTS[0].name], Expected)
     assert found[POINTS[0].name].counters["model_pages_looked_up"] == 256  # type: ignore[union-attr]

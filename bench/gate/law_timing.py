@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.progress import Progress
 
 from bench import environment
+from bench.gate.checks import Checks
 from bench.measuring.repetition import loops_for
 from bench.measuring.timing import Plan
 from bench.measuring.worker import Tree, run_worker
-from bench.workloads.suite import Checks
 
 PROCESSES = 3
 # Calls for one timed value, by how long a call takes: a value of some tens of milliseconds.

@@ -1,6 +1,6 @@
 """Counting in processes of their own: a crash ends only the process, and two processes must count the same.
 
-Run as a program (`python -m bench.gate.count --plan FILE`) it prints a line
+Run as a program (`python -m bench.gate.counting_process --plan FILE`) it prints a line
 of JSON for each point, as soon as it is counted.
 """
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-class Counter:
+class CountingProcess:
     """A process that counts points; start it, do something else, then ask for its results."""
 
     def __init__(self, points: Sequence[Point], settings: Mapping[str, str]) -> None:
@@ -51,7 +51,7 @@ class Counter:
         self._plan.write(msgspec.json.encode(tuple(points)))
         self._plan.flush()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.gate.count", "--plan", self._plan.name],
+            [sys.executable, "-m", "bench.gate.counting_process", "--plan", self._plan.name],
             env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -95,10 +95,10 @@ def main(argv: Sequence[str]) -> int:
             print(f"accepted: written to {request.expectation}" if changed else "nothing changed")
             return 0
         outcome = engine.measure_and_judge(request, progress)
-    return _tell(outcome, reports)
+    return _report(outcome, reports)
 
 
-def _tell(outcome: Outcome, reports: dict[str, Path]) -> int:
+def _report(outcome: Outcome, reports: dict[str, Path]) -> int:
     """Print and write the reports; return the exit code."""
     findings = outcome.findings
     verdict = overall(findings)

@@ -18,7 +18,7 @@ from bench.commands import parser_of
 from bench.figures import inputs
 from bench.figures.report import KIND
 from bench.measuring import counting, timing
-from bench.measuring.repetition import check_counts, effort_for
+from bench.measuring.repetition import check_counts, repetition_for
 from bench.progress import progress_bar
 from bench.runs import record, storage
 from bench.tables import formats, report_tables
@@ -82,16 +82,16 @@ def _scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
     return (*curve, selection.layout_scenario(scenario.REPORT_LAYOUT))
 
 
-def time_all(request: Request, passes: Sequence[counting.Pass], progress: Progress) -> list[pyperf.Benchmark]:
+def time_all(request: Request, results: Sequence[counting.CountResult], progress: Progress) -> list[pyperf.Benchmark]:
     """Time every call that was counted."""
-    task = progress.add_task("timing", total=len(passes))
+    task = progress.add_task("timing", total=len(results))
     benchmarks = []
-    for done in passes:
+    for done in results:
         point = done.counted.point
         progress.update(task, description=f"timing {point.name}")
         main = point.scenario.name != "report" or point.scenario.span not in CURVE_SPANS
         plan = timing.Plan((point,), {point.name: record.digest_of(done.counted.counters)})
-        benchmarks += timing.run_plan(plan, effort_for(done.seconds, main, request.processes, request.values))
+        benchmarks += timing.run_plan(plan, repetition_for(done.seconds, main, request.processes, request.values))
         progress.advance(task)
     progress.remove_task(task)
     return benchmarks
@@ -110,10 +110,10 @@ def main(argv: Sequence[str]) -> int:
         machine = environment.machine_facts()
         run = storage.run_name("report", storage.now(), str(machine["source_digest"]))
         with storage.run_directory(request.results, run) as (directory, final):
-            passes = counting.count_points(points, progress)
-            counted = [done.counted for done in passes]
+            results = counting.count_points(points, progress)
+            counted = [done.counted for done in results]
             storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
-            benchmarks = time_all(request, passes, progress)
+            benchmarks = time_all(request, results, progress)
             storage.save_wall(directory / storage.WALL_FILE, benchmarks)
     rows = report_rows.rows(counted, {one.get_name(): one.get_values() for one in benchmarks})
     files = _draw(final, request.plots or final / "figures")

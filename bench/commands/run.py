@@ -36,7 +36,7 @@ from bench.workloads.scenario import Point
 SHARED = ("digest", "source", "counters")
 
 
-class Target(msgspec.Struct, frozen=True):
+class Destination(msgspec.Struct, frozen=True):
     """Where the results go: a file that the user named, an existing file that they are added to, or a run directory."""
 
     output: Path | None = None
@@ -92,7 +92,7 @@ def _points(args: argparse.Namespace) -> tuple[Point, ...]:
     return suite.points_of(chosen, implementations)
 
 
-def _target(args: argparse.Namespace) -> Target:
+def _destination(args: argparse.Namespace) -> Destination:
     """Return where the results go, checked before anything is measured."""
     if args.output and args.append:
         raise UsageError("use -o for a new file or --append for an existing one, not both")
@@ -100,14 +100,14 @@ def _target(args: argparse.Namespace) -> Target:
     if named and args.results:
         raise UsageError("use --results for a run directory or -o for a file, not both")
     if args.compare_to or (not named and (args.track_memory or args.tracemalloc)):
-        return Target()  # shown, not kept: a run directory holds times of this tree alone
+        return Destination()  # shown, not kept: a run directory holds times of this tree alone
     if not named:
-        return Target(results=storage.make_directory(args.results or environment.base_directory() / "results"))
+        return Destination(results=storage.make_directory(args.results or environment.base_directory() / "results"))
     path = Path(named)
     if path.exists() and not path.is_file():
         raise UsageError(f"{one_line(path, 120)} is no file")
     storage.make_directory(path.parent)
-    return Target(append=path) if args.append else Target(output=path)
+    return Destination(append=path) if args.append else Destination(output=path)
 
 
 def refuse_mixture(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, str], point: Point) -> None:
@@ -124,16 +124,16 @@ def refuse_mixture(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, str], 
 
 
 @contextlib.contextmanager
-def _scratch_files(args: argparse.Namespace, target: Target) -> Iterator[Path]:
+def _scratch_files(args: argparse.Namespace, destination: Destination) -> Iterator[Path]:
     """Have pyperf write to a scratch directory, which disappears; give the file that it will have written there."""
-    final = target.output or target.append
+    final = destination.output or destination.append
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
         part = Path(scratch) / (final.name if final else storage.WALL_FILE)
-        if target.append and target.append.exists():
-            shutil.copyfile(target.append, part)
-        if target.append:
+        if destination.append and destination.append.exists():
+            shutil.copyfile(destination.append, part)
+        if destination.append:
             args.append = str(part)
-        elif target.output or target.results:
+        elif destination.output or destination.results:
             args.output = str(part)
         yield part
 
@@ -149,8 +149,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     program = timing.Program(_arguments())
     args = _checked_options(program.parse(argv))
-    points, target = _points(args), _target(args)
-    old = storage.load_wall(target.append) if target.append and target.append.exists() else {}
+    points, destination = _points(args), _destination(args)
+    old = storage.load_wall(destination.append) if destination.append and destination.append.exists() else {}
     with progress_bar() as progress:
         registry.load([point.implementation for point in points], progress)
         counted = _count(points, progress)
@@ -159,27 +159,27 @@ def main(argv: Sequence[str]) -> int:
         new = {"digest": point.digest, "source": environment.source_digest(), "counters": plan.counters[point.name]}
         refuse_mixture(old, new, point)
     args.inherit_environ = sorted({*(args.inherit_environ or ()), *environment.inherited_settings()})
-    with _scratch_files(args, target) as part:
+    with _scratch_files(args, destination) as part:
         args.plan = str(part.with_name("plan.json"))
         storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
         program.time_and_check(plan)
-        where = _keep(part, target, counted)
+        where = _keep(part, destination, counted)
     if where and not args.quiet:
         print(f"raw data: {where}")
     return 0
 
 
-def _keep(part: Path, target: Target, counted: Sequence[record.Counted]) -> Path | None:
+def _keep(part: Path, destination: Destination, counted: Sequence[record.Counted]) -> Path | None:
     """Put the finished file where it belongs; return where that is."""
-    final = target.output or target.append
+    final = destination.output or destination.append
     if final:
         storage.write_atomic(final, part.read_bytes())
         return final
-    if not target.results:
+    if not destination.results:
         return None
     machine = environment.machine_facts()
     name = storage.run_name("run", storage.now(), str(machine["source_digest"]))
-    with storage.run_directory(target.results, name) as (directory, kept):
+    with storage.run_directory(destination.results, name) as (directory, kept):
         storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
         storage.write_atomic(directory / storage.WALL_FILE, part.read_bytes())
     return kept

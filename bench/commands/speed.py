@@ -15,6 +15,7 @@ from bench.analysis.budgets import BUDGETS, NEWEST, Judged, judge
 from bench.analysis.report_rows import BASELINE, slowdown_percent
 from bench.commands import parser_of
 from bench.measuring import footprint, timing
+from bench.measuring.repetition import Repetition
 from bench.progress import progress_bar
 from bench.runs import storage
 from bench.tables import formats, report_tables
@@ -32,11 +33,11 @@ TIMED = {
     f"dense-{NEWEST}": Point(SCENARIOS["dense"], NEWEST, "munlock"),
     "touch": Point(footprint.touched(), NEWEST, "touch"),
 }
-EFFORT = timing.Effort(processes=5, values=3, warmups=1)
-QUICK = timing.Effort(processes=5, values=3, warmups=1, loops=100)
+REPETITION = Repetition(processes=5, values=3, warmups=1)
+QUICK = Repetition(processes=5, values=3, warmups=1, loops=100)
 # Once in each process: a second call would find the memory of the first one's tables and pages ready.
-FIRST_CALLS = timing.Effort(processes=9, values=1, warmups=0)
-EFFORTS = {NEWEST: QUICK, f"{NEWEST}-64TiB": QUICK, "touch": FIRST_CALLS}
+FIRST_CALLS = Repetition(processes=9, values=1, warmups=0)
+REPETITIONS = {NEWEST: QUICK, f"{NEWEST}-64TiB": QUICK, "touch": FIRST_CALLS}
 
 
 class SpeedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +62,7 @@ def _steps(benchmarks: list[pyperf.Benchmark]) -> list[tuple[str, Callable[[], l
     """Return what is measured: a title, and what measures and judges; times go to `benchmarks` too."""
 
     def timed(key: str) -> list[Judged]:
-        benchmark = timing.run_plan(timing.Plan((TIMED[key],)), EFFORTS.get(key, EFFORT))[0]
+        benchmark = timing.run_plan(timing.Plan((TIMED[key],)), REPETITIONS.get(key, REPETITION))[0]
         benchmarks.append(benchmark)
         return [judge(key, _in_unit(key, benchmark.get_values()))]
 

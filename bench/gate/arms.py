@@ -1,4 +1,4 @@
-"""Checkouts to be timed against each other, and timing them in turn.
+"""Checkouts to be timed against each other, and timing them interleaved.
 
 An arm is a directory with a copy of this tree's `bench` and of one checkout's
 `mmmodel`: both arms are measured by the same code, and lie side by side in
@@ -26,16 +26,16 @@ from bench.errors import MeasurementError, UsageError, one_line
 from bench.gate.times import Arms
 from bench.measuring import worker
 from bench.measuring.timing import Plan
-from bench.measuring.worker import Tree
+from bench.measuring.worker import SourceTree
 from bench.workloads.scenario import Point
 
 ARMS = ("base", "head", "control")  # the control is the base again, in a directory of its own
-# Turns of some milliseconds, many in each process: the median of the ratios of neighbouring turns is free of what else the
-# machine does for longer than a turn, and the median of the calls of a turn of what it does for shorter.
-TURNS = 25
-CALLS = 10  # in each turn
-LONGEST = 0.4  # seconds that a process may take for the calls of a point, or there are fewer turns
-FEWEST_TURNS = 4
+# Slices of some milliseconds, many in each process: the median of the ratios of neighbouring slices is free of what else the
+# machine does for longer than a slice, and the median of the calls of a slice of what it does for shorter.
+SLICES = 25
+CALLS = 10  # in each slice
+LONGEST = 0.4  # seconds that a process may take for the calls of a point, or there are fewer slices
+FEWEST_SLICES = 4
 
 
 def _git(checkout: Path, *words: str) -> str:
@@ -50,7 +50,7 @@ def _git(checkout: Path, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def checked_out(revision: str) -> Iterator[dict[str, Tree]]:
+def checked_out(revision: str) -> Iterator[dict[str, SourceTree]]:
     """Give the arms: `revision` twice, and this tree; all is removed at the end."""
     tree = environment.base_directory()
     commit = _git(tree, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
@@ -67,13 +67,13 @@ def checked_out(revision: str) -> Iterator[dict[str, Tree]]:
                            capture_output=True, check=False)  # fmt: skip
 
 
-def _make_arm(name: str, model: Path, scratch: Path) -> Tree:
+def _make_arm(name: str, model: Path, scratch: Path) -> SourceTree:
     """Copy what an arm runs, compile it, and ask it what it is."""
     directory = scratch / name
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(environment.base_directory() / "bench", directory / "bench", ignore=ignored)
     shutil.copytree(model / "mmmodel", directory / "mmmodel", ignore=ignored)
-    tree = Tree(directory, source="")
+    tree = SourceTree(directory, source="")
     program = "import mmmodel; mmmodel.warm_up(); from mmmodel.jit import source_digest; print(source_digest())"
     done = subprocess.run([sys.executable, "-c", program], cwd=directory, env=tree.environment(),
                           capture_output=True, text=True, check=False)  # fmt: skip
@@ -103,35 +103,35 @@ class Task(msgspec.Struct, frozen=True):
     """What each process of each arm times."""
 
     points: tuple[Point, ...]
-    turns: int
+    slices: int  # of each process
 
     def only(self, names: Collection[str]) -> Task:
         """Return the same for some of the points."""
-        return Task(tuple(point for point in self.points if point.name in names), self.turns)
+        return Task(tuple(point for point in self.points if point.name in names), self.slices)
 
 
-def calibrated(points: Sequence[Point], tree: Tree) -> Task:
-    """Return the task of timing points with as many turns as suit the longest of them; the same for every arm."""
+def calibrated(points: Sequence[Point], tree: SourceTree) -> Task:
+    """Return the task of timing points with as many slices as suit the longest of them; the same for every arm."""
     longest = max(worker.run_worker(Plan(tuple(points)), tree).values())
-    return Task(tuple(points), max(FEWEST_TURNS, min(TURNS, int(LONGEST / (longest * CALLS)))))
+    return Task(tuple(points), max(FEWEST_SLICES, min(SLICES, int(LONGEST / (longest * CALLS)))))
 
 
-def _medians_of_turns(values: Sequence[float]) -> list[float]:
-    """Return the median of the calls of each turn, in seconds."""
+def _medians_of_slices(values: Sequence[float]) -> list[float]:
+    """Return the median of the calls of each slice, in seconds."""
     return [statistics.median(values[first : first + CALLS]) for first in range(0, len(values), CALLS)]
 
 
-def time_arms(trees: dict[str, Tree], task: Task, rounds: int, seed: int, progress: Progress) -> dict[str, Arms]:
-    """Time every point on every arm, in each round in fresh processes that take turns."""
+def time_arms(trees: dict[str, SourceTree], task: Task, rounds: int, seed: int, progress: Progress) -> dict[str, Arms]:
+    """Time every point on every arm, in each round in fresh interleaved processes."""
     plan = Plan(task.points)
     times: dict[str, dict[str, list[list[float]]]] = {arm: {one.name: [] for one in task.points} for arm in trees}
     shown = progress.add_task("timing against the base", total=rounds)
     for order, cpu in zip(orders(rounds, seed), processors(rounds), strict=True):
-        turns = worker.Turns(task.turns, CALLS, cpu)
-        found = worker.run_in_turns(plan, [trees[arm] for arm in order], turns)
+        interleaving = worker.Interleaving(task.slices, CALLS, cpu)
+        found = worker.run_interleaved(plan, [trees[arm] for arm in order], interleaving)
         for arm, timed in zip(order, found, strict=True):
             for name, values in timed.items():
-                times[arm][name].append(_medians_of_turns(values))
+                times[arm][name].append(_medians_of_slices(values))
         progress.advance(shown)
     progress.remove_task(shown)
     return {one.name: Arms(*(times[arm][one.name] for arm in ARMS)) for one in task.points}

@@ -13,7 +13,7 @@ from bench.tables.changes import differences_text
 def judge(
     expected: Mapping[str, Expected], first: Mapping[str, Expected | str], second: Mapping[str, Expected | str]
 ) -> list[Finding]:
-    """Return a finding for each benchmark of either side; a string in the place of a count is why there is none."""
+    """Return a finding for each benchmark of either side; a string in the worker_end of a count is why there is none."""
     names = [*expected, *(name for name in first if name not in expected)]
     return [_judge_one(name, expected.get(name), first.get(name), second.get(name)) for name in names]
 

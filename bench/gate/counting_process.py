@@ -69,7 +69,7 @@ class CountingProcess:
 
 
 def read_lines(points: Sequence[Point], out: str, err: str, code: int) -> dict[str, Expected | str]:
-    """Return the program's lines by name; the point at which it ended too early has the reason in its place."""
+    """Return the program's lines by name; the point at which it ended too early has the reason in its worker_end."""
     found: dict[str, Expected | str] = {}
     for text in out.splitlines():
         try:

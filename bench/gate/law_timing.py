@@ -10,7 +10,7 @@ from bench import environment
 from bench.gate.checks import Checks
 from bench.measuring.repetition import loops_for
 from bench.measuring.timing import Plan
-from bench.measuring.worker import Tree, run_worker
+from bench.measuring.worker import SourceTree, run_worker
 
 PROCESSES = 3
 # Calls for one timed value, by how long a call takes: a value of some tens of milliseconds.
@@ -23,7 +23,7 @@ def time_laws(checks: Checks, progress: Progress) -> dict[str, list[float]]:
     curves = [(law.curve, law.implementation) for law in checks.laws]
     ends = [((floor.group,), one) for floor in checks.floors for one in (floor.baseline, floor.implementation)]
     found = {point.name: point for groups, one in (*curves, *ends) for group in groups for point in group.points([one])}
-    here = Tree(Path(environment.__file__).parent.parent, environment.source_digest())
+    here = SourceTree(Path(environment.__file__).parent.parent, environment.source_digest())
     points = tuple(found.values())
     first = run_worker(Plan(points), here)
     loops = {name: loops_for(seconds, VALUE_SECONDS, MAX_LOOPS) for name, seconds in first.items()}

@@ -1,7 +1,7 @@
-"""Judging times: this tree against another on the same machine, by pairs of processes that took turns.
+"""Judging times: this tree against another on the same machine, by pairs of interleaved processes.
 
 A round of processes gives one value for each benchmark, the median over its
-turns of the differences of logarithms. The values of all rounds give their
+slices of the differences of logarithms. The values of all rounds give their
 median and the sign test's exact interval, corrected for the number of
 benchmarks. A second arm of the base (the control) is judged in the same way:
 where even that differs, the machine was not fit to tell.
@@ -39,11 +39,11 @@ class Rule(msgspec.Struct, frozen=True):
         return math.ceil(math.log2(self.nr_benchmarks / ERROR_RATE))
 
 
-Rounds = Sequence[Sequence[float]]  # seconds, for each round those of its turns
+Rounds = Sequence[Sequence[float]]  # seconds, for each round those of its slices
 
 
 class Arms(msgspec.Struct, frozen=True):
-    """Times of one benchmark: of the base, of this tree, and of the base again, turn by turn the same."""
+    """Times of one benchmark: of the base, of this tree, and of the base again, slice by slice the same."""
 
     base: Rounds
     head: Rounds
@@ -51,14 +51,14 @@ class Arms(msgspec.Struct, frozen=True):
 
 
 def log_ratios(new: Rounds, old: Rounds) -> list[float]:
-    """Return ln(new / old) for each round: the median of its turns."""
+    """Return ln(new / old) for each round: the median of its slices."""
     pairs = zip(new, old, strict=True)
-    return [float(np.median(_logs(turns, "this arm") - _logs(before, "the base"))) for turns, before in pairs]
+    return [float(np.median(_logs(slices, "this arm") - _logs(before, "the base"))) for slices, before in pairs]
 
 
-def _logs(turns: Sequence[float], what: str) -> np.ndarray:
-    """Return the logarithms of the times of turns."""
-    found: np.ndarray = np.log(stats.positive(turns, what))
+def _logs(slices: Sequence[float], what: str) -> np.ndarray:
+    """Return the logarithms of the times of slices."""
+    found: np.ndarray = np.log(stats.positive(slices, what))
     return found
 
 
@@ -97,7 +97,7 @@ def judge(measured: Mapping[str, Arms], rule: Rule) -> list[Finding]:
 
 
 def confirmed(first: Finding, second: Finding) -> Finding:
-    """Return what two independent looks at one benchmark come to: slower only if it was both times."""
+    """Return what two independent measurements of one benchmark come to: slower only if it was both times."""
     if second.verdict == "regression":
         return msgspec.structs.replace(second, text=f"{second.text}; confirmed, first seen {first.text}")
     return msgspec.structs.replace(second, text=f"{second.text}; not confirmed, first seen {first.text}")

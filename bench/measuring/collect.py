@@ -33,8 +33,8 @@ from rich.progress import Progress
 from bench import environment
 from bench.errors import MeasurementError, UsageError
 from bench.measuring import counting, pool, timing
-from bench.measuring.counting import Agreement, Pass
-from bench.measuring.repetition import Policy
+from bench.measuring.counting import Agreement, CountResult
+from bench.measuring.repetition import Policy, Repetition
 from bench.runs import record, storage
 from bench.runs.record import Counted
 from bench.targets import registry
@@ -79,7 +79,7 @@ class CountedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     schema: Literal[1]
     kind: Literal["counted"]
-    done: Pass
+    done: CountResult
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class Collected(msgspec.Struct, frozen=True):
     benchmarks: list[pyperf.Benchmark]  # none where nothing was timed
 
 
-class Store:
+class FinishedPoints:
     """The files of finished points. None of its methods believes what it finds."""
 
     def __init__(self, directory: Path, points: Sequence[Point], policy: Policy) -> None:
@@ -97,21 +97,21 @@ class Store:
         self._points = points
         self._policy = policy
 
-    def plan(self, done: Pass) -> tuple[timing.Plan, timing.Effort]:
+    def plan(self, done: CountResult) -> tuple[timing.Plan, Repetition]:
         """Return how a counted point is timed: held to the counters that it showed."""
         name = done.counted.name
         plan = timing.Plan((done.counted.point,), {name: record.digest_of(done.counted.counters)})
-        return plan, self._policy.effort(name, done.seconds)
+        return plan, self._policy.repetition(name, done.seconds)
 
     def _path(self, index: int, kind: str) -> Path:
         return self.directory / f"{index:05}.{kind}"
 
-    def save_counted(self, index: int, done: Pass) -> None:
+    def save_counted(self, index: int, done: CountResult) -> None:
         """Keep a point's counters."""
         content = CountedFile(1, "counted", done)
         storage.write_atomic(self._path(index, storage.COUNTERS_FILE), storage.encode_json(content))
 
-    def load_counted(self, index: int) -> Pass | None:
+    def load_counted(self, index: int) -> CountResult | None:
         """Return a point's counters, None if they are not there or not whole or another point's."""
         try:
             done = storage.load_json(self._path(index, storage.COUNTERS_FILE), CountedFile).done
@@ -124,37 +124,37 @@ class Store:
         """Keep a point's times."""
         storage.save_wall(self._path(index, storage.WALL_FILE), [benchmark])
 
-    def load_times(self, index: int, done: Pass | None) -> pyperf.Benchmark | None:
+    def load_times(self, index: int, done: CountResult | None) -> pyperf.Benchmark | None:
         """Return a point's times, None if they are not there or not what its counters and the policy ask for."""
         if done is None:
             return None
-        plan, effort = self.plan(done)
+        plan, repetition = self.plan(done)
         try:
             found = storage.load_wall(self._path(index, storage.WALL_FILE)).get(done.counted.name)
             benchmark = timing.checked(found, done.counted.point, plan)
         except MeasurementError:
             return None
-        return benchmark if benchmark.get_nvalue() == effort.processes * effort.values else None
+        return benchmark if benchmark.get_nvalue() == repetition.processes * repetition.values else None
 
 
 def count_all(
-    points: Sequence[Point], progress: Progress, scheduler: str = "", keep: Callable[[int, Pass], None] | None = None
+    points: Sequence[Point], progress: Progress, scheduler: str = "", keep: Callable[[int, CountResult], None] | None = None
 ) -> list[Counted]:
     """Count points in other processes (see pool.count_each); return what was counted, in the order of `points`.
 
     `keep` gets each index and result as it comes. Raises MeasurementError where implementations disagree.
     """
-    found: list[Pass | None] = [None] * len(points)
+    found: list[CountResult | None] = [None] * len(points)
     _count(points, found, progress, scheduler, keep)
     return [done.counted for done in found if done]
 
 
 def _count(
     points: Sequence[Point],
-    found: list[Pass | None],
+    found: list[CountResult | None],
     progress: Progress,
     scheduler: str,
-    keep: Callable[[int, Pass], None] | None,
+    keep: Callable[[int, CountResult], None] | None,
 ) -> None:
     """Count the points that `found` has nothing for, and put them there."""
     agreement = Agreement()
@@ -174,14 +174,16 @@ def _count(
     progress.remove_task(task)
 
 
-def _time(store: Store, passes: Sequence[Pass], times: list[pyperf.Benchmark | None], progress: Progress) -> None:
+def _time(
+    finished: FinishedPoints, results: Sequence[CountResult], times: list[pyperf.Benchmark | None], progress: Progress
+) -> None:
     """Time the points that `times` has nothing for, and put them there."""
-    task = progress.add_task("timing", total=len(passes))
-    for index, done in enumerate(passes):
+    task = progress.add_task("timing", total=len(results))
+    for index, done in enumerate(results):
         progress.update(task, description=f"timing {done.counted.name}")
         if times[index] is None:
-            benchmark = timing.run_plan(*store.plan(done))[0]
-            store.save_times(index, benchmark)
+            benchmark = timing.run_plan(*finished.plan(done))[0]
+            finished.save_times(index, benchmark)
             times[index] = benchmark
         progress.advance(task)
     progress.remove_task(task)
@@ -200,30 +202,30 @@ def collected(
     storage.make_directory(parent)
     directory = parent / f".{request.command}-{_digest(request)}"
     with _working(directory, fresh):
-        store = Store(directory, request.points, request.policy)
+        finished = FinishedPoints(directory, request.points, request.policy)
         try:
-            yield _collect(request, store, progress, scheduler)
+            yield _collect(request, finished, progress, scheduler)
         except BaseException:
             if nr_kept := len(list(directory.glob(f"*.{storage.COUNTERS_FILE}"))):
-                _tell(progress, f"kept for the same command: {nr_kept} of {len(request.points)} points, in {directory}")
+                _print_note(progress, f"kept for the same command: {nr_kept} of {len(request.points)} points, in {directory}")
             else:
                 shutil.rmtree(directory, ignore_errors=True)
             raise
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _collect(request: Request, store: Store, progress: Progress, scheduler: str) -> Collected:
+def _collect(request: Request, finished: FinishedPoints, progress: Progress, scheduler: str) -> Collected:
     """Count, then time what is not finished."""
-    found = [store.load_counted(index) for index in range(len(request.points))]
-    times = [store.load_times(index, done) for index, done in enumerate(found)]
+    found = [finished.load_counted(index) for index in range(len(request.points))]
+    times = [finished.load_times(index, done) for index, done in enumerate(found)]
     counted, timed = (sum(one is not None for one in some) for some in (found, times))
     if counted:
-        _tell(progress, f"finished before: {counted} of {len(found)} points are counted, {timed} are timed")
-    _count(request.points, found, progress, scheduler, store.save_counted)
-    passes = [done for done in found if done]
+        _print_note(progress, f"finished before: {counted} of {len(found)} points are counted, {timed} are timed")
+    _count(request.points, found, progress, scheduler, finished.save_counted)
+    results = [done for done in found if done]
     if request.timed:
-        _time(store, passes, times, progress)
-    return Collected([done.counted for done in passes], [one for one in times if one] if request.timed else [])
+        _time(finished, results, times, progress)
+    return Collected([done.counted for done in results], [one for one in times if one] if request.timed else [])
 
 
 def save(directory: Path, request: Request, machine: dict[str, str | int], done: Collected) -> None:
@@ -249,7 +251,7 @@ def _digest(request: Request) -> str:
 @contextmanager
 def _working(directory: Path, fresh: bool) -> Iterator[None]:
     """Make a working directory and hold its lock, which the system takes back from a process that dies."""
-    with storage.telling(directory):
+    with storage.reporting_write_errors(directory):
         directory.mkdir(exist_ok=True)
         lock = (directory / LOCK_FILE).open("w")
     with lock:
@@ -258,13 +260,13 @@ def _working(directory: Path, fresh: bool) -> Iterator[None]:
         except BlockingIOError:
             raise UsageError(f"another process is at work on the same in {directory}") from None
         if fresh:
-            with storage.telling(directory):
+            with storage.reporting_write_errors(directory):
                 for path in directory.glob("*.json"):
                     path.unlink()
         yield
 
 
-def _tell(progress: Progress, text: str) -> None:
+def _print_note(progress: Progress, text: str) -> None:
     """Print a line beside the progress display, nothing where there is none."""
     if not progress.disable:
         progress.console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -28,7 +28,7 @@ DECIDING = (
 )
 
 
-class Pass(msgspec.Struct, frozen=True):
+class CountResult(msgspec.Struct, frozen=True):
     """A counted call with what is needed beside the record that is kept."""
 
     counted: Counted
@@ -62,7 +62,7 @@ class Agreement:
     def __init__(self) -> None:
         self._first: dict[str, tuple[str, str]] = {}
 
-    def check(self, done: Pass) -> None:
+    def check(self, done: CountResult) -> None:
         """Compare with the first implementation of its group that was counted; raise MeasurementError if they differ."""
         point = done.counted.point
         if done.state is None:
@@ -74,21 +74,21 @@ class Agreement:
             )
 
 
-def count_points(points: Sequence[Point], progress: Progress) -> list[Pass]:
+def count_points(points: Sequence[Point], progress: Progress) -> list[CountResult]:
     """Count every point's call; raise if two implementations leave different states behind."""
     task = progress.add_task("counting", total=len(points))
     agreement = Agreement()
-    passes: list[Pass] = []
+    results: list[CountResult] = []
     for point in points:
         progress.update(task, description=f"counting {point.name}")
-        passes.append(count(point))
-        agreement.check(passes[-1])
+        results.append(count(point))
+        agreement.check(results[-1])
         progress.advance(task)
     progress.remove_task(task)
-    return passes
+    return results
 
 
-def count(point: Point) -> Pass:
+def count(point: Point) -> CountResult:
     """Run the measured call once and read its counters; UsageError if the target has none."""
     prepared = registry.prepare(point)
     started = time.perf_counter()
@@ -105,4 +105,4 @@ def count(point: Point) -> Pass:
         nr_populated=prepared.nr_populated,
         counters=counters,
     )
-    return Pass(counted=counted, state=prepared.state(), seconds=seconds)
+    return CountResult(counted=counted, state=prepared.state(), seconds=seconds)

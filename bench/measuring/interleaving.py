@@ -1,9 +1,9 @@
-"""Processes that take turns: of those that are to be compared, one works at a time, and the others wait.
+"""Interleaved processes: of those that are to be compared, one works at a time for a slice of some calls, and the others wait.
 
 What else a machine does makes everything slower, by a third or more, for
-milliseconds to minutes. Turns of a few milliseconds meet much the same of it
-whichever process has them, so that the ratio of neighbouring turns is free
-of it. A process asks for its turn before it looks at the clock.
+milliseconds to minutes. Slices of a few milliseconds meet much the same of it
+whichever process has them, so that the ratio of neighbouring slices is free
+of it. A process waits for its slice before it looks at the clock.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import msgspec
 
 from bench.errors import MeasurementError
 
-_TURN = b"."  # what is written on either pipe; an end of file is for good
-_GONE = "whoever gives the turns is gone"
+_SLICE = b"."  # what is written on either pipe; an end of file is for good
+_GONE = "the process that schedules the slices is gone"
 
 
-class Place(msgspec.Struct):
-    """A process's own place among those that take turns."""
+class WorkerEnd(msgspec.Struct):
+    """A process's own ends of its two pipes to the scheduler."""
 
-    go: int  # file descriptor to read: each byte is a turn
-    done: int  # file descriptor to write: a byte says that the process waits for its turn
-    calls: int  # in each turn
-    left: int = 0  # of the present turn
+    go: int  # file descriptor to read: each byte is a slice
+    done: int  # file descriptor to write: a byte says that the process waits for its next slice
+    calls: int  # in each slice
+    left: int = 0  # of the present slice
 
     def wait(self) -> None:
-        """Wait for the next turn if the calls of the last are made; MeasurementError if there will be none."""
+        """Wait for the next slice if the calls of the last are made; MeasurementError if there will be none."""
         if self.left == 0:
             try:
-                os.write(self.done, _TURN)
+                os.write(self.done, _SLICE)
             except BrokenPipeError:
                 raise MeasurementError(_GONE) from None
-            if os.read(self.go, 1) != _TURN:
+            if os.read(self.go, 1) != _SLICE:
                 raise MeasurementError(_GONE)
             self.left = self.calls
         self.left -= 1
@@ -44,19 +44,19 @@ class Place(msgspec.Struct):
         return f"{self.go},{self.done},{self.calls}"
 
     @classmethod
-    def read(cls, words: str) -> Place:
-        """Return the place that words() gave."""
+    def read(cls, words: str) -> WorkerEnd:
+        """Return what words() gave."""
         return cls(*map(int, words.split(",")))
 
 
-class Baton:
-    """The other ends of a process's pipes."""
+class SchedulerEnd:
+    """The scheduler's ends of one process's pipes."""
 
     def __init__(self, calls: int) -> None:
-        """Open the pipes for a process with so many calls in each turn."""
+        """Open the pipes for a process with so many calls in each slice."""
         self._theirs, self._go = os.pipe()
         self._done, self._theirs_done = os.pipe()
-        self.place = Place(self._theirs, self._theirs_done, calls)
+        self.worker_end = WorkerEnd(self._theirs, self._theirs_done, calls)
 
     @property
     def inherited(self) -> tuple[int, int]:
@@ -69,13 +69,13 @@ class Baton:
         os.close(self._theirs_done)
 
     def is_waiting(self) -> bool:
-        """Wait until the process waits for its turn; False if it has ended."""
-        return os.read(self._done, 1) == _TURN
+        """Wait until the process waits for its slice; False if it has ended."""
+        return os.read(self._done, 1) == _SLICE
 
-    def turn(self) -> bool:
-        """Give the process its turn and wait until it is over; False if it has ended."""
+    def run_slice(self) -> bool:
+        """Give the process a slice and wait until it is over; False if it has ended."""
         try:
-            os.write(self._go, _TURN)
+            os.write(self._go, _SLICE)
         except BrokenPipeError:
             return False
         return self.is_waiting()
@@ -86,8 +86,8 @@ class Baton:
         os.close(self._done)
 
 
-def take_turns(batons: Sequence[Baton]) -> None:
+def interleave(ends: Sequence[SchedulerEnd]) -> None:
     """Let processes work one at a time until all have ended: in this order, then in the reverse, and so on."""
-    waiting = [baton for baton in batons if baton.is_waiting()]
+    waiting = [end for end in ends if end.is_waiting()]
     while waiting:
-        waiting = [baton for baton in waiting if baton.turn()][::-1]
+        waiting = [end for end in waiting if end.run_slice()][::-1]

@@ -1,8 +1,8 @@
 """Points counted by other processes: those of a local pool, or the workers of an existing Dask cluster.
 
 Points are independent of each other, and a count is exact, so who counts does
-not matter as long as it runs the same sources, which every answer is asked.
-Questions and answers travel as JSON: a worker of other sources then fails
+not matter as long as it runs the same sources, which every reply is asked.
+Requests and replies travel as JSON: a worker of other sources then fails
 clearly, where unpickling might take one field for another.
 """
 
@@ -28,38 +28,38 @@ import psutil
 
 from bench.errors import BenchError, MeasurementError, UsageError, one_line
 from bench.measuring import counting
-from bench.measuring.counting import Pass
+from bench.measuring.counting import CountResult
 from bench.targets.registry import needed_bytes
 from bench.workloads.scenario import Point
 
 PROCESS_BYTES = 256 << 20  # memory of a worker process that has the compiler loaded
 CONNECT_SECONDS = 3.0  # to reach a scheduler
-LOOK_SECONDS = 5.0  # between looks at whether the workers are still there
+CHECK_SECONDS = 5.0  # between checks that the workers are still there
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True):
     """What a worker found, and the sources that it runs."""
 
     sources: str
-    done: Pass
+    done: CountResult
 
 
-class Team(msgspec.Struct, frozen=True):
-    """Those who count."""
+class Workers(msgspec.Struct, frozen=True):
+    """Processes that count."""
 
     executor: Executor
-    width: int  # points at the same time
+    nr_workers: int  # points at the same time
     memory: float  # bytes that the points counted at the same time may need together; one alone may need more
-    look: Callable[[], None]  # raises if they are gone for good
+    check_alive: Callable[[], None]  # raises if they are gone for good
 
 
-def answer(question: bytes) -> bytes:
+def count_request(request: bytes) -> bytes:
     """Count a point. Runs in the workers."""
     sources = counting.sources_digest()
-    return msgspec.json.encode(Answer(sources, counting.count(msgspec.json.decode(question, type=Point))))
+    return msgspec.json.encode(Reply(sources, counting.count(msgspec.json.decode(request, type=Point))))
 
 
-def count_each(points: Sequence[Point], scheduler: str = "") -> Generator[tuple[int, Pass], None, None]:
+def count_each(points: Sequence[Point], scheduler: str = "") -> Generator[tuple[int, CountResult], None, None]:
     """Count points in other processes; yield each one's index and result as it comes, in no particular order.
 
     `scheduler` is the address of a Dask scheduler; without it the processes are this machine's own, as many as there
@@ -67,28 +67,28 @@ def count_each(points: Sequence[Point], scheduler: str = "") -> Generator[tuple[
     """
     if not points:
         return
-    width = min(len(points), len(os.sched_getaffinity(0)))
+    nr_workers = min(len(points), len(os.sched_getaffinity(0)))
     if scheduler:
-        with _cluster(scheduler) as team:
-            yield from _answers(team, points)
-    elif width > 1:
-        with _local_processes(width) as team:
-            yield from _answers(team, points)
+        with _cluster(scheduler) as workers:
+            yield from _replies(workers, points)
+    elif nr_workers > 1:
+        with _local_processes(nr_workers) as workers:
+            yield from _replies(workers, points)
     else:
         yield from ((index, counting.count(point)) for index, point in enumerate(points))
 
 
-def _answers(team: Team, points: Sequence[Point]) -> Iterator[tuple[int, Pass]]:
-    """Have a team count points, in order, never more at once than there is memory for."""
+def _replies(workers: Workers, points: Sequence[Point]) -> Iterator[tuple[int, CountResult]]:
+    """Have workers count points, in order, never more at once than there is memory for."""
     waiting = deque((index, needed_bytes(point)) for index, point in enumerate(points))
     running: dict[Future[bytes], tuple[int, int]] = {}
     while waiting or running:
-        while waiting and len(running) < team.width and _fits(waiting[0][1], running.values(), team.memory):
+        while waiting and len(running) < workers.nr_workers and _fits(waiting[0][1], running.values(), workers.memory):
             index, needed = waiting.popleft()
-            running[_submit(team, points[index])] = index, needed
-        finished, _ = wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            running[_submit(workers, points[index])] = index, needed
+        finished, _ = wait(running, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
         if not finished:
-            team.look()
+            workers.check_alive()
         for future in finished:
             index, _ = running.pop(future)
             yield index, _result(future, points[index])
@@ -100,22 +100,22 @@ def _fits(needed: int, running: Iterable[tuple[int, int]], memory: float) -> boo
     return not taken or sum(taken) + needed <= memory
 
 
-def _submit(team: Team, point: Point) -> Future[bytes]:
-    """Hand a point to a team."""
+def _submit(workers: Workers, point: Point) -> Future[bytes]:
+    """Hand a point to a worker."""
     # A process that is started here inherits that SIGINT is blocked: Ctrl-C is for this one, which ends the others.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return team.executor.submit(answer, msgspec.json.encode(point))
+        return workers.executor.submit(count_request, msgspec.json.encode(point))
     except RuntimeError as error:  # the pool is broken, or the client closed
         raise MeasurementError(f"counting {point.name} failed: {one_line(error)}") from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _result(future: Future[bytes], point: Point) -> Pass:
+def _result(future: Future[bytes], point: Point) -> CountResult:
     """Return what came back for a point; raise unless it is about that point and from these sources."""
     try:
-        found = msgspec.json.decode(future.result(), type=Answer)
+        found = msgspec.json.decode(future.result(), type=Reply)
     except BenchError:
         raise
     except CancelledError:
@@ -147,14 +147,14 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _local_processes(width: int) -> Iterator[Team]:
+def _local_processes(nr_workers: int) -> Iterator[Workers]:
     """Give worker processes of this machine; at an error or an interruption they are ended in the middle of their work."""
     others = set(multiprocessing.active_children())
     # Not forked: this process may have threads, and compiled code.
-    executor = ProcessPoolExecutor(width, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-    memory = psutil.virtual_memory().available - width * PROCESS_BYTES
+    executor = ProcessPoolExecutor(nr_workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    memory = psutil.virtual_memory().available - nr_workers * PROCESS_BYTES
     try:
-        yield Team(executor, width, memory, look=lambda: None)  # the pool itself tells when a process dies
+        yield Workers(executor, nr_workers, memory, check_alive=lambda: None)  # the pool itself tells when a process dies
     except BaseException:
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
@@ -164,7 +164,7 @@ def _local_processes(width: int) -> Iterator[Team]:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[Team]:
+def _cluster(address: str) -> Iterator[Workers]:
     """Give the workers of a Dask cluster, each of which checks its own memory."""
     try:
         import distributed  # here, because it is an optional extra
@@ -176,7 +176,7 @@ def _cluster(address: str) -> Iterator[Team]:
     if not workers:
         raise UsageError(f"the Dask scheduler {one_line(address, 80)} has no workers")
 
-    def look() -> None:
+    def check_alive() -> None:
         if client.status != "running" or not client.scheduler_info(n_workers=-1)["workers"]:
             raise MeasurementError(f"the Dask scheduler {one_line(address, 80)} or its workers went away")
 
@@ -185,7 +185,7 @@ def _cluster(address: str) -> Iterator[Team]:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     with client, client.get_executor(pure=False) as executor:
         try:
-            yield Team(executor, width=sys.maxsize, memory=math.inf, look=look)
+            yield Workers(executor, nr_workers=sys.maxsize, memory=math.inf, check_alive=check_alive)
         except BaseException:
             executor.shutdown(wait=False)
             raise

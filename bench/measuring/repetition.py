@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from bench.errors import UsageError
-from bench.measuring.timing import Effort
 
 SLOW_CALL = 1.0  # seconds; such a call is timed once in each process
 QUICK_CALL = 0.05  # seconds; below it calls are repeated for each timed value
@@ -13,22 +12,31 @@ QUICK_VALUE = 2e-3  # seconds that the calls of one timed value should take toge
 MAX_LOOPS = 100
 
 
+class Repetition(msgspec.Struct, frozen=True):
+    """How often a point is timed."""
+
+    processes: int = 3  # worker processes, each with an address space of its own
+    values: int = 3  # timed values in each
+    warmups: int = 1  # values that are not counted before them
+    loops: int = 1  # calls for each value, each on the restored address space
+
+
 class Policy(msgspec.Struct, frozen=True):
-    """What is asked for about the effort of many points; each gets the rest by its duration."""
+    """What is asked for about the repetition of many points; each gets the rest by its duration."""
 
     processes: int | None = None
     values: int | None = None
     often: tuple[str, ...] = ()  # names of points that are timed as OFTEN says, whatever they take
 
-    def effort(self, name: str, seconds: float) -> Effort:
+    def repetition(self, name: str, seconds: float) -> Repetition:
         """Return how often to time the point of this name, a call of which takes about `seconds`."""
         if name not in self.often:
-            return effort_for(seconds, True, self.processes, self.values)
-        return Effort(self.processes or OFTEN.processes, self.values or OFTEN.values, OFTEN.warmups, loops_for(seconds))
+            return repetition_for(seconds, True, self.processes, self.values)
+        return Repetition(self.processes or OFTEN.processes, self.values or OFTEN.values, OFTEN.warmups, loops_for(seconds))
 
 
 # For distributions and the order of runs.
-OFTEN = Effort(processes=20, values=3, warmups=1)
+OFTEN = Repetition(processes=20, values=3, warmups=1)
 
 
 def check_counts(processes: int | None, values: int | None) -> None:
@@ -42,15 +50,15 @@ def loops_for(seconds: float, value: float = QUICK_VALUE, most: int = MAX_LOOPS)
     return min(most, int(value / max(seconds, 1e-9)) + 1)
 
 
-def effort_for(seconds: float, main: bool, processes: int | None = None, values: int | None = None) -> Effort:
+def repetition_for(seconds: float, main: bool, processes: int | None = None, values: int | None = None) -> Repetition:
     """Return how often to time a call that takes about `seconds`; points that only support others (not `main`) get less.
 
     A worker takes about a second before its first call. `processes` and `values` overrule what is chosen here.
     """
     if seconds > SLOW_CALL:
-        chosen = Effort(processes=2, values=1, warmups=0)
+        chosen = Repetition(processes=2, values=1, warmups=0)
     elif seconds > QUICK_CALL:
-        chosen = Effort(processes=3 if main else 1, values=2, warmups=0)
+        chosen = Repetition(processes=3 if main else 1, values=2, warmups=0)
     else:
-        chosen = Effort(processes=3 if main else 1, values=5, warmups=1)
-    return Effort(processes or chosen.processes, values or chosen.values, chosen.warmups, loops_for(seconds))
+        chosen = Repetition(processes=3 if main else 1, values=5, warmups=1)
+    return Repetition(processes or chosen.processes, values or chosen.values, chosen.warmups, loops_for(seconds))

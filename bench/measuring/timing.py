@@ -27,7 +27,8 @@ import pyperf
 
 from bench import environment
 from bench.errors import EXIT_INTERRUPTED, BenchError, MeasurementError, UsageError, one_line
-from bench.measuring.interleaving import Place
+from bench.measuring.interleaving import WorkerEnd
+from bench.measuring.repetition import Repetition
 from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX, load_wall, write_atomic
 from bench.targets import registry
@@ -38,15 +39,6 @@ WARM_UP_SPAN = 1 << 22  # bytes
 # Seconds that the calls of one value take together, where pyperf chooses how many: each call needs its address space
 # restored off the clock, which takes longer than the shortest calls.
 MIN_TIME = 0.01
-
-
-class Effort(msgspec.Struct, frozen=True):
-    """How often a point is timed."""
-
-    processes: int = 3  # worker processes, each with an address space of its own
-    values: int = 3  # timed values in each
-    warmups: int = 1  # values that are not counted before them
-    loops: int = 1  # calls for each value, each on the restored address space
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -69,9 +61,9 @@ def time_calls(prepared: Prepared, loops: int) -> float:
     return total
 
 
-def _in_turn(place: Place, timed: Callable[[int], float], loops: int) -> float:
-    """Call `timed` when it is this process's turn."""
-    place.wait()
+def _in_its_slice(worker_end: WorkerEnd, timed: Callable[[int], float], loops: int) -> float:
+    """Call `timed` when this process has a slice."""
+    worker_end.wait()
     return timed(loops)
 
 
@@ -119,7 +111,7 @@ class Program:
             program_args=("-m", "bench.measuring.timing"), add_cmdline_args=_forward, min_time=MIN_TIME, _argparser=parser
         )
         self._runner.argparser.add_argument("--plan", help=argparse.SUPPRESS)
-        self._runner.argparser.add_argument("--turns", help=argparse.SUPPRESS)  # of a single worker among others
+        self._runner.argparser.add_argument("--slices", help=argparse.SUPPRESS)  # of a single worker among others
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Return the options, which can still be changed before time(); UsageError where pyperf would print and exit with 1."""
@@ -137,7 +129,7 @@ class Program:
     def time(self, plan: Plan) -> list[pyperf.Benchmark | None]:
         """Time a plan by the options; None where pyperf gives no result, as in a worker of another and by --compare-to."""
         args = self._runner.args
-        place = Place.read(args.turns) if args.turns else None
+        worker_end = WorkerEnd.read(args.slices) if args.slices else None
         found = []
         for index, point in enumerate(plan.points):
             loops = plan.loops.get(point.name)
@@ -150,8 +142,8 @@ class Program:
                 expected = plan.counters.get(point.name, "")
                 facts = facts_of(point, prepared, expected)
                 call = functools.partial(_timed, prepared, expected, loops or 1)
-                if place:
-                    call = functools.partial(_in_turn, place, call)
+                if worker_end:
+                    call = functools.partial(_in_its_slice, worker_end, call)
             found.append(self._runner.bench_time_func(point.name, call, metadata=facts, inner_loops=loops))
         return found
 
@@ -194,14 +186,14 @@ def _forward(command: list[str], args: argparse.Namespace) -> None:
     command.extend(("--plan", args.plan))
 
 
-def run_plan(plan: Plan, effort: Effort) -> list[pyperf.Benchmark]:
+def run_plan(plan: Plan, repetition: Repetition) -> list[pyperf.Benchmark]:
     """Time a plan's points in fresh processes and return pyperf's benchmarks, in the same order."""
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
         file, output = Path(scratch) / "plan.json", Path(scratch) / "wall.json"
         write_atomic(file, msgspec.json.encode(plan))
         command = [sys.executable, "-m", "bench.measuring.timing", "--plan", str(file), "-o", str(output), "--quiet"]
-        command += [f"--processes={effort.processes}", f"--values={effort.values}"]
-        command += [f"--warmups={effort.warmups}", f"--loops={effort.loops}"]
+        command += [f"--processes={repetition.processes}", f"--values={repetition.values}"]
+        command += [f"--warmups={repetition.warmups}", f"--loops={repetition.loops}"]
         if inherited := environment.inherited_settings():
             command.append("--inherit-environ=" + ",".join(inherited))
         done = _run(command)

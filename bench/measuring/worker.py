@@ -1,7 +1,7 @@
 """Starting single measuring processes: pyperf workers without a manager, each of which times every point of a plan.
 
 The gate starts them itself, as pyperf does not know of two checkouts: each
-imports from the directory it is given, alone or taking turns with others.
+imports from the directory it is given, alone or interleaved with others.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import msgspec
 
 from bench import environment
 from bench.errors import MeasurementError, one_line
-from bench.measuring.interleaving import Baton, take_turns
+from bench.measuring.interleaving import SchedulerEnd, interleave
 from bench.measuring.timing import Plan, checked
 from bench.runs.storage import load_wall, write_atomic
 
 Values = dict[str, tuple[float, ...]]  # seconds by the point's name, in the order of measurement
 
 
-class Tree(msgspec.Struct, frozen=True):
+class SourceTree(msgspec.Struct, frozen=True):
     """A directory to import from, with `bench` and `mmmodel`."""
 
     directory: Path
@@ -40,7 +40,9 @@ class Tree(msgspec.Struct, frozen=True):
 class _Worker:
     """A process that times each point of a plan, `values` times, without warm-ups: the first value is of the first calls."""
 
-    def __init__(self, plan: Plan, tree: Tree, scratch: Path, values: int, *options: str, fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self, plan: Plan, tree: SourceTree, scratch: Path, values: int, *options: str, fds: Sequence[int] = ()
+    ) -> None:
         """Start it; `scratch` is a directory for its files, `fds` are file descriptors that it inherits."""
         self._plan, self._tree, self._output = plan, tree, scratch / "wall.json"
         write_atomic(scratch / "plan.json", msgspec.json.encode(plan))
@@ -80,7 +82,7 @@ def _directory(stack: contextlib.ExitStack) -> Path:
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="unlockall-bench-")))
 
 
-def run_worker(plan: Plan, tree: Tree) -> dict[str, float]:
+def run_worker(plan: Plan, tree: SourceTree) -> dict[str, float]:
     """Time each point of a plan once, in one process; return seconds by name."""
     with contextlib.ExitStack() as stack:
         worker = _Worker(plan, tree, _directory(stack), 1)
@@ -88,26 +90,28 @@ def run_worker(plan: Plan, tree: Tree) -> dict[str, float]:
         return {name: value for name, (value,) in worker.values().items()}
 
 
-class Turns(msgspec.Struct, frozen=True):
-    """How processes take turns at each point."""
+class Interleaving(msgspec.Struct, frozen=True):
+    """How the calls of several processes are interleaved at each point."""
 
-    number: int
-    calls: int  # in each
+    nr_slices: int  # of each process
+    calls: int  # in each slice
     cpu: int  # number of the processor that all stay on
 
 
-def run_in_turns(plan: Plan, trees: Sequence[Tree], turns: Turns) -> list[Values]:
-    """Time each point of a plan in one process for each tree, call by call, in turns; return what each timed."""
+def run_interleaved(plan: Plan, trees: Sequence[SourceTree], interleaving: Interleaving) -> list[Values]:
+    """Time each point of a plan in one process for each tree, their calls interleaved; return what each timed."""
     with contextlib.ExitStack() as stack:
-        workers, batons = [], []
+        workers, ends = [], []
         for tree in trees:
-            baton = Baton(turns.calls)
-            stack.callback(baton.close)
-            options = (f"--affinity={turns.cpu}", f"--turns={baton.place.words()}")
-            worker = _Worker(plan, tree, _directory(stack), turns.number * turns.calls, *options, fds=baton.inherited)
+            end = SchedulerEnd(interleaving.calls)
+            stack.callback(end.close)
+            options = (f"--affinity={interleaving.cpu}", f"--slices={end.worker_end.words()}")
+            worker = _Worker(
+                plan, tree, _directory(stack), interleaving.nr_slices * interleaving.calls, *options, fds=end.inherited
+            )
             stack.callback(worker.end)
-            baton.started()
+            end.started()
             workers.append(worker)
-            batons.append(baton)
-        take_turns(batons)
+            ends.append(end)
+        interleave(ends)
         return [worker.values() for worker in workers]

@@ -59,7 +59,7 @@ def run_name(command: str, created: str, source_digest: str) -> str:
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
+def reporting_write_errors(path: Path) -> Iterator[None]:
     """Turn a failure to write, as on a full disk, into one clear line."""
     try:
         yield
@@ -71,7 +71,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
     if path.exists() and not path.is_file():  # a device, a pipe, a directory: renaming would put a file in its place
         raise UsageError(f"{one_line(path, 120)} is no regular file")
-    with telling(path):
+    with reporting_write_errors(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         part = Path(name)
         try:
@@ -107,7 +107,7 @@ def run_directory(results: Path, name: str) -> Iterator[tuple[Path, Path]]:
     part, final = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=results)), _free_name(results / name)
     try:
         yield part, final
-        with telling(final):
+        with reporting_write_errors(final):
             part.chmod(0o755)
             part.rename(final)
     except BaseException:
@@ -124,7 +124,7 @@ def replaced_directory(final: Path) -> Iterator[Path]:
     part = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=make_directory(final.parent)))
     try:
         yield part
-        with telling(final):
+        with reporting_write_errors(final):
             part.chmod(0o755)
             if final.exists():
                 _exchange(part, final)  # `part` is the old one now
@@ -193,7 +193,7 @@ def load_json(path: Path, schema: type[T]) -> T:
 def save_wall(path: Path, benchmarks: Sequence[pyperf.Benchmark]) -> None:
     """Write wall.json."""
     suite = pyperf.BenchmarkSuite(list(benchmarks))
-    with telling(path), tempfile.TemporaryDirectory(prefix=".wall.", dir=path.parent) as scratch:
+    with reporting_write_errors(path), tempfile.TemporaryDirectory(prefix=".wall.", dir=path.parent) as scratch:
         part = Path(scratch) / path.name  # pyperf writes in place and only to a path
         suite.dump(str(part))
         part.replace(path)

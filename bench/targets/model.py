@@ -13,7 +13,7 @@ import msgspec
 
 from bench import environment
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.targets.target import Prepared, Tell, TraceSettings
+from bench.targets.target import OnProgress, Prepared, TraceSettings
 from bench.traces.replay import RECORDED_RAM, replay
 from bench.traces.trace_format import Step, Trace
 from bench.workloads import layout as layouts
@@ -41,11 +41,11 @@ class ModelTarget(msgspec.Struct, frozen=True):
     kernel: str
     family: str = "model"
 
-    def load(self, tell: Tell) -> None:
+    def load(self, on_progress: OnProgress) -> None:
         """Compile the model, or load it from its cache."""
         from mmmodel import warm_up
 
-        warm_up(tell)
+        warm_up(on_progress)
 
     def facts(self) -> dict[str, str | int]:
         """Return the versions that the compiled model depends on."""

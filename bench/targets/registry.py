@@ -38,11 +38,11 @@ def load(wanted: Iterable[str], progress: Progress) -> None:
     families = {one.family: one for one in map(find, wanted)}
     for family, one in families.items():
         task = progress.add_task(f"loading the {family} (the first run compiles it)", total=None)
-        one.load(functools.partial(_tell, progress, task))
+        one.load(functools.partial(_show_progress, progress, task))
         progress.remove_task(task)
 
 
-def _tell(progress: Progress, task: TaskID, done: int, total: int, _name: str) -> None:
+def _show_progress(progress: Progress, task: TaskID, done: int, total: int, _name: str) -> None:
     """Show how far a target is."""
     progress.update(task, completed=done, total=total)
 

@@ -10,7 +10,7 @@ import msgspec
 from bench.traces.trace_format import Step, Trace
 from bench.workloads.scenario import Point
 
-Tell = Callable[[int, int, str], None]  # what is done, of how many, what it is called
+OnProgress = Callable[[int, int, str], None]  # what is done, of how many, what it is called
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -52,8 +52,8 @@ class Target(Protocol):
     def kernel(self) -> str:
         """The kernel whose rules it follows, "5.10": targets of one kernel leave the same state behind, whatever the call."""
 
-    def load(self, tell: Tell) -> None:
-        """Do what the first use would wait for; `tell` hears how far it is."""
+    def load(self, on_progress: OnProgress) -> None:
+        """Do what the first use would wait for; `on_progress` hears how far it is."""
 
     def facts(self) -> Mapping[str, str | int]:
         """Return what a result must say of the target, beside the machine's facts, as pyperf's metadata."""

@@ -81,7 +81,7 @@ def outcome(mm: Mm, op: tr.Op) -> int | str:
     return 0
 
 
-def look(mm: Mm, window: tuple[int, int]) -> tuple[int, list[VmaRow], list[PageRow]]:
+def observe(mm: Mm, window: tuple[int, int]) -> tuple[int, list[VmaRow], list[PageRow]]:
     """Return what a step records but errno and vmstat: locked_vm in kB without VMAs outside, VMAs, pages of the window."""
     start, end = window
     rows: list[VmaRow] = []
@@ -105,7 +105,7 @@ def replay(mm: Mm, trace: Trace) -> Iterator[Step]:
         after = mm.vmstat()
         changes = {name: after[name] - value for name, value in before.items() if after[name] != value}
         before = after
-        locked_vm_kb, vmas, pages = look(mm, window)
+        locked_vm_kb, vmas, pages = observe(mm, window)
         yield Step(error, locked_vm_kb, vmas, pages, changes)
 
 

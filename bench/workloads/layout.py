@@ -28,7 +28,7 @@ MAX_VMAS = 1_000_000
 MAX_RUNS = 5_000_000  # in all VMAs together
 SUFFIX = ".json.gz"
 
-Run = tuple[int, int]  # first page counted from the VMA's start, number of pages
+PageRange = tuple[int, int]  # first page counted from the VMA's start, number of pages
 
 
 class Vma(msgspec.Struct, frozen=True, rename={"vm_flags": "flags"}):
@@ -38,14 +38,14 @@ class Vma(msgspec.Struct, frozen=True, rename={"vm_flags": "flags"}):
     end: str  # address in hexadecimal, bytes; the first one after the VMA
     perms: str  # as in /proc/PID/maps, "rw-p"
     vm_flags: tuple[str, ...]  # as VmFlags in /proc/PID/smaps
-    present: tuple[Run, ...]  # pages that are in memory
+    present: tuple[PageRange, ...]  # pages that are in memory
     path: str = ""
-    thp: tuple[Run, ...] = ()  # of these: mapped by a huge page's PMD
-    zero: tuple[Run, ...] = ()  # the zero page
-    file: tuple[Run, ...] = ()  # file or shared pages
-    thp_pte: tuple[Run, ...] = ()  # part of a huge page, mapped by PTEs
-    large: tuple[Run, ...] = ()  # part of another large folio
-    swapped: tuple[Run, ...] = ()  # not in memory but in swap
+    thp: tuple[PageRange, ...] = ()  # of these: mapped by a huge page's PMD
+    zero: tuple[PageRange, ...] = ()  # the zero page
+    file: tuple[PageRange, ...] = ()  # file or shared pages
+    thp_pte: tuple[PageRange, ...] = ()  # part of a huge page, mapped by PTEs
+    large: tuple[PageRange, ...] = ()  # part of another large folio
+    swapped: tuple[PageRange, ...] = ()  # not in memory but in swap
     lockable: bool = True  # False: mlock_fixup() leaves it alone
 
     @property
@@ -228,13 +228,13 @@ def _runs_problem(vma: Vma) -> str:
     return ""
 
 
-def _kinds(vma: Vma) -> list[tuple[str, tuple[Run, ...]]]:
+def _kinds(vma: Vma) -> list[tuple[str, tuple[PageRange, ...]]]:
     """Return every kind of runs with its name in the file."""
     names = ("present", "thp", "zero", "file", "thp_pte", "large", "swapped")
     return [(name, getattr(vma, name)) for name in names]
 
 
-def _in_order(runs: Iterable[Run], nr_pages: int) -> bool:
+def _in_order(runs: Iterable[PageRange], nr_pages: int) -> bool:
     """Tell whether runs are ascending, apart, not empty, and within [0, nr_pages)."""
     end = 0
     for first, nr in runs:
@@ -244,14 +244,14 @@ def _in_order(runs: Iterable[Run], nr_pages: int) -> bool:
     return end <= nr_pages
 
 
-def _covered(inner: tuple[Run, ...], outer: tuple[Run, ...]) -> bool:
+def _covered(inner: tuple[PageRange, ...], outer: tuple[PageRange, ...]) -> bool:
     """Tell whether every page of `inner` is one of `outer`."""
     return sum(nr for _, nr in inner) == sum(nr for _, nr in overlap(inner, outer))
 
 
-def overlap(one: tuple[Run, ...], two: tuple[Run, ...]) -> tuple[Run, ...]:
+def overlap(one: tuple[PageRange, ...], two: tuple[PageRange, ...]) -> tuple[PageRange, ...]:
     """Return the runs of pages in both; each argument is ascending and apart."""
-    both: list[Run] = []
+    both: list[PageRange] = []
     i = j = 0
     while i < len(one) and j < len(two):
         first = max(one[i][0], two[j][0])
@@ -265,9 +265,9 @@ def overlap(one: tuple[Run, ...], two: tuple[Run, ...]) -> tuple[Run, ...]:
     return tuple(both)
 
 
-def without(runs: tuple[Run, ...], other: tuple[Run, ...]) -> tuple[Run, ...]:
+def without(runs: tuple[PageRange, ...], other: tuple[PageRange, ...]) -> tuple[PageRange, ...]:
     """Return the runs of pages in `runs` and not in `other`; each is ascending and apart."""
-    rest: list[Run] = []
+    rest: list[PageRange] = []
     taken = iter([*overlap(runs, other), (1 << 64, 0)])
     hole, hole_nr = next(taken)
     for first, nr in runs:

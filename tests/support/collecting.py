@@ -7,19 +7,22 @@ import pytest
 
 from bench import environment
 from bench.measuring import counting, timing
-from bench.measuring.counting import Pass
-from bench.measuring.timing import Effort, Plan
+from bench.measuring.counting import CountResult
+from bench.measuring.repetition import Repetition
+from bench.measuring.timing import Plan
 from bench.runs.storage import PREFIX
 from bench.workloads.scenario import Point
 
 
-def benchmark(plan: Plan, effort: Effort) -> pyperf.Benchmark:
+def benchmark(plan: Plan, repetition: Repetition) -> pyperf.Benchmark:
     """Return what the workers of a plan's only point would say, all times a millisecond."""
     (point,) = plan.points
     metadata = {"name": point.name, "unit": "second", "loops": 1, PREFIX + "digest": point.digest}
     metadata |= {PREFIX + "implementation": point.implementation, PREFIX + "source": environment.source_digest()}
     metadata |= {PREFIX + "counters": plan.counters[point.name]}
-    runs = [pyperf.Run([1e-3] * effort.values, metadata=metadata, collect_metadata=False) for _ in range(effort.processes)]
+    runs = [
+        pyperf.Run([1e-3] * repetition.values, metadata=metadata, collect_metadata=False) for _ in range(repetition.processes)
+    ]
     return pyperf.Benchmark(runs)
 
 
@@ -39,18 +42,18 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     found = Log()
     count = counting.count
 
-    def counted(point: Point) -> Pass:
+    def counted(point: Point) -> CountResult:
         if point.name in found.stop_counting:
             raise found.stop_counting.pop(point.name)
         found.counted.append(point.name)
         return count(point)
 
-    def timed(plan: Plan, effort: Effort) -> list[pyperf.Benchmark]:
+    def timed(plan: Plan, repetition: Repetition) -> list[pyperf.Benchmark]:
         name = plan.points[0].name
         if name in found.stop_timing:
             raise found.stop_timing.pop(name)
         found.timed.append(name)
-        return [benchmark(plan, effort)]
+        return [benchmark(plan, repetition)]
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     monkeypatch.setattr(counting, "count", counted)

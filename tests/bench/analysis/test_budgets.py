@@ -10,7 +10,7 @@ from bench.commands.speed import TIMED
 from bench.errors import MeasurementError
 
 
-def test_the_median_is_held_against_the_bar() -> None:
+def test_the_median_is_held_against_the_budget() -> None:
     assert judge("help", [0.1, 0.2, 9.0]).met
     assert judge("help", [0.3]).met
     missed = judge("help", [0.1, 0.31, 0.4])
@@ -24,7 +24,7 @@ def test_nothing_measured_is_no_pass(values: list[float]) -> None:
         judge("help", values)
 
 
-def test_every_timed_point_has_a_bar_and_a_name_of_its_own() -> None:
+def test_every_timed_point_has_a_budget_and_a_name_of_its_own() -> None:
     assert set(TIMED) <= set(BUDGETS)
     assert len({point.name for point in TIMED.values()}) == len(TIMED)
 

@@ -128,14 +128,14 @@ def test_wrong_words_are_named(changes: dict[str, object], message: str) -> None
 def test_where_results_go_is_checked_before_anything_is_measured(tmp_path: Path) -> None:
     path = str(tmp_path / "x.json")
     with pytest.raises(UsageError, match="not both"):
-        run._target(arguments(output=path, append=path))
+        run._destination(arguments(output=path, append=path))
     with pytest.raises(UsageError, match="not both"):
-        run._target(arguments(output=path, results=tmp_path))
+        run._destination(arguments(output=path, results=tmp_path))
     with pytest.raises(UsageError, match="is no file"):
-        run._target(arguments(append=str(tmp_path)))
+        run._destination(arguments(append=str(tmp_path)))
     with pytest.raises(UsageError, match="cannot write to directory"):
-        run._target(arguments(output="/proc/nosuch/x.json"))
-    assert run._target(arguments(track_memory=True)) == run.Target()
+        run._destination(arguments(output="/proc/nosuch/x.json"))
+    assert run._destination(arguments(track_memory=True)) == run.Destination()
 
 
 @pytest.mark.parametrize("text", ["7000", "x", "0-x", "1,,2", "-1"])

@@ -9,8 +9,9 @@ from bench.__main__ import main
 from bench.analysis.counter_diff import Change, changes
 from bench.commands import reference
 from bench.errors import MeasurementError
-from bench.measuring import counting, timing
-from bench.measuring.counting import Pass
+from bench.measuring import counting
+from bench.measuring.counting import CountResult
+from bench.measuring.repetition import Repetition
 from bench.runs import record, storage
 from bench.tables.changes import change_lines
 from bench.workloads import suite
@@ -49,7 +50,7 @@ def test_it_is_replaced_and_what_changed_is_told(
 
     count = counting.count
 
-    def more(point: Point) -> Pass:
+    def more(point: Point) -> CountResult:
         done = count(point)
         if point.name == "munlockall/report/2MiB/per-page":
             counters = {**done.counted.counters, "model_pages_looked_up": 513}
@@ -141,8 +142,8 @@ def test_the_main_points_are_timed_often(monkeypatch: pytest.MonkeyPatch) -> Non
     assert asked.line == "python -m bench reference"
     assert {point.name for point in asked.points} >= set(asked.policy.often)
     assert asked.policy.often[:3] == tuple(f"munlockall/report/2TiB/{name}" for name in ("per-page", "hole-skip", "page-walk"))
-    assert asked.policy.effort("munlockall/report/2TiB/per-page", 1.0) == timing.Effort(20, 3, 1, 1)
-    assert asked.policy.effort("munlockall/report/8GiB/per-page", 1.0).processes < 20
+    assert asked.policy.repetition("munlockall/report/2TiB/per-page", 1.0) == Repetition(20, 3, 1, 1)
+    assert asked.policy.repetition("munlockall/report/8GiB/per-page", 1.0).processes < 20
 
 
 def test_changes_name_what_differs() -> None:

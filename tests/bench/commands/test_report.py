@@ -75,21 +75,21 @@ def small(name: str) -> Scenario:
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "layout"])
 def test_every_scenario_builds_and_all_implementations_agree(name: str) -> None:
-    passes = [count(Point(small(name), implementation)) for implementation in IMPLEMENTATIONS]
-    assert passes[0].state == passes[1].state == passes[2].state
-    assert len({done.counted.nr_populated for done in passes}) == 1
+    results = [count(Point(small(name), implementation)) for implementation in IMPLEMENTATIONS]
+    assert results[0].state == results[1].state == results[2].state
+    assert len({done.counted.nr_populated for done in results}) == 1
     expected = model.needed_pages(Point(small(name), "page-walk"))
-    assert passes[0].counted.nr_populated == expected
-    assert passes[0].counted.span == small(name).span
+    assert results[0].counted.nr_populated == expected
+    assert results[0].counted.span == small(name).span
 
 
 @pytest.mark.parametrize("name", ["report", "sparse-2MiB", "dense", "many-vmas"])
 @pytest.mark.parametrize("operation", [one for one in get_args(Operation) if one != "touch"])  # PROT_NONE cannot be touched
 def test_every_operation_leaves_the_same_state_by_all_implementations(name: str, operation: Operation) -> None:
     points = [Point(small(name), implementation, operation) for implementation in IMPLEMENTATIONS]
-    passes = count_points(points, Progress(disable=True))
-    assert len({done.counted.name for done in passes}) == 3
-    assert {done.counted.span for done in passes} == {small(name).span}
+    results = count_points(points, Progress(disable=True))
+    assert len({done.counted.name for done in results}) == 3
+    assert {done.counted.span for done in results} == {small(name).span}
 
 
 @pytest.mark.parametrize("layout", ["redis7", "python_plain", "java17_g1_1g_thp", "cryptsetup237_open_glibc"])
@@ -98,11 +98,11 @@ def test_layouts_build_as_captured(layout: str) -> None:
     from bench.workloads.selection import layout_scenario
 
     loaded, scenario = load(layout), layout_scenario(layout)
-    passes = [count(Point(scenario, implementation)) for implementation in ("hole-skip", "page-walk")]
-    assert passes[0].state == passes[1].state
+    results = [count(Point(scenario, implementation)) for implementation in ("hole-skip", "page-walk")]
+    assert results[0].state == results[1].state
     unlockable = sum(nr for vma in loaded.vmas if not vma.lockable for _, nr in vma.present)
     zero = sum(nr for vma in loaded.vmas for _, nr in vma.zero)
-    for done in passes:
+    for done in results:
         assert done.counted.span == loaded.span
         assert done.counted.nr_populated >= loaded.nr_present - unlockable - zero
 

@@ -20,7 +20,7 @@ from bench.__main__ import main
 from bench.errors import MeasurementError, UsageError
 from bench.measuring import collect, counting, pool
 from bench.measuring.collect import Collected, Request
-from bench.measuring.counting import Pass
+from bench.measuring.counting import CountResult
 from bench.measuring.repetition import Policy
 from bench.runs import storage
 from bench.workloads.scenario import SCENARIOS, Point
@@ -46,7 +46,7 @@ def kept(directory: Path) -> Path:
 
 
 def test_results_are_in_the_order_of_the_request(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    def backwards(points: list[Point], scheduler: str) -> Iterator[tuple[int, Pass]]:
+    def backwards(points: list[Point], scheduler: str) -> Iterator[tuple[int, CountResult]]:
         for index in reversed(range(len(points))):
             yield index, counting.count(points[index])
 
@@ -145,10 +145,10 @@ def test_a_file_that_is_not_whole_or_not_the_points_is_not_believed(tmp_path: Pa
 
 def test_times_of_fewer_processes_are_not_believed(tmp_path: Path, log: Log) -> None:
     done = counting.count(POINTS[0])
-    store = collect.Store(tmp_path, POINTS, Policy(processes=2, values=3))
-    less = collect.Store(tmp_path, POINTS, Policy(processes=1, values=3))
-    store.save_times(0, benchmark(*less.plan(done)))
-    assert store.load_times(0, done) is None
+    finished = collect.FinishedPoints(tmp_path, POINTS, Policy(processes=2, values=3))
+    less = collect.FinishedPoints(tmp_path, POINTS, Policy(processes=1, values=3))
+    finished.save_times(0, benchmark(*less.plan(done)))
+    assert finished.load_times(0, done) is None
     assert less.load_times(0, done) is not None
 
 
@@ -206,7 +206,7 @@ def test_a_directory_that_disappears_is_one_line(tmp_path: Path, log: Log, monke
     directory = tmp_path / "results"
     count = counting.count
 
-    def removing(point: Point) -> Pass:
+    def removing(point: Point) -> CountResult:
         if point.name == NAMES[2]:
             shutil.rmtree(directory)
         return count(point)

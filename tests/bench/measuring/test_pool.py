@@ -19,8 +19,8 @@ from rich.progress import Progress
 from bench.errors import MeasurementError, UsageError
 from bench.measuring import collect, counting, pool
 from bench.measuring.collect import Request
-from bench.measuring.counting import Pass
-from bench.measuring.pool import Answer, Team
+from bench.measuring.counting import CountResult
+from bench.measuring.pool import Reply, Workers
 from bench.workloads.scenario import SCENARIOS, Point
 from bench.workloads.suite import Group, points_of
 
@@ -55,7 +55,7 @@ def test_the_bytes_are_the_same_whoever_counted(tmp_path: Path, cluster: str, mo
     here: list[str] = []  # names of the threads of this process that counted
     count = counting.count
 
-    def counted(point: Point) -> Pass:
+    def counted(point: Point) -> CountResult:
         here.append(threading.current_thread().name)
         return count(point)
 
@@ -129,10 +129,10 @@ class Delayed(Future[bytes]):
         return super().result(timeout)
 
 
-def answers(answer: Any, width: int = 4, memory: float = 1e12, points: Any = POINTS) -> Fake:
-    """Have a fake team count; return it."""
+def replies(answer: Any, nr_workers: int = 4, memory: float = 1e12, points: Any = POINTS) -> Fake:
+    """Have fake workers count; return it."""
     executor = Fake(answer)
-    found = list(pool._answers(Team(executor, width, memory, lambda: None), points))
+    found = list(pool._replies(Workers(executor, nr_workers, memory, lambda: None), points))
     assert sorted(index for index, _ in found) == list(range(len(points)))
     assert all(done.counted.point == points[index] for index, done in found)
     return executor
@@ -140,14 +140,14 @@ def answers(answer: Any, width: int = 4, memory: float = 1e12, points: Any = POI
 
 def test_no_more_points_at_once_than_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "needed_bytes", lambda point: 10)
-    assert answers(pool.answer).most == 4
-    assert answers(pool.answer, memory=25).most == 2
-    assert answers(pool.answer, memory=0).most == 1  # one alone may try, and is refused or not by itself
+    assert replies(pool.count_request).most == 4
+    assert replies(pool.count_request, memory=25).most == 2
+    assert replies(pool.count_request, memory=0).most == 1  # one alone may try, and is refused or not by itself
 
 
 def changed(**changes: Any) -> Any:
     def answer(question: bytes) -> bytes:
-        found = msgspec.json.decode(pool.answer(question), type=Answer)
+        found = msgspec.json.decode(pool.count_request(question), type=Reply)
         return msgspec.json.encode(msgspec.structs.replace(found, **changes))
 
     return answer
@@ -155,21 +155,21 @@ def changed(**changes: Any) -> Any:
 
 def test_a_worker_of_other_sources_is_not_believed() -> None:
     with pytest.raises(MeasurementError, match="runs other sources"):
-        answers(changed(sources="0123456789abcdef"), points=POINTS[:1])
+        replies(changed(sources="0123456789abcdef"), points=POINTS[:1])
 
 
 def test_an_answer_about_another_point_is_not_believed() -> None:
     with pytest.raises(MeasurementError, match=f"asked for {POINTS[0].name}, but counted was {POINTS[1].name}"):
-        answers(changed(done=counting.count(POINTS[1])), points=POINTS[:1])
+        replies(changed(done=counting.count(POINTS[1])), points=POINTS[:1])
     namesake = msgspec.structs.replace(POINTS[0], scenario=msgspec.structs.replace(POINTS[0].scenario, vma_bytes=1 << 20))
     with pytest.raises(MeasurementError, match=f"asked for {namesake.name}, but counted was one with other parameters"):
-        answers(changed(done=counting.count(namesake)), points=POINTS[:1])
+        replies(changed(done=counting.count(namesake)), points=POINTS[:1])
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b'{"sources": 1}'])
 def test_an_answer_that_is_none_is_one_line(data: bytes) -> None:
     with pytest.raises(MeasurementError, match=f"counting {POINTS[0].name} failed: "):
-        answers(lambda question: data, points=POINTS[:1])
+        replies(lambda question: data, points=POINTS[:1])
 
 
 ORPHANS = """
@@ -177,9 +177,9 @@ import os, signal, time
 from bench.measuring import pool
 
 if __name__ == "__main__":
-    with pool._local_processes(1) as team:
-        print(team.executor.submit(os.getpid).result(), flush=True)
-        asleep = team.executor.submit(time.sleep, 600)
+    with pool._local_processes(1) as workers:
+        print(workers.executor.submit(os.getpid).result(), flush=True)
+        asleep = workers.executor.submit(time.sleep, 600)
         while not asleep.running():
             time.sleep(0.01)
         {end}

@@ -10,7 +10,8 @@ from bench.environment import source_digest
 from bench.errors import MeasurementError
 from bench.measuring import footprint, timing
 from bench.measuring.counting import count
-from bench.measuring.timing import Effort, Plan
+from bench.measuring.repetition import Repetition
+from bench.measuring.timing import Plan
 from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX
 from bench.targets.target import Prepared
@@ -45,7 +46,7 @@ def test_each_call_is_on_a_restored_space_and_only_calls_are_timed(monkeypatch: 
     assert space.log == ["restore", "call"] * 6
 
 
-def test_each_call_of_the_counting_gauge_is_on_a_restored_space(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_call_of_the_footprint_of_counting_is_on_a_restored_space(monkeypatch: pytest.MonkeyPatch) -> None:
     space = FakeSpace()
     monkeypatch.setattr(timing.time, "perf_counter", lambda: space.now)
     monkeypatch.setattr(footprint, "COUNTED_POINTS", {"one": POINT})
@@ -61,7 +62,7 @@ def benchmark(point: Point, **changes: Any) -> pyperf.Benchmark:
 
 
 def stub_run(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], None], code: int = 0, err: str = "") -> list[list[str]]:
-    """Put `write(output path)` in the place of the measuring program; return the commands it got."""
+    """Put `write(output path)` in the worker_end of the measuring program; return the commands it got."""
     commands: list[list[str]] = []
 
     def run(command: list[str]) -> Any:
@@ -76,7 +77,7 @@ def stub_run(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], None], code
 def test_what_comes_back_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
     commands = stub_run(monkeypatch, lambda path: benchmark(POINT).dump(path))
-    assert [one.get_name() for one in timing.run_plan(Plan((POINT,)), Effort(7, 2, 0, 5))] == [POINT.name]
+    assert [one.get_name() for one in timing.run_plan(Plan((POINT,)), Repetition(7, 2, 0, 5))] == [POINT.name]
     assert {"--processes=7", "--values=2", "--warmups=0", "--loops=5"} <= set(commands[0])
     assert any(word.startswith("--inherit-environ=") and "NUMBA_BOUNDSCHECK" in word for word in commands[0])
 
@@ -96,19 +97,19 @@ OTHER = Point(SCENARIOS["report"].resized(1 << 30), "per-page")
 def test_another_workers_time_is_not_believed(monkeypatch: pytest.MonkeyPatch, wrong: pyperf.Benchmark, why: str) -> None:
     stub_run(monkeypatch, lambda path: wrong.dump(path))
     with pytest.raises(MeasurementError, match=why):
-        timing.run_plan(Plan((POINT,)), Effort())
+        timing.run_plan(Plan((POINT,)), Repetition())
 
 
 def test_a_crash_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     stub_run(monkeypatch, lambda path: None, 1, "Traceback\n  File x\nRuntimeError: python failed with exit code 1\n")
     with pytest.raises(MeasurementError, match="RuntimeError: python failed"):
-        timing.run_plan(Plan((POINT,)), Effort())
+        timing.run_plan(Plan((POINT,)), Repetition())
 
 
 def test_no_result_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     stub_run(monkeypatch, lambda path: None)
     with pytest.raises(MeasurementError, match="cannot read"):
-        timing.run_plan(Plan((POINT,)), Effort())
+        timing.run_plan(Plan((POINT,)), Repetition())
 
 
 @pytest.mark.parametrize("implementation", ["per-page", "page-walk"])
@@ -117,7 +118,7 @@ def test_a_real_worker_measures_what_it_was_told(implementation: str) -> None:
     points = points[-1:] if points[0] == points[1] else points  # as a second one in the plan, too
     digest = digest_of(count(points[-1]).counted.counters)
     plan = Plan(tuple(points), {points[-1].name: digest})
-    last = timing.run_plan(plan, Effort(processes=1, values=2, warmups=0, loops=3))[-1]
+    last = timing.run_plan(plan, Repetition(processes=1, values=2, warmups=0, loops=3))[-1]
     assert last.get_name() == f"munlockall/sparse-2MiB/16MiB/{implementation}"
     assert last.get_nvalue() == 2
     assert min(last.get_values()) > 0
@@ -131,4 +132,4 @@ def test_a_real_worker_measures_what_it_was_told(implementation: str) -> None:
 def test_a_timed_call_that_does_other_work_than_the_counted_one_is_no_time() -> None:
     plan = Plan((POINT,), {POINT.name: "0123456789abcdef"})
     with pytest.raises(MeasurementError, match=r"measuring .* failed"):
-        timing.run_plan(plan, Effort(processes=1, values=1, warmups=0))
+        timing.run_plan(plan, Repetition(processes=1, values=1, warmups=0))

@@ -1,4 +1,4 @@
-"""Targets: whatever is registered can be measured, and what it cannot tell is not asked for."""
+"""Targets: whatever is registered can be measured, and what it cannot on_progress is not asked for."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,7 +8,7 @@ from rich.progress import Progress
 from bench.errors import UsageError
 from bench.measuring import counting, timing
 from bench.targets import registry
-from bench.targets.target import Prepared, Target, Tell, TraceSettings
+from bench.targets.target import OnProgress, Prepared, Target, TraceSettings
 from bench.traces.trace_format import Step, Trace
 from bench.workloads.scenario import SCENARIOS, Point
 
@@ -23,9 +23,9 @@ class FakeKernel:
         self.now = 0.0
         self.loaded = 0
 
-    def load(self, tell: Tell) -> None:
+    def load(self, on_progress: OnProgress) -> None:
         self.loaded += 1
-        tell(1, 1, "fake")
+        on_progress(1, 1, "fake")
 
     def facts(self) -> Mapping[str, str | int]:
         return {"kernel_release": "7.3.0"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.workloads import layout
-from bench.workloads.layout import Run
+from bench.workloads.layout import PageRange
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -179,12 +179,12 @@ def test_control_codes_of_a_name_do_not_reach_the_terminal(tmp_path: Path) -> No
     assert "\x1b" not in refused(tmp_path / "\x1b[31mred.json.gz")
 
 
-def pages_of(runs: tuple[Run, ...]) -> set[int]:
+def pages_of(runs: tuple[PageRange, ...]) -> set[int]:
     return {page for first, nr in runs for page in range(first, first + nr)}
 
 
-def runs_of(pages: set[int]) -> tuple[Run, ...]:
-    runs: list[Run] = []
+def runs_of(pages: set[int]) -> tuple[PageRange, ...]:
+    runs: list[PageRange] = []
     for page in sorted(pages):
         if runs and sum(runs[-1]) == page:
             runs[-1] = (runs[-1][0], runs[-1][1] + 1)
@@ -197,6 +197,6 @@ PAGES = st.sets(st.integers(0, 40)).map(runs_of)
 
 
 @given(PAGES, PAGES)
-def test_runs_as_sets_of_pages(one: tuple[Run, ...], two: tuple[Run, ...]) -> None:
+def test_runs_as_sets_of_pages(one: tuple[PageRange, ...], two: tuple[PageRange, ...]) -> None:
     assert pages_of(layout.overlap(one, two)) == pages_of(one) & pages_of(two)
     assert pages_of(layout.without(one, two)) == pages_of(one) - pages_of(two)

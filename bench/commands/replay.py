@@ -21,7 +21,7 @@ from bench.tables.table import Page, Table
 from bench.targets import registry
 from bench.targets.target import Target, TraceSettings
 from bench.traces.generate import MAX_TRACES, random_traces
-from bench.traces.replay import Difference, differences
+from bench.traces.replay import FieldDifference, differences
 from bench.traces.trace_format import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
@@ -106,7 +106,7 @@ def expected_steps(traces: Loaded[Trace], results: Loaded[Result]) -> None:
 
 def compare(
     traces: Loaded[Trace], results: Loaded[Result], runner: TraceRunner, tick: Tick = _ignore
-) -> Iterator[tuple[str, int, Difference]]:
+) -> Iterator[tuple[str, int, FieldDifference]]:
     """Yield what differs from recorded results: trace, step, difference."""
     for name, trace in traces.by_name.items():
         steps = runner.steps(trace, traces.where(name), tick)
@@ -115,7 +115,7 @@ def compare(
                 yield name, number, difference
 
 
-def _print_differences(found: Iterable[tuple[str, int, Difference]], traces: Loaded[Trace]) -> int:
+def _print_differences(found: Iterable[tuple[str, int, FieldDifference]], traces: Loaded[Trace]) -> int:
     """Print each difference as a JSON line; return how many there are."""
     output, printed = _Output(), 0
     for name, number, difference in found:

@@ -147,7 +147,7 @@ def _count(points: Sequence[Point], progress: Progress) -> list[record.Counted]:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    program = timing.Program(_arguments())
+    program = timing.PyperfProgram(_arguments())
     args = _checked_options(program.parse(argv))
     points, destination = _points(args), _destination(args)
     old = storage.load_wall(destination.append) if destination.append and destination.append.exists() else {}

@@ -11,9 +11,7 @@ from bench.figures.kind import Kind, Prepared
 from bench.runs.loaded import LoadedRun
 
 # In the order of the page.
-KINDS: dict[str, Kind[Any]] = {
-    one.KIND.name: one.KIND for one in (report, scaling, ratio, cost, distribution, order)
-}
+KINDS: dict[str, Kind[Any]] = {one.KIND.name: one.KIND for one in (report, scaling, ratio, cost, distribution, order)}
 
 
 def prepare(run: LoadedRun, kinds: Sequence[str] = tuple(KINDS)) -> list[Prepared[Any] | Skipped]:

@@ -63,6 +63,8 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "path.simplify": False,
 }
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Use this module's style and nothing of the user's."""

@@ -102,7 +102,7 @@ def facts_of(point: Point, prepared: Prepared, counters: str) -> dict[str, str |
     return facts
 
 
-class Program:
+class PyperfProgram:
     """This process as a pyperf program: the options of pyperf's Runner, added to a command's own."""
 
     def __init__(self, parser: argparse.ArgumentParser | None = None) -> None:
@@ -164,7 +164,7 @@ class Program:
 
 def main() -> int:
     """Be a pyperf program that measures a plan; its workers are this, too."""
-    program = Program()
+    program = PyperfProgram()
     try:
         args = program.parse(sys.argv[1:])
         program.time(msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan))

@@ -109,7 +109,7 @@ def replay(mm: Mm, trace: Trace) -> Iterator[Step]:
         yield Step(error, locked_vm_kb, vmas, pages, changes)
 
 
-class Difference(NamedTuple):
+class FieldDifference(NamedTuple):
     """One field of one step that is not as expected."""
 
     field: str
@@ -117,7 +117,7 @@ class Difference(NamedTuple):
     got: object
 
 
-def differences(expected: Step, got: Step) -> list[Difference]:
+def differences(expected: Step, got: Step) -> list[FieldDifference]:
     """Return the fields that differ; what was not recorded is not compared."""
     pairs = ((field, getattr(expected, field), getattr(got, field)) for field in FIELDS)
-    return [Difference(*pair) for pair in pairs if pair[1] is not None and pair[1] != pair[2]]
+    return [FieldDifference(*pair) for pair in pairs if pair[1] is not None and pair[1] != pair[2]]

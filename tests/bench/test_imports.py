@@ -110,23 +110,23 @@ def test_bench_does_not_compile_anything() -> None:
 
 
 # Which parts of bench a part may import, beside itself. What measures, what compares and what shows stay apart.
-LEAVES = {"errors", "environment", "number_format"}
+MEASURING = {"workloads", "targets", "runs", "measuring"}
+SAYING = {"number_format", "runs", "analysis", "tables"}
 MAY_IMPORT = {
     "errors": set(),
     "environment": set(),
     "number_format": set(),
-    "progress": LEAVES,
-    "workloads": LEAVES,
-    "targets": LEAVES | {"workloads", "traces"},  # traces are what a target can be asked to carry out
-    "runs": LEAVES | {"workloads"},
-    "measuring": LEAVES | {"workloads", "targets", "runs"},
-    "analysis": LEAVES | {"workloads", "runs"},
-    "tables": LEAVES | {"workloads", "runs", "analysis"},
-    "figures": LEAVES | {"workloads", "runs", "analysis", "tables"},
-    "traces": LEAVES,
-    "gate": LEAVES | {"workloads", "targets", "runs", "measuring", "analysis", "tables"},
-    "commands": LEAVES
-    | {"workloads", "targets", "runs", "measuring", "analysis", "tables", "figures", "traces", "gate", "progress"},
+    "progress": {"errors"},
+    "workloads": {"errors", "number_format"},
+    "traces": {"errors"},
+    "targets": {"errors", "environment", "number_format", "workloads", "traces"},  # a target can be asked to carry out a trace
+    "runs": {"errors", "workloads"},
+    "measuring": {"errors", "environment", "workloads", "targets", "runs"},
+    "analysis": {"errors", "workloads", "runs"},
+    "tables": {"number_format", "runs", "analysis"},
+    "figures": {"errors", "environment", "workloads"} | SAYING,
+    "gate": {"errors", "environment", "tables", "analysis"} | MEASURING,
+    "commands": {"errors", "environment", "progress", "traces", "figures", "gate"} | MEASURING | SAYING,
     "__main__": {"errors", "commands"},
     "__init__": set(),
 }

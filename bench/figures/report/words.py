@@ -33,10 +33,7 @@ def describe(data: Report) -> Words:
             cells = (approximate(call.span), seconds(call.seconds), spread, f"{call.nr_processes}", f"{call.nr_entries:,}")
             rows.append((program or data.scenario, call.implementation, *cells))
     header = ("address space", "implementation", "span", "time", "least .. most", "processes", "entries read")
-    facts = "; ".join(
-        f"{name}, {how}, {span}: {time}, {entries} entries read"
-        for name, how, span, time, _, _, entries in rows
-    )
+    facts = "; ".join(f"{name}, {how}, {span}: {time}, {entries} entries read" for name, how, span, time, _, _, entries in rows)
     tables = [table("Time and entries read of each call", header, tuple(rows), 2)]
     if data.marks:
         kernels = tuple((one.kernel, one.remark, seconds(one.seconds)) for one in data.marks)

@@ -14,7 +14,7 @@ from bench.measuring.counting import count, count_points
 from bench.runs import storage
 from bench.targets import model, registry
 from bench.workloads.scenario import SCENARIOS, Operation, Point, Scenario
-from mmmodel.constants import IMPLEMENTATIONS
+from mmmodel.kernels import IMPLEMENTATIONS
 
 
 def run(tmp_path: Path, *arguments: str) -> int:

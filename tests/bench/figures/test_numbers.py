@@ -198,9 +198,7 @@ def test_two_spans_are_no_curve_and_two_densities_no_range(tmp_path: Path) -> No
 def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
     nothing = dict.fromkeys(sample_run.NAMES, 0)
     walks = {one.name for one in sample_run.points() if one.point.implementation == "page-walk"}
-    done = [
-        msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()
-    ]
+    done = [msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()]
     run = inputs.load_run(write_run(tmp_path / "zero", done))
     (data,) = scaling.prepare(run)
     walk = data.curves[-1]

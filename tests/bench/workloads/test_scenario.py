@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.workloads import scenario
 from bench.workloads.scenario import SCENARIOS, Point, Populate
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
+from mmmodel.constants import PAGE_SIZE
+from mmmodel.kernels import IMPLEMENTATIONS
 
 
 def test_the_report_is_the_report() -> None:

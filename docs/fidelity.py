@@ -7,7 +7,7 @@
 The convention: the docstring of a compiled function has a sentence that begins "Models NAME()", with one or more kernel
 functions; "simplified" in the docstring, with what follows it up to the end of the sentence, says what was left out. Without it
 the logic is the kernel's. A function that has no counterpart is listed in MODEL_ONLY, unless its name begins with one
-underscore: then it is a part of the function that calls it. Every function is one of the three.
+underscore or it is a step: then it is a part of the function that calls it. Every function is one of the three.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "fidelity.md"
-COMPILED = {"kernel", "unit", "primitive", "exported"}
+COMPILED = {"kernel", "unit", "primitive", "step", "exported"}
 
 # Functions without a counterpart in the kernel: arithmetic, the model's own data structures, its counters, its way in.
 MODEL_ONLY = {
@@ -31,7 +31,6 @@ MODEL_ONLY = {
     "filemap": {"alloc_file", "put_file"},
     "install": {"install_pages", "is_unevictable", "swap_out"},
     "lookup": {"count_lookup", "count_lookups", "hole_size_shift"},
-    "lru": {"isolate_locked"},
     "mlock": {"aligned_range", "c_int", "over_limit"},
     "mlock_batch": {"batch_mlock_folio", "batch_munlock_page"},
     "mmap": {"insert_vma"},
@@ -49,7 +48,6 @@ MODEL_ONLY = {
         "next_pmd",
         "p4d_table",
         "pmd_table",
-        "pte_offset",
         "swap_entry",
     },
     "syscalls": {"fork_call", "system_call"},
@@ -94,6 +92,7 @@ class Function(NamedTuple):
     module: str
     name: str
     doc: str
+    step: bool = False  # cut out of a function, so that it can be taken alone
 
     @property
     def models(self) -> list[str]:
@@ -114,16 +113,19 @@ class Function(NamedTuple):
 
     @property
     def is_part(self) -> bool:
-        """Whether its name says that it is a part of its caller."""
-        return self.name.startswith("_") and not self.name.startswith("__")
+        """Whether its decorator or its name says that it is a part of its caller."""
+        return self.step or (self.name.startswith("_") and not self.name.startswith("__"))
 
 
 def functions(package: Path = ROOT / "mmmodel") -> Iterator[Function]:
     """Yield the compiled functions of the model."""
     for path in sorted(package.glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and COMPILED & {ast.unparse(one) for one in node.decorator_list}:
-                yield Function(path.stem, node.name, ast.get_docstring(node) or "")
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            decorators = {ast.unparse(one) for one in node.decorator_list}
+            if decorators & COMPILED:
+                yield Function(path.stem, node.name, ast.get_docstring(node) or "", "step" in decorators)
 
 
 def problems(found: Sequence[Function]) -> list[str]:

@@ -22,12 +22,14 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 import llvmlite.binding
 import numba
 from numba.core import config
 from numba.core.caching import CacheImpl, UserProvidedCacheLocator
+from numba.core.registry import CPUDispatcher
+from numba.extending import models, register_model
 
 COUNTING: Final = os.environ.get("MMMODEL_COUNTING", "1") != "0"
 _PACKAGE: Final = Path(__file__).parent
@@ -128,7 +130,7 @@ def kernel(function: F) -> F:
     Without the wrappers that Python and C callers would need, and without reference counts, since compiled code allocates
     nothing.
     """
-    return cast(F, numba.njit(**_BARE)(function))
+    return cast(F, _for_compiled_code(numba.njit(**_BARE)(function), _Inner))
 
 
 def primitive(function: F) -> F:
@@ -136,7 +138,16 @@ def primitive(function: F) -> F:
 
     Passing two arrays by value costs more than what such a function does: munlock of dense pages is half as fast without.
     """
-    return cast(F, numba.njit(**_BARE, forceinline=True)(function))
+    return cast(F, _for_compiled_code(numba.njit(**_BARE, forceinline=True)(function), _Inner))
+
+
+def step(function: F) -> F:
+    """Compile a function as :func:`primitive` does, which Python may call, too: what a task does between two visible moments.
+
+    Called from Python it is compiled on its own when that first happens, and kept in the cache.  Parameters must be State, int,
+    bool, or arrays by the name of their field in State, and ``pvec``.
+    """
+    return cast(F, _for_compiled_code(numba.njit(**_BARE, forceinline=True)(function), _Step))
 
 
 def unit(function: F) -> F:
@@ -152,7 +163,54 @@ def unit(function: F) -> F:
     symbol = f"{function.__module__}.{function.__qualname__}"
     signature = _signature(function)
     _UNITS[symbol] = (function, signature)
-    return cast(F, numba.types.ExternalFunction(symbol, signature))
+    return cast(F, _Unit(symbol, signature))
+
+
+# ---- calls from Python ----
+
+
+def _refuse_call(name: str) -> NoReturn:
+    """Raise what a call from Python deserves that has no way in: without this the interpreter would crash."""
+    raise TypeError(
+        f"{name}() is compiled into its callers and has no way in from Python:"
+        " call mmmodel.Mm, a step or an exported function, or run with NUMBA_DISABLE_JIT=1"
+    )
+
+
+class _Inner(CPUDispatcher):  # type: ignore[misc]  # numba has no types
+    """A compiled function for compiled code alone."""
+
+    def __call__(self, *_arguments: Any, **_keywords: Any) -> NoReturn:
+        _refuse_call(f"{self.py_func.__module__}.{self.py_func.__qualname__}")
+
+
+class _Step(CPUDispatcher):  # type: ignore[misc]
+    """A compiled function for compiled code, with a twin for Python."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        twin = _twins.get(self.py_func)
+        if twin is None:
+            load_units()
+            twin = numba.njit(_signature(self.py_func), **_OPTIONS, cache=True, no_cfunc_wrapper=True)(self.py_func)
+            _twins[self.py_func] = twin
+        return twin(*arguments)
+
+
+class _Unit(numba.types.ExternalFunction):  # type: ignore[misc]
+    """A function for compiled code that is linked by its name."""
+
+    def __call__(self, *_arguments: Any, **_keywords: Any) -> NoReturn:
+        _refuse_call(self.symbol)
+
+
+register_model(_Unit)(models.OpaqueModel)  # as that of ExternalFunction: numba does not look for those of base classes
+
+
+def _for_compiled_code(compiled: Any, kind: type) -> Any:
+    """Give a compiled function the behaviour of ``kind`` when Python calls it; without JIT it is a plain function."""
+    if not config.DISABLE_JIT:
+        compiled.__class__ = kind
+    return compiled
 
 
 def exported(function: F) -> F:
@@ -168,18 +226,19 @@ def exported(function: F) -> F:
 
 _UNITS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {}
 _EXPORTED: Final[list[Any]] = []
+_twins: Final[dict[Callable[..., Any], Any]] = {}  # of the steps that Python has called
 _machine_code: Final[dict[str, Any]] = {}  # of the units that are loaded
 
 
 def _signature(function: Callable[..., Any]) -> Any:
     """numba's signature of a function by its annotations."""
-    from mmmodel.statetype import STATE_TYPE
+    from mmmodel.statetype import ARRAY_TYPES, STATE_TYPE
 
     types = numba.types
     known = {"State": STATE_TYPE, "Rows": types.int64[:, ::1], "int": types.int64, "bool": types.boolean, "None": types.void}
     annotations = dict(function.__annotations__)
     returned = known[annotations.pop("return")]
-    return returned(*(known[annotation] for annotation in annotations.values()))
+    return returned(*(known.get(annotation) or ARRAY_TYPES[name] for name, annotation in annotations.items()))
 
 
 def _compile_unit(symbol: str) -> Any:

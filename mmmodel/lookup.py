@@ -17,7 +17,7 @@ from mmmodel.constants import (
     PUD_SHIFT,
 )
 from mmmodel.counters import P4D_READ, PGD_READ, PMD_READ, PTE_READ, PUD_READ, TABLES_ENTERED
-from mmmodel.jit import COUNTING, kernel, primitive
+from mmmodel.jit import COUNTING, kernel, step
 from mmmodel.pgtable import entry_index, entry_table, pmd_huge, pmd_present, pte_none
 
 NONE_AT_PMD = 2  # no page table: none, or a PMD migration entry
@@ -27,7 +27,7 @@ NONE_AT_PGD = 5  # 5-level page tables only: with 4 the top table is tested as P
 FIRST_SLOT = PTRS_PER_TABLE
 
 
-@primitive
+@step
 def lookup(entries: Words, top: int, five_level: bool, address: int) -> int:
     """Walk from table ``top`` to the entry of ``address``.
 

@@ -33,13 +33,13 @@ from mmmodel.counters import (
     PUTBACK,
 )
 from mmmodel.counting import count
-from mmmodel.jit import kernel, primitive, unit
+from mmmodel.jit import kernel, primitive, step, unit
 from mmmodel.kernels import V6_1
 from mmmodel.pages import compound_head, free_frames, thp_nr_pages
 from mmmodel.state import CPU, KERNEL, LRU_ADD_PVEC, State
 
 
-@primitive
+@step
 def page_evictable(pages: Records, pfn: int) -> bool:
     """Models page_evictable(), simplified: no mapping is AS_UNEVICTABLE."""
     return pages[pfn]["flags"] & PG_mlocked == 0
@@ -52,6 +52,12 @@ def page_lru(flags: int) -> int:
         return LRU_UNEVICTABLE
     base = 0 if flags & PG_swapbacked != 0 else 2
     return base + 1 if flags & PG_active != 0 else base
+
+
+@step
+def count_lru_lock(counters: Words) -> None:
+    """Book one round trip of the LRU lock."""
+    count(counters, LRU_LOCK, 1)
 
 
 @primitive
@@ -127,7 +133,7 @@ def put_page_testzero(pages: Records, head: int) -> bool:
     return pages[head]["refcount"] == 0
 
 
-@primitive
+@step
 def put_page(s: State, pfn: int) -> None:
     """Models put_page(): one reference less on the head."""
     head = compound_head(s.pages, pfn)
@@ -135,24 +141,60 @@ def put_page(s: State, pfn: int) -> None:
         page_free(s, head)
 
 
-@primitive
-def lru_add_fn(pages: Records, counters: Words, version: int, pfn: int) -> None:
-    """Put a page that is on no list on the one that its state asks for.  Needs the LRU lock.
+@step
+def test_clear_page_lru(pages: Records, pfn: int) -> bool:
+    """Models TestClearPageLRU(): whoever gets true has isolated the page."""
+    flags = pages[pfn]["flags"]
+    pages[pfn]["flags"] = flags & ~PG_lru
+    return flags & PG_lru != 0
 
-    Models __pagevec_lru_add_fn() (5.10) and lru_add_fn() (6.1, which also resets mlock_count).
-    """
-    page = pages[pfn]
-    flags = page["flags"]
-    was_unevictable = flags & PG_unevictable != 0
-    evictable = page_evictable(pages, pfn)
-    if evictable:
-        page["flags"] = (flags & ~PG_unevictable) | PG_lru
-    else:
-        page["flags"] = (flags & ~PG_active) | PG_unevictable | PG_lru
+
+@step
+def set_page_lru(pages: Records, pfn: int) -> None:
+    """Models SetPageLRU(): the page can be isolated again."""
+    pages[pfn]["flags"] |= PG_lru
+
+
+@step
+def page_unevictable(pages: Records, pfn: int) -> bool:
+    """Models PageUnevictable()."""
+    return pages[pfn]["flags"] & PG_unevictable != 0
+
+
+@step
+def test_clear_page_unevictable(pages: Records, pfn: int) -> bool:
+    """Models TestClearPageUnevictable()."""
+    flags = pages[pfn]["flags"]
+    pages[pfn]["flags"] = flags & ~PG_unevictable
+    return flags & PG_unevictable != 0
+
+
+@step
+def lru_add_list(pages: Records, counters: Words, version: int, pfn: int, evictable: bool, was_unevictable: bool) -> None:
+    """Link a page in where :func:`page_evictable` said that it belongs.  Needs the LRU lock."""
+    if not evictable:
+        page = pages[pfn]
+        page["flags"] = (page["flags"] & ~PG_active) | PG_unevictable
         page["lru_prev"] = 0
     add_page_to_lru_list(pages, counters, version, pfn)
     if evictable == was_unevictable:  # it changes sides
         counters[PGRESCUED if evictable else PGCULLED] += thp_nr_pages(pages, pfn)
+
+
+@primitive
+def lru_add_fn(pages: Records, counters: Words, version: int, pfn: int) -> None:
+    """Put a page that is on no list on the one that its state asks for.  Needs the LRU lock.
+
+    Models __pagevec_lru_add_fn() (5.10, which sets PG_lru first) and lru_add_fn() with what follows it (6.1, which also resets
+    mlock_count).
+    """
+    if version < V6_1:
+        set_page_lru(pages, pfn)
+    was_unevictable = test_clear_page_unevictable(pages, pfn)
+    evictable = page_evictable(pages, pfn)
+    lru_add_list(pages, counters, version, pfn, evictable, was_unevictable)
+    if version >= V6_1:
+        set_page_lru(pages, pfn)
 
 
 @unit
@@ -161,8 +203,7 @@ def pagevec_lru_add(s: State, cpu: int) -> None:
     pvec = s.pvecs[cpu, LRU_ADD_PVEC]
     if pvec[0] == 0:
         return
-    count(s.counters, LRU_LOCK, 1)
-    count(s.counters, PUTBACK, pvec[0])
+    count_lru_add(s.counters, pvec)
     pages, counters, version = s.pages, s.counters, s.ctl[KERNEL]
     for i in range(1, pvec[0] + 1):
         lru_add_fn(pages, counters, version, pvec[i] & PFN_INDEX)
@@ -173,19 +214,31 @@ def pagevec_lru_add(s: State, cpu: int) -> None:
             page_free(s, pvec[i])
 
 
-@unit
-def lru_cache_add(s: State, pfn: int) -> None:
-    """Models lru_cache_add() / folio_add_lru(): to this CPU's vector, emptied when full and for a huge page."""
-    cpu = s.ctl[CPU]
-    pvec = s.pvecs[cpu, LRU_ADD_PVEC]
+@step
+def count_lru_add(counters: Words, pvec: Words) -> None:
+    """Book the lock that moves a vector's pages to their lists, and the pages."""
+    count(counters, LRU_LOCK, 1)
+    count(counters, PUTBACK, pvec[0])
+
+
+@step
+def lru_add_append(s: State, pfn: int) -> bool:
+    """Put a page, with a reference, into this CPU's vector: whether that must be emptied now, being full or for a huge page."""
+    pvec = s.pvecs[s.ctl[CPU], LRU_ADD_PVEC]
     s.pages[pfn]["refcount"] += 1
     pvec[0] += 1
     pvec[pvec[0]] = pfn
-    if pvec[0] == PAGEVEC_SIZE or s.pages[pfn]["flags"] & PG_head != 0:
-        pagevec_lru_add(s, cpu)
+    return pvec[0] == PAGEVEC_SIZE or s.pages[pfn]["flags"] & PG_head != 0
 
 
-@kernel
+@unit
+def lru_cache_add(s: State, pfn: int) -> None:
+    """Models lru_cache_add() / folio_add_lru(): to this CPU's vector, emptied when full and for a huge page."""
+    if lru_add_append(s, pfn):
+        pagevec_lru_add(s, s.ctl[CPU])
+
+
+@step
 def isolate_locked(s: State, pfn: int) -> None:
     """Take a page off its list with a reference; PG_unevictable stays.  Needs the LRU lock and PG_lru."""
     count(s.counters, ISOLATED, 1)
@@ -199,7 +252,7 @@ def isolate_lru_page(s: State, pfn: int) -> bool:
     """Models isolate_lru_page(), true where that gives 0: the page was on a list and now is not."""
     if s.pages[pfn]["flags"] & PG_lru == 0:
         return False
-    count(s.counters, LRU_LOCK, 1)
+    count_lru_lock(s.counters)
     isolate_locked(s, pfn)
     return True
 

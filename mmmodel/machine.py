@@ -77,6 +77,7 @@ class Machine:
             arena.field: np.zeros(arena.first * arena.per_unit, arena.dtype) for arena in _ARENAS
         }
         self.arrays["mms"] = np.zeros(2, st.MM_DTYPE)
+        self.arrays["munlock_pvecs"] = np.zeros((2, st.PVEC_ROW), np.int32)
         self.arrays["pvecs"] = np.zeros((nr_cpus, st.NR_PVECS, st.PVEC_ROW), np.int32)
         self.arrays["ctl"] = np.zeros(st.NR_CTL, np.int64)
         self.arrays["counters"] = np.zeros(NR_COUNTERS, np.int64)
@@ -105,6 +106,7 @@ class Machine:
         self.ctl[st.MMS_TOP] = mm + 1
         if mm == len(self.arrays["mms"]):
             self._grow("mms", 2 * mm, mm)
+            self._grow("munlock_pvecs", 2 * mm, mm)
         self.ensure(tables=1)
         table = self._new_table()
         record = self.arrays["mms"][mm]
@@ -132,7 +134,7 @@ class Machine:
     def _grow(self, field: str, length: int, used: int) -> None:
         """Replace an array by one of ``length`` records, the first ``used`` of them copied."""
         old = self.arrays[field]
-        new = np.zeros(length, old.dtype)
+        new = np.zeros((length, *old.shape[1:]), old.dtype)
         new[:used] = old[:used]
         self.arrays[field] = new
         for state in self.states.values():
@@ -200,7 +202,7 @@ class Machine:
     def memory_bytes(self) -> int:
         """Bytes of model memory in use: what was ever handed out of each array, and the VMA lists."""
         used = sum(int(self.ctl[arena.top]) * arena.unit_bytes for arena in _ARENAS)
-        fixed = sum(self.arrays[field].nbytes for field in ("mms", "pvecs", "ctl", "counters"))
+        fixed = sum(self.arrays[field].nbytes for field in ("mms", "pvecs", "munlock_pvecs", "ctl", "counters"))
         return used + fixed + sum(state.array("order").nbytes for state in self.states.values())
 
     # ---- copies ----

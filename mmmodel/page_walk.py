@@ -7,6 +7,7 @@ what is none is stepped over with one read.
 
 from __future__ import annotations
 
+from mmmodel.arraytypes import Records, Words
 from mmmodel.constants import (
     _PAGE_SPECIAL,
     P4D_SHIFT,
@@ -36,44 +37,64 @@ from mmmodel.counters import (
     TABLES_ENTERED,
 )
 from mmmodel.counting import count
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, step, unit
 from mmmodel.mlock_batch import batch_mlock_folio, batch_munlock_page, lru_add_drain, mlock_folio, munlock_page
 from mmmodel.pages import is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn, pte_present
 from mmmodel.state import CPU, MLOCK_PVEC, State
 
+HUGE = -1  # of begin_pte_range(): a huge PMD
 
-@kernel
-def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> None:
-    """Lock or unlock the pages of one PMD entry that is not none, within [address, end).  Models mlock_pte_range(), v6.1."""
+
+@step
+def begin_pte_range(s: State, pmd: int, address: int, end: int) -> int:
+    """What is below a PMD entry that is not none: the entries to read, HUGE, or 0 for nothing.  Needs the page table lock."""
     counters = s.counters
     count(counters, MLOCK_PTE_RANGE, 1)
     count(counters, PTE_LOCK, 1)
     count(counters, COND_RESCHED, 1)
     entry = s.entries[pmd]
     if is_swap_pmd(entry):
-        return
+        return 0
     if pmd_huge(entry):
         count(counters, PAGES_LOOKED_UP, 1)
-        pfn = pte_pfn(entry)
+        return HUGE
+    read = (end - address) // PAGE_SIZE
+    count(counters, TABLES_ENTERED, 1)
+    count(counters, PTE_READ, read)
+    count(counters, PAGES_LOOKED_UP, read)
+    return read
+
+
+@step
+def page_of_pte(entries: Words, pages: Records, slot: int) -> int:
+    """Page to lock or unlock by this entry: 0 if there is none, or only a part of a huge page."""
+    entry = entries[slot]
+    if not pte_present(entry) or entry & _PAGE_SPECIAL != 0:
+        return 0
+    pfn = pte_pfn(entry)
+    return 0 if page_trans_compound(pages, pfn) else pfn
+
+
+@kernel
+def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> None:
+    """Lock or unlock the pages of one PMD entry that is not none, within [address, end).  Models mlock_pte_range(), v6.1."""
+    read = begin_pte_range(s, pmd, address, end)
+    if read == 0:
+        return
+    if read == HUGE:
+        pfn = pte_pfn(s.entries[pmd])
         if not is_zero_pfn(s.pages, pfn):
             if lock:
                 mlock_folio(s, pfn)
             else:
                 munlock_page(s, pfn)
         return
-    read = (end - address) // PAGE_SIZE
-    count(counters, TABLES_ENTERED, 1)
-    count(counters, PTE_READ, read)
-    count(counters, PAGES_LOOKED_UP, read)
     entries, pages, pvec = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC]
     first = pte_offset(s, pmd, address)
     for slot in range(first, first + read):
-        entry = entries[slot]
-        if not pte_present(entry) or entry & _PAGE_SPECIAL != 0:
-            continue
-        pfn = pte_pfn(entry)
-        if page_trans_compound(pages, pfn):
+        pfn = page_of_pte(entries, pages, slot)
+        if pfn == 0:
             continue
         if lock:
             batch_mlock_folio(s, pages, pvec, pfn)
@@ -149,6 +170,33 @@ def walk_page_range(s: State, mm: int, address: int, end: int, lock: bool) -> No
         address = following
 
 
+@step
+def walk_to_pmd(s: State, mm: int, address: int) -> int:
+    """The walk's way down to one PMD entry: its slot, or 0 if that or what is above it is none.
+
+    Counts what :func:`walk_page_range` counts for a range that lies below one PMD entry.
+    """
+    table, five_level = s.mms[mm]["pgd"], s.mms[mm]["levels"] == 5
+    for shift, counter in ((PGD_SHIFT_LA57, PGD_READ), (P4D_SHIFT, P4D_READ), (PUD_SHIFT, PUD_READ), (PMD_SHIFT, PMD_READ)):
+        if shift == PGD_SHIFT_LA57 and not five_level:
+            continue
+        count(s.counters, PGD_READ if shift == P4D_SHIFT and not five_level else counter, 1)
+        slot = (table << PTRS_SHIFT) | entry_index(address, shift)
+        if pte_none(s.entries[slot]):
+            return 0
+        if shift == PMD_SHIFT:
+            return slot
+        count(s.counters, TABLES_ENTERED, 1)
+        table = entry_table(s.entries[slot])
+    return 0
+
+
+@step
+def set_vm_flags(s: State, vma: int, vm_flags: int) -> None:
+    """Store a VMA's flags: seen at once by who holds another lock than mmap_lock."""
+    s.vmas[vma]["vm_flags"] = vm_flags
+
+
 @unit
 def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, newflags: int) -> None:
     """Give a VMA its new flags, then lock or unlock the pages that are there.  Needs mmap_lock for writing.
@@ -161,9 +209,9 @@ def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, new
     Models mlock_vma_pages_range(), v6.1.
     """
     lock = newflags & VM_LOCKED != 0
-    s.vmas[vma]["vm_flags"] = newflags | VM_IO if lock else newflags
+    set_vm_flags(s, vma, newflags | VM_IO if lock else newflags)
     lru_add_drain(s)
     if newflags & (VM_PFNMAP | VM_HUGETLB) == 0:
         walk_page_range(s, mm, start, end, lock)
     lru_add_drain(s)
-    s.vmas[vma]["vm_flags"] = newflags
+    set_vm_flags(s, vma, newflags)

@@ -21,7 +21,7 @@ from mmmodel.constants import (
     PG_tail,
     PG_zero,
 )
-from mmmodel.jit import kernel, primitive, unit
+from mmmodel.jit import kernel, primitive, step, unit
 from mmmodel.state import (
     ANON_VMAS_NFREE,
     ANON_VMAS_TOP,
@@ -63,7 +63,7 @@ def compound_head(pages: Records, pfn: int) -> int:
     return pages[pfn]["compound"] & PFN_INDEX if pages[pfn]["flags"] & PG_tail != 0 else pfn
 
 
-@primitive
+@step
 def thp_nr_pages(pages: Records, pfn: int) -> int:
     """Models thp_nr_pages() of a head or order-0 page, in pages."""
     return HPAGE_PMD_NR if pages[pfn]["flags"] & PG_head != 0 else 1
@@ -87,13 +87,13 @@ def page_node(pages: Records, pfn: int) -> int:
     return pages[pfn]["flags"] >> NODE_SHIFT
 
 
-@primitive
+@step
 def is_zero_pfn(pages: Records, pfn: int) -> bool:
     """Models is_zero_pfn() and is_huge_zero_page()."""
     return pages[pfn]["flags"] & PG_zero != 0
 
 
-@primitive
+@step
 def page_mapcount(pages: Records, pfn: int) -> int:
     """Models page_mapcount(): mappings of this page by page table entries and of its whole huge page by PMDs."""
     head = compound_head(pages, pfn)
@@ -101,13 +101,13 @@ def page_mapcount(pages: Records, pfn: int) -> int:
     return mapcount + pages[head]["compound"] if pages[head]["flags"] & PG_head != 0 else mapcount
 
 
-@primitive
+@step
 def get_page(pages: Records, pfn: int) -> None:
     """Models get_page(): one more reference on the head."""
     pages[compound_head(pages, pfn)]["refcount"] += 1
 
 
-@primitive
+@step
 def test_clear_page_mlocked(pages: Records, pfn: int) -> bool:
     """Models TestClearPageMlocked()."""
     flags = pages[pfn]["flags"]

@@ -8,7 +8,7 @@ of what is missing, and the loop steps over it.
 
 from __future__ import annotations
 
-from mmmodel.arraytypes import Words
+from mmmodel.arraytypes import Records, Words
 from mmmodel.constants import (
     _PAGE_SPECIAL,
     PAGE_SHIFT,
@@ -20,7 +20,6 @@ from mmmodel.constants import (
     PG_head,
     PG_lru,
     PG_tail,
-    PG_unevictable,
 )
 from mmmodel.counters import (
     COND_RESCHED,
@@ -38,7 +37,7 @@ from mmmodel.counters import (
     PUTBACK,
 )
 from mmmodel.counting import count
-from mmmodel.jit import kernel, primitive, unit
+from mmmodel.jit import kernel, primitive, step, unit
 from mmmodel.kernels import HOLE_SKIP
 from mmmodel.lookup import (
     FIRST_SLOT,
@@ -58,6 +57,7 @@ from mmmodel.lru import (
     page_free,
     put_page,
     put_page_testzero,
+    test_clear_page_unevictable,
 )
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.munlock_page import __munlock_isolated_page, __munlock_isolation_failed, munlock_vma_page
@@ -69,7 +69,7 @@ from mmmodel.pages import (
     test_clear_page_mlocked,
 )
 from mmmodel.pgtable import entry_index, pte_pfn, pte_present
-from mmmodel.state import ALGORITHM, CPU, KERNEL, MUNLOCK_PVEC, State
+from mmmodel.state import ALGORITHM, KERNEL, State
 
 
 @primitive
@@ -78,7 +78,7 @@ def usable_pte(entry: int) -> bool:
     return pte_present(entry) and entry & _PAGE_SPECIAL == 0
 
 
-@primitive
+@step
 def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Words) -> int:
     """Add the pages behind the first one, which is in ``pvec`` already; returns the address to go on at.
 
@@ -113,6 +113,27 @@ def __munlock_pagevec_fill(s: State, slot: int, start: int, end: int, pvec: Word
     return start
 
 
+@step
+def isolate_from_lru(pages: Records, counters: Words, version: int, pfn: int) -> bool:
+    """Take a page off its list if it is on one; the caller has a reference.  Needs the LRU lock.
+
+    Models __munlock_isolate_lru_page(), v5.10.
+    """
+    if pages[pfn]["flags"] & PG_lru == 0:
+        return False
+    pages[pfn]["flags"] &= ~PG_lru
+    del_page_from_lru_list(pages, counters, version, pfn)
+    return True
+
+
+@step
+def count_isolated(counters: Words, nr_mlocked: int, nr_isolated: int) -> None:
+    """Account for phase 1 when it is over, and for its LRU lock."""
+    counters[NR_MLOCK] -= nr_mlocked
+    count(counters, LRU_LOCK, 1)
+    count(counters, ISOLATED, nr_isolated)
+
+
 @primitive
 def _munlock_pagevec_isolate(s: State, pvec: Words) -> bool:
     """Phase 1, under one LRU lock: clear PG_mlocked and take the pages off their lists.
@@ -125,16 +146,12 @@ def _munlock_pagevec_isolate(s: State, pvec: Words) -> bool:
         pfn = pvec[i] & PFN_INDEX
         if test_clear_page_mlocked(pages, pfn):
             nr_mlocked += 1
-            if pages[pfn]["flags"] & PG_lru != 0:
+            if isolate_from_lru(pages, counters, version, pfn):
                 nr_isolated += 1
-                pages[pfn]["flags"] &= ~PG_lru
-                del_page_from_lru_list(pages, counters, version, pfn)
                 continue
             __munlock_isolation_failed(s, pfn)
         pvec[i] = -pfn
-    counters[NR_MLOCK] -= nr_mlocked
-    count(counters, LRU_LOCK, 1)
-    count(counters, ISOLATED, nr_isolated)
+    count_isolated(counters, nr_mlocked, nr_isolated)
     return nr_isolated < pvec[0]
 
 
@@ -147,6 +164,26 @@ def _munlock_pagevec_release(s: State, pvec: Words) -> None:
             put_page(s, -pvec[i])
 
 
+@step
+def is_putback_fast(pages: Records, pfn: int) -> bool:
+    """Whether nobody else can have the page locked, so that the reverse map need not be asked.  Needs the page lock.
+
+    Models __putback_lru_fast_prepare(), v5.10.
+    """
+    return pages[pfn]["mapcount"] <= 1 and page_evictable(pages, pfn)
+
+
+@step
+def count_putback(counters: Words, nr_locked: int, nr_fast: int, nr_rescued: int) -> None:
+    """Account for phase 2, and for the LRU lock of phase 3 if there is one."""
+    count(counters, PAGE_LOCK, nr_locked)
+    if nr_fast != 0:
+        counters[PGMUNLOCKED] += nr_fast
+        counters[PGRESCUED] += nr_rescued
+        count(counters, LRU_LOCK, 1)
+        count(counters, PUTBACK, nr_fast)
+
+
 @primitive
 def _munlock_pagevec_putback(s: State, pvec: Words) -> None:
     """Phases 2 and 3: pages mapped once go straight to an evictable list, the others through the reverse-map walk."""
@@ -157,23 +194,15 @@ def _munlock_pagevec_putback(s: State, pvec: Words) -> None:
             continue
         pfn = pvec[i] & PFN_INDEX
         nr_locked += 1
-        if pages[pfn]["mapcount"] <= 1 and page_evictable(pages, pfn):
+        if is_putback_fast(pages, pfn):
             nr_fast += 1
-            if pages[pfn]["flags"] & PG_unevictable != 0:
-                nr_rescued += 1
-                pages[pfn]["flags"] &= ~PG_unevictable
+            nr_rescued += 1 if test_clear_page_unevictable(pages, pfn) else 0
             pvec[nr_fast] = pfn
         else:
             get_page(pages, pfn)  # __munlock_isolated_page() drops one
             __munlock_isolated_page(s, pfn)
             put_page(s, pfn)
-    count(counters, PAGE_LOCK, nr_locked)
-    if nr_fast == 0:
-        return
-    counters[PGMUNLOCKED] += nr_fast
-    counters[PGRESCUED] += nr_rescued
-    count(counters, LRU_LOCK, 1)
-    count(counters, PUTBACK, nr_fast)
+    count_putback(counters, nr_locked, nr_fast, nr_rescued)
     for i in range(1, nr_fast + 1):
         lru_add_fn(pages, counters, version, pvec[i] & PFN_INDEX)
     for i in range(1, nr_fast + 1):
@@ -182,16 +211,28 @@ def _munlock_pagevec_putback(s: State, pvec: Words) -> None:
             page_free(s, pfn)
 
 
+@step
+def count_pagevec(counters: Words) -> None:
+    """Book one vector that is munlocked."""
+    count(counters, PAGEVECS, 1)
+
+
 @primitive
 def __munlock_pagevec(s: State, pvec: Words) -> None:
     """Munlock the pages of a vector, which holds a reference to each, and drop the references.
 
     Models __munlock_pagevec(), v5.10.
     """
-    count(s.counters, PAGEVECS, 1)
+    count_pagevec(s.counters)
     if _munlock_pagevec_isolate(s, pvec):
         _munlock_pagevec_release(s, pvec)
     _munlock_pagevec_putback(s, pvec)
+
+
+@step
+def count_page_lock(counters: Words) -> None:
+    """Book one round trip of the page lock."""
+    count(counters, PAGE_LOCK, 1)
 
 
 @kernel
@@ -201,7 +242,7 @@ def _munlock_found(s: State, pfn: int, slot: int, start: int, end: int, pvec: Wo
     if flags & PG_tail != 0:
         return start + PAGE_SIZE
     if flags & PG_head != 0:
-        count(s.counters, PAGE_LOCK, 1)
+        count_page_lock(s.counters)
         return start + ((1 + munlock_vma_page(s, pfn)) << PAGE_SHIFT)
     get_page(s.pages, pfn)
     pvec[0] = 1
@@ -211,8 +252,8 @@ def _munlock_found(s: State, pfn: int, slot: int, start: int, end: int, pvec: Wo
     return start
 
 
-@kernel
-def _step_over_holes(s: State, top: int, five_level: bool, start: int, end: int, skip: bool) -> int:
+@step
+def step_over_holes(s: State, top: int, five_level: bool, start: int, end: int, skip: bool) -> int:
     """Look up page after page until one is there: its address, or ``end``.
 
     This is the loop of the report: one full look-up for each 4 KiB.  ``skip``: step by the size of what is missing.
@@ -249,6 +290,22 @@ def _step_over_holes(s: State, top: int, five_level: bool, start: int, end: int,
     return start
 
 
+@step
+def clear_vm_locked(s: State, vma: int) -> None:
+    """Store a VMA's flags without those of locking: seen at once by who holds another lock than mmap_lock."""
+    s.vmas[vma]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
+
+
+@step
+def count_followed(s: State, five_level: bool, found: int) -> None:
+    """Book the look-up that found something."""
+    count_lookup(s.counters, five_level, found)
+    count(s.counters, FOLLOW_PAGE, 1)
+    count(s.counters, PAGES_LOOKED_UP, 1)
+    count(s.counters, PTE_LOCK, 1)
+    count(s.counters, COND_RESCHED, 1)
+
+
 @unit
 def munlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
     """Munlock the pages of [start, end) of a VMA.  Needs mmap_lock for writing.
@@ -257,21 +314,17 @@ def munlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int) -
 
     Models munlock_vma_pages_range(), v5.10.
     """
-    s.vmas[vma]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
+    clear_vm_locked(s, vma)
     top = s.mms[mm]["pgd"]
     five_level = s.mms[mm]["levels"] == 5
     skip = s.ctl[ALGORITHM] == HOLE_SKIP
-    pvec = s.pvecs[s.ctl[CPU], MUNLOCK_PVEC]
+    pvec = s.munlock_pvecs[mm]
     while True:
-        start = _step_over_holes(s, top, five_level, start, end, skip)
+        start = step_over_holes(s, top, five_level, start, end, skip)
         if start >= end:
             return
         found = lookup(s.entries, top, five_level, start)  # what the loop above stopped at: the same look-up, booked here
-        count_lookup(s.counters, five_level, found)
-        count(s.counters, FOLLOW_PAGE, 1)
-        count(s.counters, PAGES_LOOKED_UP, 1)
-        count(s.counters, PTE_LOCK, 1)
-        count(s.counters, COND_RESCHED, 1)
+        count_followed(s, five_level, found)
         if found > 0:
             start = _munlock_found(s, pte_pfn(s.entries[found]), found, start, end, pvec)
             continue

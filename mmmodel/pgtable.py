@@ -40,7 +40,7 @@ from mmmodel.constants import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmmodel.jit import kernel, primitive, unit
+from mmmodel.jit import kernel, primitive, step, unit
 from mmmodel.state import TABLES_FREE, TABLES_NFREE, TABLES_TOP, State
 
 # ---- entries: values ----
@@ -88,7 +88,7 @@ def swp_type(entry: int) -> int:
     return (entry >> SWP_TYPE_SHIFT) & 31
 
 
-@primitive
+@step
 def pte_pfn(entry: int) -> int:
     """Frame number of a present entry; stored inverted where _PAGE_PRESENT is clear (the L1TF mitigation).
 
@@ -211,7 +211,7 @@ def find_pmd(s: State, mm: int, address: int) -> int:
     return 0 if table == 0 else (table << PTRS_SHIFT) | entry_index(address, PMD_SHIFT)
 
 
-@kernel
+@step
 def pte_offset(s: State, pmd: int, address: int) -> int:
     """Slot of the page table entry of ``address`` under the PMD entry at slot ``pmd``, which points to a table."""
     return (entry_table(s.entries[pmd]) << PTRS_SHIFT) | entry_index(address, PTE_SHIFT)

@@ -6,6 +6,7 @@ list; counted as model_rmap_vmas), and page_add_*_rmap()/page_remove_rmap() with
 
 from __future__ import annotations
 
+from mmmodel.arraytypes import Records, Words
 from mmmodel.constants import (
     PAGE_SHIFT,
     VM_LOCKED,
@@ -16,10 +17,10 @@ from mmmodel.constants import (
     PG_unevictable,
 )
 from mmmodel.counters import NR_MLOCK, PGCLEARED, PGMLOCKED, PGSTRANDED
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, step, unit
 from mmmodel.kernels import V6_1
 from mmmodel.lru import isolate_lru_page, lru_cache_add, putback_lru_page
-from mmmodel.mlock_batch import mlock_folio, mlock_new_page, munlock_page
+from mmmodel.mlock_batch import mlock_folio, mlock_new_page, munlock_page, test_set_page_mlocked
 from mmmodel.pages import compound_head, page_trans_compound, test_clear_page_mlocked, thp_nr_pages
 from mmmodel.state import (
     ANON_VMAS_FREE,
@@ -175,44 +176,68 @@ def anon_vma_fork(s: State, vma: int, parent_vma: int) -> None:
 @kernel
 def mlock_vma_page_5_10(s: State, pfn: int) -> None:
     """Models mlock_vma_page() in mm/mlock.c, v5.10: set PG_mlocked and move the page.  Needs the page lock."""
-    if s.pages[pfn]["flags"] & PG_mlocked != 0:
-        return
-    nr_pages = thp_nr_pages(s.pages, pfn)
-    s.pages[pfn]["flags"] |= PG_mlocked
-    s.counters[NR_MLOCK] += nr_pages
-    s.counters[PGMLOCKED] += nr_pages
-    if isolate_lru_page(s, pfn):
+    if not test_set_page_mlocked(s.pages, s.counters, pfn) and isolate_lru_page(s, pfn):
         putback_lru_page(s, pfn)
+
+
+@step
+def clear_mlocked_of_unmapped(pages: Records, counters: Words, pfn: int) -> bool:
+    """Clear PG_mlocked of a page that nobody maps now, and account for it: whether it was set."""
+    mlocked = test_clear_page_mlocked(pages, pfn)
+    if mlocked:
+        nr_pages = thp_nr_pages(pages, pfn)
+        counters[NR_MLOCK] -= nr_pages
+        counters[PGCLEARED] += nr_pages
+    return mlocked
+
+
+@step
+def count_if_stranded(pages: Records, counters: Words, pfn: int) -> None:
+    """Account for a page that was mlocked and could not be isolated, so that it may stay on the unevictable LRU."""
+    if pages[pfn]["flags"] & PG_unevictable != 0:
+        counters[PGSTRANDED] += thp_nr_pages(pages, pfn)
 
 
 @unit
 def clear_page_mlock(s: State, pfn: int) -> None:
     """Models clear_page_mlock() in mm/mlock.c, v5.10: the last mapping of an mlocked page is gone."""
-    if not test_clear_page_mlocked(s.pages, pfn):
+    if not clear_mlocked_of_unmapped(s.pages, s.counters, pfn):
         return
-    nr_pages = thp_nr_pages(s.pages, pfn)
-    s.counters[NR_MLOCK] -= nr_pages
-    s.counters[PGCLEARED] += nr_pages
     if isolate_lru_page(s, pfn):
         putback_lru_page(s, pfn)
-    elif s.pages[pfn]["flags"] & PG_unevictable != 0:
-        s.counters[PGSTRANDED] += nr_pages
+    else:
+        count_if_stranded(s.pages, s.counters, pfn)
 
 
 # ---- 6.1: every mapping counts ----
 
 
+@step
+def is_counted_when_mapped(pages: Records, pfn: int, vm_flags: int, compound: bool) -> bool:
+    """Whether a VMA of these flags counts as a lock of the page that it begins to map.
+
+    VM_SPECIAL declines, hence the VM_IO guard of mlock_vma_pages_range().
+    """
+    return vm_flags & (VM_LOCKED | VM_SPECIAL) == VM_LOCKED and (compound or not page_trans_compound(pages, pfn))
+
+
+@step
+def is_counted_when_unmapped(pages: Records, pfn: int, vm_flags: int, compound: bool) -> bool:
+    """Whether a VMA of these flags had its lock of the page counted, as far as its flags tell."""
+    return vm_flags & VM_LOCKED != 0 and (compound or not page_trans_compound(pages, pfn))
+
+
 @kernel
 def mlock_vma_page(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
     """Models mlock_vma_page() in mm/internal.h, v6.1: declines VM_SPECIAL, hence the VM_IO guard of mlock_vma_pages_range()."""
-    if vm_flags & (VM_LOCKED | VM_SPECIAL) == VM_LOCKED and (compound or not page_trans_compound(s.pages, pfn)):
+    if is_counted_when_mapped(s.pages, pfn, vm_flags, compound):
         mlock_folio(s, pfn)
 
 
 @kernel
 def munlock_vma_page(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
     """Models munlock_vma_page() in mm/internal.h, v6.1."""
-    if vm_flags & VM_LOCKED != 0 and (compound or not page_trans_compound(s.pages, pfn)):
+    if is_counted_when_unmapped(s.pages, pfn, vm_flags, compound):
         munlock_page(s, pfn)
 
 
@@ -250,12 +275,28 @@ def lru_cache_add_inactive_or_unevictable(s: State, pfn: int, vm_flags: int) -> 
         lru_cache_add(s, pfn)
 
 
+@step
+def add_mapping(pages: Records, pfn: int) -> None:
+    """One more entry maps the page."""
+    pages[pfn]["mapcount"] += 1
+
+
 @kernel
 def page_add_rmap(s: State, pfn: int, vm_flags: int) -> None:
     """One more page table entry maps a page that is known already.  Models page_add_anon_rmap(), page_add_file_rmap()."""
-    s.pages[pfn]["mapcount"] += 1
+    add_mapping(s.pages, pfn)
     if s.ctl[KERNEL] >= V6_1:
         mlock_vma_page(s, pfn, vm_flags, False)
+
+
+@step
+def remove_mapping(s: State, pfn: int, compound: bool) -> bool:
+    """One entry, or PMD, less maps the page: whether it was the last."""
+    if compound:
+        remove_compound_mapping(s, pfn)
+        return s.pages[pfn]["compound"] == 0
+    s.pages[pfn]["mapcount"] -= 1
+    return s.pages[pfn]["mapcount"] == 0
 
 
 @kernel
@@ -275,13 +316,8 @@ def page_remove_rmap(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
 
     Models page_remove_rmap().
     """
-    if compound:
-        remove_compound_mapping(s, pfn)
-    else:
-        s.pages[pfn]["mapcount"] -= 1
+    last = remove_mapping(s, pfn, compound)
     if s.ctl[KERNEL] >= V6_1:
         munlock_vma_page(s, pfn, vm_flags, compound)
-    elif s.pages[pfn]["flags"] & PG_mlocked != 0:
-        left = s.pages[pfn]["compound"] if compound else s.pages[pfn]["mapcount"]
-        if left == 0:
-            clear_page_mlock(s, compound_head(s.pages, pfn))
+    elif last and s.pages[pfn]["flags"] & PG_mlocked != 0:
+        clear_page_mlock(s, compound_head(s.pages, pfn))

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mmmodel.arraytypes import Records, Words
+from mmmodel.arraytypes import Records, Rows, Words
 from mmmodel.constants import MAX_NUMNODES, NR_LRU_LISTS, PAGEVEC_SIZE, PG_reserved, PG_zero
 
 # struct page.  Packed: 36 bytes.
@@ -142,8 +142,7 @@ ZERO_PAGE_FLAGS: Final = PG_reserved | PG_zero
 # A per-CPU vector: entry 0 is its length.
 LRU_ADD_PVEC: Final = 0
 MLOCK_PVEC: Final = 1
-MUNLOCK_PVEC: Final = 2  # 5.10's, on the stack there
-NR_PVECS: Final = 3
+NR_PVECS: Final = 2
 PVEC_ROW: Final = PAGEVEC_SIZE + 1
 
 
@@ -156,7 +155,8 @@ ARRAYS: Final = {
     "anon_vmas": (ANON_VMA_DTYPE, 1),  # (slots,)
     "files": (FILE_DTYPE, 1),  # (slots,)
     "mms": (MM_DTYPE, 1),  # (slots,)
-    "pvecs": (np.dtype(np.int32), 3),  # (cpus, 3, 16): LRU_ADD_PVEC of pfns, MLOCK_PVEC of pfn << 2 | tag, MUNLOCK_PVEC
+    "pvecs": (np.dtype(np.int32), 3),  # (cpus, 2, 16): LRU_ADD_PVEC of pfns, MLOCK_PVEC of pfn << 2 | tag
+    "munlock_pvecs": (np.dtype(np.int32), 2),  # (mms, 16): 5.10's, on the stack of the task there
     "ctl": (np.dtype(np.int64), 1),  # (NR_CTL,)
     "counters": (np.dtype(np.int64), 1),  # (NR_COUNTERS,)
     "order": (np.dtype(np.int32), 1),  # (room,): VMA slots in address order; the one array that is an address space's own
@@ -168,7 +168,7 @@ HEADER_ROW: Final = 4  # words per array in State.header: address, and up to thr
 class State:
     """One machine as one address space sees it: a record of arrays, all shared by the machine's address spaces but ``order``.
 
-    Compiled code gets the address of ``header``, where the arrays are described, instead of eleven arrays by value
+    Compiled code gets the address of ``header``, where the arrays are described, instead of twelve arrays by value
     (:mod:`mmmodel.statetype`), and reads the same attributes.
     """
 
@@ -182,6 +182,7 @@ class State:
     files: Records
     mms: Records
     pvecs: Words
+    munlock_pvecs: Rows
     ctl: Words
     counters: Words
     order: Words

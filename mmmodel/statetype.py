@@ -1,6 +1,6 @@
 """How compiled code receives a :class:`~mmmodel.state.State`: as one pointer.
 
-A NamedTuple of eleven arrays would be passed as 77 values to each of two hundred functions: compiling took 140 s that way
+A NamedTuple of eleven arrays was passed as 77 values to each of two hundred functions: compiling took 140 s that way
 (70 s as a pointer, before :func:`mmmodel.jit.unit`), and a fault 2.2 times as long.  Here the type is the address of
 ``State.header``; ``s.pages`` in compiled code builds an array view from the row that describes it.  The views own nothing: the
 Python object keeps the arrays alive.  Without JIT this module is never loaded, and the attributes are plain ones.
@@ -21,7 +21,8 @@ from numba.np.arrayobj import populate_array
 
 from mmmodel.state import ARRAYS, FIELDS, HEADER_ROW, State
 
-_ARRAY_TYPES: Final = {field: types.Array(from_dtype(dtype), ndim, "C") for field, (dtype, ndim) in ARRAYS.items()}
+ARRAY_TYPES: Final = {field: types.Array(from_dtype(dtype), ndim, "C") for field, (dtype, ndim) in ARRAYS.items()}
+ARRAY_TYPES["pvec"] = types.Array(types.int32, 1, "C")  # one vector of State.pvecs or State.munlock_pvecs
 
 
 class StateType(types.Type):
@@ -45,13 +46,13 @@ class _StateAttributes(AttributeTemplate):
     key = StateType
 
     def generic_resolve(self, _state: StateType, attribute: str) -> types.Array | None:
-        return _ARRAY_TYPES.get(attribute)
+        return ARRAY_TYPES.get(attribute)
 
 
 @lower_getattr_generic(StateType)
 def _lower_attribute(context: Any, builder: Any, _type: StateType, state: Any, attribute: str) -> Any:
     """Build the array that a row of the header describes."""
-    array_type = _ARRAY_TYPES[attribute]
+    array_type = ARRAY_TYPES[attribute]
     word = context.get_value_type(types.intp)
     row = HEADER_ROW * FIELDS.index(attribute)
     header = builder.bitcast(state, word.as_pointer())

@@ -1,6 +1,8 @@
 """The cache of compiled code: what is in use stays, whoever else imports the model."""
 
+import importlib
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import mmmodel
 from mmmodel import jit
 
 
@@ -93,3 +96,26 @@ def test_functions_of_one_name_in_two_folders_have_code_of_their_own(tmp_path: P
         (tmp_path / name / "lru.py").write_text("")
         paths.add(jit.SharedCode.from_function(digest, str(tmp_path / name / "lru.py")).get_cache_path())
     assert len(paths) == 2
+
+
+def compiled_inside() -> list[tuple[str, object]]:
+    """Return the functions of the package that are compiled for compiled code alone: full names and what Python has of them."""
+    found = {}
+    for module in pkgutil.iter_modules(mmmodel.__path__, "mmmodel."):
+        for one in vars(importlib.import_module(module.name)).values():
+            if isinstance(one, jit._Inner):
+                found[f"{one.py_func.__module__}.{one.py_func.__qualname__}"] = one
+            elif isinstance(one, jit._Unit):
+                found[one.symbol] = one
+    return sorted(found.items())
+
+
+def test_what_only_compiled_code_may_call_says_so_to_python() -> None:
+    found = compiled_inside()
+    assert len(found) > 150 and {"mmmodel.counting.count", "mmmodel.mlock.do_mlock", "mmmodel.mlock.c_int"} <= {
+        n for n, _ in found
+    }
+    for name, function in found:
+        for arguments in ((), (1,), (1, 2, 3)):
+            with pytest.raises(TypeError, match=rf"{name}\(\) is compiled into its callers .* NUMBA_DISABLE_JIT=1"):
+                function(*arguments)  # type: ignore[operator]

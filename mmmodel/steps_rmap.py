@@ -1,0 +1,38 @@
+"""The steps of mapping and unmapping a page, with their mlock hooks of 5.10 and 6.1.  See :mod:`mmmodel.steps`."""
+
+from __future__ import annotations
+
+from mmmodel.constants import PG_mlocked, PG_tail
+from mmmodel.kernels import V6_1
+from mmmodel.rmap import add_mapping, is_counted_when_mapped, is_counted_when_unmapped, remove_mapping
+from mmmodel.state import KERNEL, State
+from mmmodel.steps import Path, Step
+from mmmodel.steps_5_10 import clear_page_mlock
+from mmmodel.steps_6_1 import mlock_folio, munlock_page
+
+# ---- mapping and unmapping ----
+
+
+def page_add_rmap(s: State, pfn: int, vma: int) -> Path:
+    """One more entry of a VMA maps a page.  6.1 reads the VMA's flags now, and locks.  Needs the page table lock."""
+    yield Step("mapcount")
+    add_mapping(s.pages, pfn)
+    if s.ctl[KERNEL] < V6_1:
+        return
+    yield Step("look at vm_flags")
+    if is_counted_when_mapped(s.pages, pfn, s.vmas[vma]["vm_flags"], False):
+        yield from mlock_folio(s, pfn)
+
+
+def page_remove_rmap(s: State, pfn: int, vma: int) -> Path:
+    """One entry of a VMA less maps a page, which may lose its lock with it.  Needs the page table lock."""
+    yield Step("mapcount")
+    last = remove_mapping(s, pfn, False)
+    if s.ctl[KERNEL] >= V6_1:
+        yield Step("look at vm_flags")
+        if is_counted_when_unmapped(s.pages, pfn, s.vmas[vma]["vm_flags"], False):
+            yield from munlock_page(s, pfn)
+    elif last:
+        yield Step("PageMlocked")
+        if int(s.pages[pfn]["flags"]) & PG_mlocked:
+            yield from clear_page_mlock(s, int(s.pages[pfn]["compound"]) if int(s.pages[pfn]["flags"]) & PG_tail else pfn)

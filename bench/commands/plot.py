@@ -32,7 +32,7 @@ def read_request(argv: Sequence[str]) -> Request:
     parser = parser_of("plot")
     parser.add_argument("run", nargs="*", type=Path, help="runs, by path or name; default the reference, else the newest")
     parser.add_argument("--results", type=Path, help="directory of runs, default results/")
-    where = "directory for figures and page, default plots/ for the reference, else figures/ in the (first) run's directory"
+    where = "directory for figures and page, default plots/ for all of the reference's, else figures/ in the (first) run"
     parser.add_argument("--plots", type=Path, help=where)
     parser.add_argument("--only", action="append", default=[], help=f"figures, separated by commas: {known}; default all")
     args = parser.parse_args(argv)
@@ -42,7 +42,7 @@ def read_request(argv: Sequence[str]) -> Request:
     runs = tuple(inputs.find_runs(args.run, args.results or environment.base_directory() / "results"))
     return Request(
         runs=runs,
-        plots=args.plots or inputs.figures_directory(runs[0]),
+        plots=args.plots or inputs.figures_directory(runs, not asked),
         kinds=tuple(name for name in kinds.KINDS if not asked or name in asked),
     )
 

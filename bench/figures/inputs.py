@@ -44,10 +44,11 @@ def find_runs(paths: Sequence[Path], directory: Path) -> list[Path]:
     return [max(found, key=lambda path: (storage.load_counters(path / storage.COUNTERS_FILE).created, path.name))]
 
 
-def figures_directory(run: Path) -> Path:
-    """Return where a run's figures belong: plots/ has the reference's, which are kept; others lie beside their run."""
+def figures_directory(runs: Sequence[Path], every_kind: bool) -> Path:
+    """Return where figures belong: plots/ has all of the reference's, which are kept; others lie beside the first run."""
     base = environment.base_directory()
-    return base / "plots" if run.resolve() == (base / "results" / REFERENCE).resolve() else run / "figures"
+    is_reference = [run.resolve() for run in runs] == [(base / "results" / REFERENCE).resolve()]
+    return base / "plots" if is_reference and every_kind else runs[0] / "figures"
 
 
 def load_run(path: Path) -> LoadedRun:

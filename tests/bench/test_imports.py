@@ -87,7 +87,7 @@ def test_a_figure_is_a_folder_of_its_parts() -> None:
     folders = {path.parent.name for path in (BENCH / "figures").glob("*/__init__.py")}
     assert folders == set(KINDS)
     for name, kind in KINDS.items():
-        assert kind.drawing == f"bench.figures.{name}.drawing"
+        assert (kind.name, kind.drawing) == (name, f"bench.figures.{name}.drawing")
         assert {path.name for path in (BENCH / "figures" / name).glob("*.py")} >= {"numbers.py", "words.py", "drawing.py"}
 
 

@@ -54,7 +54,7 @@ def draw(data: Report) -> Figure:
         _values(time_axes, data, lambda call: call.seconds, seconds)
         _values(entry_axes, data, lambda call: call.nr_entries, lambda value: f"{value:,.0f}")
         _legend(figure, data)
-        place(figure, left=0.55, right=0.2, top=0.6, bottom=1.22, wspace=0.33)
+        place(figure, left=0.55, right=0.32, top=0.6, bottom=1.22, wspace=0.33)
         return figure
 
 

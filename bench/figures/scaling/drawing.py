@@ -50,7 +50,7 @@ def draw(data: Scaling) -> Figure:
             _guide(axes, max([*values, 0]) * 2, min(data.spans))
         local_axes.set_ylabel("exponent to\nthe next span")
         _legends(figure, data, picks)
-        place(figure, left=0.78, right=0.2, top=0.6, bottom=1.22, wspace=0.3, hspace=0.12)
+        place(figure, left=0.78, right=0.32, top=0.6, bottom=1.22, wspace=0.3, hspace=0.12)
         return figure
 
 

@@ -1,8 +1,5 @@
-"""The `plot` command and its page: what is in it, escaping, the same bytes twice, and what is refused."""
+"""The page of figures: what is in it, escaping, and that it needs nothing from elsewhere."""
 
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -117,17 +114,6 @@ def test_figures_say_in_words_what_they_show(written: Path) -> None:
         assert [child.text for child in root][:2] == [said.title, said.alternative]
 
 
-def test_two_processes_write_the_same_bytes(written: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench", "plot", str(written / "results" / "sample"), "--plots", str(tmp_path)]
-    other = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
-    subprocess.run(command, check=True, env=os.environ | other, capture_output=True)
-    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 2 * len(kinds.KINDS) + 1
-    assert files == sorted(path.relative_to(written / "plots") for path in (written / "plots").rglob("*") if path.is_file())
-    for file in files:
-        assert (tmp_path / file).read_bytes() == (written / "plots" / file).read_bytes(), file
-
-
 def test_whatever_comes_out_of_files_is_escaped(tmp_path: Path) -> None:
     name = '<b>&"x y'
     scenarios = [msgspec.structs.replace(SCENARIOS["report"].resized(1 << shift), name="x<&$\\frac{$", summary=HOSTILE)
@@ -145,11 +131,15 @@ def test_whatever_comes_out_of_files_is_escaped(tmp_path: Path) -> None:
         assert {child.tag.rpartition("}")[2] for child in ET.parse(svg).getroot()} <= {"title", "desc", "metadata", "defs", "g"}
 
 
-def test_only_some_figures(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["plot", "sample", "--results", str(written / "results"), "--plots", str(tmp_path), "--only", "order,cost"]
-    assert main(arguments) == 0
-    assert {path.name for path in (tmp_path / "sample").iterdir()} == {"cost.svg", "cost.png", "order.svg", "order.png"}
-    assert capsys.readouterr().out.splitlines()[-1] == f"page:    {tmp_path / 'index.html'}"
+def test_a_page_of_two_runs_keeps_them_apart(written: Path) -> None:
+    run = inputs.load_run(written / "results" / "sample")
+    said = kinds.prepare(run, ["cost"])[0].words()
+    shown = {name: page.Shown(said, f"{name}/a.svg") for name in ("one", "two")}
+    runs = {name: msgspec.structs.replace(run, name=name) for name in shown}
+    reader = Reader(page.render([page.Section(runs[name], (shown[name],), ()) for name in shown]))
+    ids = [str(attributes["id"]) for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert [image["src"] for image in reader.all("img")] == ["one/a.svg", "two/a.svg"]
 
 
 def test_what_is_skipped_is_said_on_the_page_and_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,50 +150,3 @@ def test_what_is_skipped_is_said_on_the_page_and_the_terminal(tmp_path: Path, ca
     for kind in ("report", "scaling", "ratio", "distribution", "order"):
         assert f"skipped: {kind} of counted: it needs" in out
         assert f"{kind}: it needs" in text
-
-
-def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Run the command, which fails; return exit code and message."""
-    code = main(["plot", *arguments])
-    (line,) = capsys.readouterr().err.splitlines()
-    return code, line
-
-
-def test_bad_requests_write_nothing(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sample, plots = str(written / "results" / "sample"), tmp_path / "plots"
-    copy = write_run(tmp_path / "other" / "sample", timed=False)
-    counted = str(copy)
-    cases = [
-        ([sample, "--only", "pie"], 2, "unknown figure 'pie'; known are report, scaling, ratio, cost, distribution, order"),
-        ([str(tmp_path / "nosuch")], 2, "there is no file, no directory and no run"),
-        ([str(tmp_path / "other")], 2, "is no run: it has neither counters.json nor wall.json; the runs in it are sample"),
-        ([str(copy / "counters.json")], 2, "is no run: it has no counters.json"),
-        ([sample, counted], 2, "two runs are named sample"),
-        ([counted, "--only", "ratio"], 2, "no figure can be made of sample: ratio: it needs"),
-    ]
-    for arguments, code, message in cases:
-        found = fails([*arguments, "--plots", str(plots)], capsys)
-        assert found[0] == code
-        assert message in found[1]
-    (copy / "counters.json").write_text("{", encoding="utf-8")
-    code, line = fails([counted, "--plots", str(plots)], capsys)
-    assert (code, "is not of schema" in line) == (3, True)
-    assert not plots.exists()
-
-
-def test_a_directory_that_cannot_be_written(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    code, line = fails([str(written / "results" / "sample"), "--plots", str(tmp_path / "file")], capsys)
-    assert code == 2
-    assert "cannot write to directory" in line
-
-
-def test_a_page_of_two_runs_keeps_them_apart(written: Path) -> None:
-    run = inputs.load_run(written / "results" / "sample")
-    said = kinds.prepare(run, ["cost"])[0].words()
-    shown = {name: page.Shown(said, f"{name}/a.svg") for name in ("one", "two")}
-    runs = {name: msgspec.structs.replace(run, name=name) for name in shown}
-    reader = Reader(page.render([page.Section(runs[name], (shown[name],), ()) for name in shown]))
-    ids = [str(attributes["id"]) for _, attributes in reader.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    assert [image["src"] for image in reader.all("img")] == ["one/a.svg", "two/a.svg"]

@@ -17,6 +17,7 @@ from bench.figures.style import looks
 from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, GiB, MiB
 from mmmodel.constants import IMPLEMENTATIONS
+from support.drawn import labels_of, legend_texts, texts_outside
 from support.sample_run import counted, write_run
 
 SPANS = (1 << 31, 1 << 36, REPORTED_SPAN)
@@ -38,21 +39,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Figure]:
     return drawn(tmp_path_factory.mktemp("whole"), done)
 
 
-def legend_of(figure: Figure) -> list[str]:
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
 def crosses_in(axes: Any) -> list[tuple[float, float]]:
     """Return where real kernels are marked."""
     return [(float(*line.get_xdata()), float(*line.get_ydata())) for line in axes.lines if line.get_marker() == "x"]
-
-
-def labels_of(axis: Any) -> list[str]:
-    """Return the labels of an axis that are within its limits."""
-    axis.get_figure().draw_without_rendering()
-    low, high = sorted(axis.get_view_interval())
-    ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
-    return [text.get_text() for tick, text in ticks if low <= tick <= high]
 
 
 def test_both_panels_show_every_number(whole: tuple[Report, Figure]) -> None:
@@ -76,7 +65,7 @@ def test_the_reports_span_the_program_and_the_real_kernels_are_marked(whole: tup
         places = {float(line.get_xdata()[0]) for line in axes.lines if line.get_transform() != axes.transData}
         assert places == {REPORTED_SPAN, LAYOUT.span}
         assert {"the report", LAYOUT.layout} <= {text.get_text() for text in axes.texts}
-    assert legend_of(figure) == [*map(implementation_words, IMPLEMENTATIONS), KERNELS]
+    assert legend_texts(figure) == [*map(implementation_words, IMPLEMENTATIONS), KERNELS]
 
 
 def test_a_programs_points_have_no_line(whole: tuple[Report, Figure]) -> None:
@@ -111,10 +100,11 @@ def test_one_span_has_labelled_axes_and_no_marks_from_far_away(
     time_axes, entry_axes = figure.axes
     for axis in (time_axes.xaxis, time_axes.yaxis, entry_axes.xaxis, entry_axes.yaxis):
         assert len(labels_of(axis)) >= 2
+    assert texts_outside(figure) == []
     most = max(call.high for call in data.calls)
     assert most < time_axes.get_ylim()[1] < 10 * most
     assert crosses_in(time_axes) == []
-    assert legend_of(figure) == [implementation_words(name) for name in implementations]
+    assert legend_texts(figure) == [implementation_words(name) for name in implementations]
 
 
 def test_layouts_alone_have_a_figure(tmp_path: Path) -> None:

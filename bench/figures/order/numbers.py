@@ -43,7 +43,7 @@ def prepare(run: LoadedRun) -> list[Order | Skipped]:
     if len(values) < FEWEST_TIMED:
         reason = f"it needs {FEWEST_TIMED} processes or more that say when they started, of measurements with two or more"
         return [Skipped(NAME, reason)]
-    return [Order(NAME, run.name, tuple(values), values[-1].minutes, _parts(values))]
+    return [Order(NAME, run.name, tuple(values), values[-1].minutes, parts(values))]
 
 
 def _values(one: LoadedPoint) -> list[Value]:
@@ -56,10 +56,10 @@ def _values(one: LoadedPoint) -> list[Value]:
     ]
 
 
-def _parts(values: Sequence[Value]) -> tuple[tuple[int, float], ...]:
-    """Return how the run's quarters differ."""
+def parts(values: Sequence[Value]) -> tuple[tuple[int, float], ...]:
+    """Return the number of processes in each quarter of the run, and the median of their relative values; NaN if none."""
     length = max(one.minutes for one in values) / NR_PARTS
-    parts: list[list[float]] = [[] for _ in range(NR_PARTS)]
+    found: list[list[float]] = [[] for _ in range(NR_PARTS)]
     for one in values:
-        parts[min(NR_PARTS - 1, int(one.minutes / length)) if length else 0].append(one.relative)
-    return tuple((len(part), statistics.median(part) if part else math.nan) for part in parts)
+        found[min(NR_PARTS - 1, int(one.minutes / length)) if length else 0].append(one.relative)
+    return tuple((len(part), statistics.median(part) if part else math.nan) for part in found)

@@ -52,7 +52,7 @@ def draw(data: Density) -> Figure:
             _step_axis(axes, data)
         _crossings(time_axes, data)
         handles = [Line2D([], [], label=legend_words(one), **look) for one, look in drawn]
-        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), handlelength=3.6)
+        figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.08, 0.0), handlelength=3.6)
         place(figure, left=0.65, right=0.2, top=0.88, bottom=0.98, wspace=0.22)
         return figure
 

@@ -112,4 +112,4 @@ def _legend(figure: Figure, data: Report) -> None:
     handles = [line(name, implementation_words(name)) for name in looks() if name in used]
     if data.marks:
         handles.append(marker("x", KERNELS, color="black", markersize=5, markeredgewidth=1.2))
-    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), handlelength=3.4)
+    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.06, 0.0), handlelength=3.4)

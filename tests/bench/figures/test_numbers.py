@@ -174,6 +174,17 @@ def test_run_order_is_that_of_the_starts(run: LoadedRun) -> None:
     assert sum(number for number, _ in data.parts) == len(data.values)
 
 
+def test_drift_is_told_by_quarters_of_the_time_from_the_first_process_to_the_last() -> None:
+    values = [order.Value("x", "page-walk", 1, minutes, relative) for minutes, relative in
+              ((0, 1.0), (1.9, 1.2), (2, 1.5), (6, 2.0), (7.9, 4.0), (8, 3.0))]  # fmt: skip
+    (first, second, third, fourth) = order.parts(values)
+    assert first == (2, pytest.approx(1.1))  # until 2 minutes, which belong to the second
+    assert second == (1, 1.5)
+    assert third[0] == 0
+    assert math.isnan(third[1])
+    assert fourth == (3, 3.0)  # the last process is in the last quarter
+
+
 def test_a_process_that_does_not_say_when_it_started_has_no_place(run: LoadedRun) -> None:
     first = run.counted_points[0]
     nameless = msgspec.structs.replace(first, processes=(Process((1.0,), 1.0, None), *first.processes[1:]))

@@ -92,7 +92,8 @@ def _report(scenario: str, points: Sequence[LoadedPoint], programs: tuple[Progra
 def _marks(report: Report) -> tuple[Reported, ...]:
     """Return the real kernels that lie near something measured: others would stretch the axis and push the data together."""
     most = max((call.seconds for call in report.at_reported_span()), default=0.0)
-    return REPORTED if most * MOST_FACTOR >= max(one.seconds for one in REPORTED) else ()
+    ascending = tuple(sorted(REPORTED, key=lambda one: one.seconds))
+    return ascending if most * MOST_FACTOR >= ascending[-1].seconds else ()
 
 
 def _in_order(points: Iterable[LoadedPoint]) -> list[LoadedPoint]:

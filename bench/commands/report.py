@@ -71,9 +71,8 @@ def read_request(argv: Sequence[str]) -> Request:
 
 def _scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
     """Return the address spaces asked for; by default the report's, with a curve of smaller ones, and its program's."""
-    found = selection.scenarios(args)
     if args.scenario or args.layout:
-        return found
+        return selection.scenarios(args)
     report = scenario.find("report")
     levels: Literal[4, 5] = 5 if args.levels == "5" else 4
     spans = [sizes.parse_size(text, levels) for text in args.size] or [*CURVE_SPANS, report.span]

@@ -74,7 +74,8 @@ def _make_arm(name: str, model: Path, scratch: Path) -> SourceTree:
     shutil.copytree(environment.base_directory() / "bench", directory / "bench", ignore=ignored)
     shutil.copytree(model / "mmmodel", directory / "mmmodel", ignore=ignored)
     tree = SourceTree(directory, source="")
-    program = "import mmmodel; mmmodel.warm_up(); from mmmodel.jit import source_digest; print(source_digest())"
+    # The registry of targets, too: an older model may lack what it is made of.
+    program = "import mmmodel, mmmodel.jit, bench.targets.registry; mmmodel.warm_up(); print(mmmodel.jit.source_digest())"
     done = subprocess.run([sys.executable, "-c", program], cwd=directory, env=tree.environment(),
                           capture_output=True, text=True, check=False)  # fmt: skip
     if done.returncode:

@@ -252,8 +252,8 @@ def _munlock_found(s: State, pfn: int, slot: int, start: int, end: int, pvec: Wo
     return start
 
 
-@step
-def step_over_holes(s: State, top: int, five_level: bool, start: int, end: int, skip: bool) -> int:
+@kernel
+def _step_over_holes(s: State, top: int, five_level: bool, start: int, end: int, skip: bool) -> int:
     """Look up page after page until one is there: its address, or ``end``.
 
     This is the loop of the report: one full look-up for each 4 KiB.  ``skip``: step by the size of what is missing.
@@ -291,6 +291,12 @@ def step_over_holes(s: State, top: int, five_level: bool, start: int, end: int, 
 
 
 @step
+def step_over_holes(s: State, top: int, five_level: bool, start: int, end: int, skip: bool) -> int:
+    """The loop of the report as a step, for Python: inlined by force it takes 1.6 times as long."""
+    return _step_over_holes(s, top, five_level, start, end, skip)
+
+
+@step
 def clear_vm_locked(s: State, vma: int) -> None:
     """Store a VMA's flags without those of locking: seen at once by who holds another lock than mmap_lock."""
     s.vmas[vma]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
@@ -320,7 +326,7 @@ def munlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int) -
     skip = s.ctl[ALGORITHM] == HOLE_SKIP
     pvec = s.munlock_pvecs[mm]
     while True:
-        start = step_over_holes(s, top, five_level, start, end, skip)
+        start = _step_over_holes(s, top, five_level, start, end, skip)
         if start >= end:
             return
         found = lookup(s.entries, top, five_level, start)  # what the loop above stopped at: the same look-up, booked here

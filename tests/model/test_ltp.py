@@ -1,6 +1,7 @@
 """Assertions of the Linux Test Project about the mlock family: testcases/kernel/syscalls and open_posix."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -44,8 +45,8 @@ def test_mlock03(mm: Any) -> None:
         map_anon(mm, 3, prot, at=BASE + 4 * i * PAGE)
     before = [(vma.start, vma.end) for vma in mm.smaps()]
     for start, end in before:
-        error_of(lambda start=start, end=end: mm.mlock(start, end - start))
-        error_of(lambda start=start, end=end: mm.munlock(start, end - start))
+        error_of(partial(mm.mlock, start, end - start))
+        error_of(partial(mm.munlock, start, end - start))
     assert [(vma.start, vma.end) for vma in mm.smaps()] == before
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 
@@ -23,7 +25,7 @@ KERNELS = {"5.10": ("per-page", "hole-skip"), "6.1": ("page-walk",)}
 def hold_to_oracle(trace: Trace, kernel: str, thp: str, every: int = 1) -> None:
     """Every field of every step is the same in the oracle and in each implementation; invariants hold at some steps."""
     machines = {impl: Mm(impl, thp=thp, ram=RECORDED_RAM) for impl in KERNELS[kernel]}
-    oracle = OracleMm(KERNELS[kernel][0], thp=thp, ram=RECORDED_RAM)
+    oracle: Any = OracleMm(KERNELS[kernel][0], thp=thp, ram=RECORDED_RAM)
     runs = [replay(mm, trace) for mm in machines.values()]
     for number, (expected, *got) in enumerate(zip(replay(oracle, trace), *runs, strict=True)):
         for impl, step in zip(machines, got, strict=True):

@@ -84,8 +84,8 @@ def follow_page(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> int:
         if write and not pmd.write:
             return 0
         folio = pmd.folio
-        foll_mlock = isinstance(mm.lru, Lru510) and vma.vm_flags & VM_LOCKED
-        if folio is not None and foll_mlock and len(folio.pmd_maps) == 1 and not folio.double_map:
+        mlockable = folio is not None and len(folio.pmd_maps) == 1 and not folio.double_map
+        if folio is not None and mlockable and isinstance(mm.lru, Lru510) and vma.vm_flags & VM_LOCKED:
             mm.lru.mlock_vma_page(folio)
         return HPAGE_PMD_NR - vpn % HPAGE_PMD_NR
     pte = mm.ptes.get(vpn)

@@ -1,5 +1,7 @@
 """The oracle against real kernels: every field of every step of every recorded trace."""
 
+from typing import Any
+
 import pytest
 
 from bench.traces.replay import RECORDED_RAM, differences, replay
@@ -16,7 +18,7 @@ RECORDED = [
 
 @pytest.mark.parametrize(("impl", "trace", "steps", "thp"), RECORDED)
 def test_oracle_does_what_the_kernel_did(impl: str, trace: Trace, steps: tuple[Step, ...], thp: str) -> None:
-    mm = OracleMm(impl, thp=thp, ram=RECORDED_RAM)
+    mm: Any = OracleMm(impl, thp=thp, ram=RECORDED_RAM)
     for number, (expected, got) in enumerate(zip(steps, replay(mm, trace), strict=True)):
         assert not differences(expected, got), f"step {number}: {trace.ops[number]}"
 

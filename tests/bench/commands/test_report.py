@@ -1,5 +1,6 @@
 """The report command, end to end on small sizes, and its decisions."""
 
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -7,9 +8,8 @@ import pytest
 from rich.progress import Progress
 
 from bench.__main__ import main
-from bench.commands import report
 from bench.errors import UsageError
-from bench.measuring import timing
+from bench.measuring import counting, timing
 from bench.measuring.counting import count, count_points
 from bench.runs import storage
 from bench.targets import model, registry
@@ -48,7 +48,7 @@ def test_a_difference_between_implementations_ends_it_before_any_time(
     def timed(*_: object) -> None:
         raise AssertionError("timed although the implementations differ")
 
-    monkeypatch.setattr(report.counting, "count", biased)
+    monkeypatch.setattr(counting, "count", biased)
     monkeypatch.setattr(timing, "run_plan", timed)
     assert run(tmp_path, "report", "--size", "1GiB") == 3
     out, err = capsys.readouterr()
@@ -62,7 +62,7 @@ def test_a_failed_measurement_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(timing, "WARM_UP_SPAN", 1)
     monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.setattr(timing.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     assert run(tmp_path, "report", "--size", "1GiB") == 3
     assert "measuring munlockall/report/1GiB/per-page failed" in capsys.readouterr().err
     assert list((tmp_path / "results").iterdir()) == []

@@ -173,7 +173,7 @@ def test_an_interrupted_run_stops_its_steps(bootstrap: ModuleType, monkeypatch: 
             super().__init__(*arguments)
             started.append(self)
 
-    sleep = ("sleep", {}, ["-c", "import time; time.sleep(60)"])
+    sleep: tuple[str, dict[str, str], list[str]] = ("sleep", {}, ["-c", "import time; time.sleep(60)"])
     monkeypatch.setattr(bootstrap, "test_steps", lambda: [sleep, sleep])
     monkeypatch.setattr(bootstrap, "Step", Spy)
     monkeypatch.setattr(bootstrap.time, "sleep", interrupt)

@@ -6,6 +6,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.commands import sweep
+from bench.measuring.collect import Request
 from bench.runs import storage
 from bench.targets import model, registry
 from bench.workloads import scenario
@@ -15,7 +16,7 @@ from support.collecting import Log, log
 __all__ = ["log"]
 
 
-def request(*arguments: str) -> sweep.collect.Request:
+def request(*arguments: str) -> Request:
     return sweep.read_request(sweep._parse(arguments))
 
 

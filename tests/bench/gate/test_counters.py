@@ -49,7 +49,7 @@ WITH_ZERO = changed(counters=ONE.counters | {"model_faults": 0})
 def test_each_way_to_differ(
     expected: Expected | None, first: Expected | str | None, second: Expected | str | None, verdict: Verdict, text: str
 ) -> None:
-    sides = [{} if one is None else {"x": one} for one in (expected, first, second)]
+    sides: list[Any] = [{} if one is None else {"x": one} for one in (expected, first, second)]
     (found,) = counters.judge(*sides)
     assert (found.verdict, text in found.text) == (verdict, True), found.text
 

@@ -73,7 +73,7 @@ def test_junit_can_be_read() -> None:
 
 
 def test_json_has_everything_and_no_infinity() -> None:
-    report = render.Report(1, "gate", "command", "now", {"cpu": "x"}, "error", 3, FINDINGS, {"x": {"base": [1.0]}})
+    report = render.Report(1, "gate", "command", "now", {"cpu": "x"}, "error", 3, FINDINGS, {"x": {"base": [[1.0]]}})
     found = json.loads(render.json(report), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert found["exit_code"] == 3
     assert [one["verdict"] for one in found["findings"]] == ["pass", "regression", "inconclusive", "error"]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -33,7 +34,7 @@ NAMES = [point.name for point in POINTS]
 REQUEST = Request("sweep", "python -m bench sweep", POINTS, Policy(processes=2, values=1))
 
 
-def gather(directory: Path, request: Request = REQUEST, **options: bool) -> Collected:
+def gather(directory: Path, request: Request = REQUEST, **options: Any) -> Collected:
     with collect.collected(request, directory, Progress(disable=True), **options) as done:
         collect.save(directory, request, {"cpu_model": "x"}, done)
     return done

@@ -1,5 +1,7 @@
 """Timing: what is inside the clock, and that nothing is believed that was not asked for."""
 
+import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -41,14 +43,14 @@ class FakeSpace:
 
 def test_each_call_is_on_a_restored_space_and_only_calls_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     space = FakeSpace()
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: space.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: space.now)
     assert timing.time_calls(space.prepared(), loops=6) == pytest.approx(0.6)
     assert space.log == ["restore", "call"] * 6
 
 
 def test_each_call_of_the_footprint_of_counting_is_on_a_restored_space(monkeypatch: pytest.MonkeyPatch) -> None:
     space = FakeSpace()
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: space.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: space.now)
     monkeypatch.setattr(footprint, "COUNTED_POINTS", {"one": POINT})
     monkeypatch.setattr(footprint.registry, "prepare", lambda point: space.prepared())
     assert footprint.call_seconds() == {"one": pytest.approx(0.1)}
@@ -68,7 +70,7 @@ def stub_run(monkeypatch: pytest.MonkeyPatch, write: Callable[[str], None], code
     def run(command: list[str]) -> Any:
         commands.append(command)
         write(command[command.index("-o") + 1])
-        return timing.subprocess.CompletedProcess(command, code, "", err)
+        return subprocess.CompletedProcess(command, code, "", err)
 
     monkeypatch.setattr(timing, "_run", run)
     return commands

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 from hypothesis import find, given, settings
 
 from bench.traces.generate import WINDOW, random_traces
 from bench.traces.replay import RECORDED_RAM, differences, replay
-from bench.traces.trace_format import Trace, op_name, trace_problem
+from bench.traces.trace_format import Step, Trace, op_name, trace_problem
 from oracle import OracleMm
 from support.setting import examples
 from support.strategies import traces
 
 SETTINGS, fixed = examples(100, 100, "RANDOM_TRACES")
+
+
+def steps_of(mm: Any, trace: Trace) -> Iterator[Step]:
+    """The steps of a trace on a machine with the calls of the model."""
+    return replay(mm, trace)
 
 
 @fixed()
@@ -27,7 +34,7 @@ def test_both_success_and_failure_are_reached() -> None:
     """On the oracle: every op that can fail does, in every way that a trace can make it, and also succeeds."""
     reached: set[tuple[str, str]] = set()
     for trace in random_traces(0, 200).values():
-        steps = replay(OracleMm("page-walk", ram=RECORDED_RAM), trace)
+        steps = steps_of(OracleMm("page-walk", ram=RECORDED_RAM), trace)
         reached |= {(op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True)}
     expected = {
         "mmap": "0 EEXIST EAGAIN",
@@ -57,7 +64,7 @@ class Forgetful(OracleMm):
 
 def test_a_failing_trace_shrinks_to_a_minimal_one() -> None:
     def fails(trace: Trace) -> bool:
-        pairs = zip(replay(OracleMm("page-walk"), trace), replay(Forgetful("page-walk"), trace), strict=True)
+        pairs = zip(steps_of(OracleMm("page-walk"), trace), steps_of(Forgetful("page-walk"), trace), strict=True)
         return any(differences(expected, got) for expected, got in pairs)
 
     smallest = find(traces(), fails, settings=settings(SETTINGS, max_examples=500), random=Random(0))

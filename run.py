@@ -3,7 +3,7 @@
 
     python3 run.py report      the main job: the report reproduced
     python3 run.py test        linter, type checker, and the tests in three settings
-    python3 run.py <command>   any other command of `python -m bench`
+    python3 run.py COMMAND     any other command of `python -m bench`, see below
 
 Needs nothing but Python 3.11 or later with its venv module. Only the standard
 library is used, and only syntax that older Pythons can read too, so that they
@@ -16,6 +16,7 @@ if sys.version_info < (3, 11):
     sys.stderr.write("run.py: needs Python 3.11 or later, this is %s\n" % sys.version.split()[0])
     sys.exit(2)
 
+import ast
 import contextlib
 import fcntl
 import hashlib
@@ -33,6 +34,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "unlockall-bench.stamp"
 LOCK = ROOT / ".venv.lock"
+TEST_EXTRA = "dev"  # of pyproject.toml: what the test command needs
 
 
 class SetupError(Exception):
@@ -66,7 +68,7 @@ def read_stamp() -> "dict[str, str]":
 def fits(stamp: Mapping[str, str], extra: str) -> bool:
     """Tell whether an environment with this stamp can be used as it is."""
     # One that was made for the tests has all that the other commands need.
-    return any(stamp == wanted_stamp(one) for one in {extra, "test"})
+    return any(stamp == wanted_stamp(one) for one in {extra, TEST_EXTRA})
 
 
 @contextlib.contextmanager
@@ -148,6 +150,11 @@ def test_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
     ]
 
 
+def shown(title: str, settings: Mapping[str, str], command: Sequence[str]) -> str:
+    """Return a step in words: what it is, and as a command line."""
+    return "%s: %s" % (title, shlex.join(["%s=%s" % pair for pair in settings.items()] + ["python", *command]))
+
+
 class Step:
     """A step of the test command that has been started; what it prints is kept until it ends."""
 
@@ -159,8 +166,7 @@ class Step:
         self.process = subprocess.Popen(
             [str(PYTHON), *command], cwd=ROOT, env={**clean, **settings}, stdout=self.output, stderr=subprocess.STDOUT
         )
-        shown = ["%s=%s" % pair for pair in settings.items()] + ["python", *command]
-        print("== %s: %s" % (title, shlex.join(shown)), flush=True)
+        print("== " + shown(title, settings, command), flush=True)
 
     def end(self, verdict: str) -> None:
         """Print what it has printed, and the verdict."""
@@ -194,14 +200,52 @@ def run_tests(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+def commands() -> "dict[str, str]":
+    """Return the commands of bench and what each does, read from the source: nothing needs to be installed."""
+    tree = ast.parse((ROOT / "bench" / "commands" / "__init__.py").read_text(encoding="utf-8"))
+    assigned = (node for node in ast.walk(tree) if isinstance(node, (ast.Assign, ast.AnnAssign)))
+    for node in assigned:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if node.value is not None and any(isinstance(one, ast.Name) and one.id == "COMMANDS" for one in targets):
+            return dict(ast.literal_eval(node.value))
+    raise LookupError("bench/commands has no COMMANDS")
+
+
+def overview() -> str:
+    """Return the text of --help."""
+    found = commands()
+    width = max(map(len, found))
+    lines = ["    %s  %s" % (name.ljust(width), text) for name, text in found.items()]
+    return "\n".join([str(__doc__), "Commands of `python -m bench`; COMMAND --help tells a command's options:", "", *lines])
+
+
+def test_overview() -> str:
+    """Return the text of `test --help`."""
+    lines = ["    " + shown(title, settings, command) for title, settings, command in test_steps()]
+    return "\n".join(
+        [
+            "python3 run.py test [PYTEST OPTION ...]",
+            "",
+            "Run every step, %d at a time, also after one has failed; exit code 1 if any failed:" % AT_ONCE,
+            "",
+            *lines,
+            "",
+            "Options go to pytest, as in: python3 run.py test -k mlockall. Its own help: .venv/bin/python -m pytest --help",
+        ]
+    )
+
+
 def main(argv: Sequence[str]) -> int:
     """Set up, then run the tests or hand over to `python -m bench`."""
     if not argv or argv[0] in ("-h", "--help"):
-        print(__doc__)
+        print(overview())
         return 0 if argv else 2
     testing = argv[0] == "test"
+    if testing and {"-h", "--help"} & set(argv[1:]):
+        print(test_overview())
+        return 0
     try:
-        ensure_environment("test" if testing else "")
+        ensure_environment(TEST_EXTRA if testing else "")
     except SetupError as error:
         say(str(error))
         return 2

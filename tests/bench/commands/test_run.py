@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from bench.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,10 +43,10 @@ def test_a_finished_environment_is_used_as_it_is(bootstrap: ModuleType, monkeypa
 
 
 def test_one_for_the_tests_serves_all(bootstrap: ModuleType) -> None:
-    finish(bootstrap, "test")
+    finish(bootstrap, bootstrap.TEST_EXTRA)
     assert bootstrap.fits(bootstrap.read_stamp(), "")
     finish(bootstrap, "")
-    assert not bootstrap.fits(bootstrap.read_stamp(), "test")
+    assert not bootstrap.fits(bootstrap.read_stamp(), bootstrap.TEST_EXTRA)
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "a list", "no python", "other project", "other place"])
@@ -157,7 +160,7 @@ def test_all_tests_run_compiled_and_those_of_the_model_in_every_setting(
 
 
 def test_an_interrupted_run_stops_its_steps(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish(bootstrap, "test")
+    finish(bootstrap, bootstrap.TEST_EXTRA)
     bootstrap.PYTHON.unlink()
     bootstrap.PYTHON.symlink_to(sys.executable)
     processes: list[subprocess.Popen[bytes]] = []
@@ -188,3 +191,14 @@ def test_it_needs_no_installed_package() -> None:
         [sys.executable, "-S", "-I", str(ROOT / "run.py"), "--help"], capture_output=True, text=True, check=True
     )
     assert "python3 run.py report" in done.stdout
+    for name, text in COMMANDS.items():
+        assert re.search(rf"^ +{name} +{re.escape(text)}$", done.stdout, re.MULTILINE)
+
+
+def test_help_of_the_test_command_sets_nothing_up(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "ensure_environment", lambda _: pytest.fail("set up"))
+    assert bootstrap.main(["test", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(title in said for title, _, _ in bootstrap.test_steps())

@@ -1,6 +1,7 @@
 """What this computer cannot hold is refused, and nothing has happened."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -29,7 +30,7 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=64 << 20))
 
 
-def same(one, other) -> bool:
+def same(one: Any, other: Any) -> bool:
     return all(np.array_equal(one.shared[field], other.shared[field]) for field in one.shared) and all(
         np.array_equal(one.orders[mm], other.orders[mm]) for mm in one.orders
     )

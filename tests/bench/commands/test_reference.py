@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bench.__main__ import main
-from bench.analysis.counter_diff import Change, changes
+from bench.analysis.counter_diff import Change, Difference, changes
 from bench.commands import reference
 from bench.errors import MeasurementError
 from bench.measuring import counting
@@ -152,9 +152,8 @@ def test_changes_name_what_differs() -> None:
     new = msgspec.structs.replace(old, nr_vmas=2, counters={"a": 1, "b": 3, "c": 4, "d": 5, "f": 6000})
     assert changes({"x": old.facts}, {"x": old.facts}) == []
     (change,) = found = changes({old.name: old.facts}, {old.name: new.facts})
-    assert change == Change(
-        "changed", old.name, (("nr_vmas", 1, 2), ("b", 2, 3), ("c", 3, 4), ("d", 4, 5), ("e", 5, None), ("f", None, 6000))
-    )
+    differing = [("nr_vmas", 1, 2), ("b", 2, 3), ("c", 3, 4), ("d", 4, 5), ("e", 5, None), ("f", None, 6000)]
+    assert change == Change("changed", old.name, tuple(Difference(*one) for one in differing))
     assert change_lines(found)[0].endswith("nr_vmas: 1 -> 2; b: 2 -> 3; c: 3 -> 4; d: 4 -> 5; and 2 more")
     other = msgspec.structs.replace(old, point=Point(SCENARIOS["report"].resized(1), "page-walk"))
     assert changes({"x": old.facts}, {"x": other.facts})[0].differing[0][0] == "parameters"

@@ -16,6 +16,7 @@ from bench.measuring.repetition import Repetition
 from bench.measuring.timing import Plan
 from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX
+from bench.targets import registry
 from bench.targets.target import Prepared
 from bench.workloads.scenario import SCENARIOS, Point
 
@@ -52,7 +53,7 @@ def test_each_call_of_the_footprint_of_counting_is_on_a_restored_space(monkeypat
     space = FakeSpace()
     monkeypatch.setattr(time, "perf_counter", lambda: space.now)
     monkeypatch.setattr(footprint, "COUNTED_POINTS", {"one": POINT})
-    monkeypatch.setattr(footprint.registry, "prepare", lambda point: space.prepared())
+    monkeypatch.setattr(registry, "prepare", lambda point: space.prepared())
     assert footprint.call_seconds() == {"one": pytest.approx(0.1)}
     assert space.log == ["restore", "call"] * (1 + footprint.CALLS)
 

@@ -1,5 +1,6 @@
 """Targets: whatever is registered can be measured, and what it cannot on_progress is not asked for."""
 
+import time
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_target_of_ones_own_is_found_loaded_once_and_timed(monkeypatch: pytest
     assert registry.names()[-1] == "fake"
     registry.load(["fake", "fake"], Progress(disable=True))
     assert fake.loaded == 1
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: fake.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: fake.now)
     assert timing.time_calls(registry.prepare(POINT), loops=3) == 3.0
     facts = timing.facts_of(POINT, registry.prepare(POINT), "")
     assert facts["kernel_release"] == "7.3.0" and facts["mlock_implementation"] == "fake" and "mlock_source" not in facts

@@ -13,7 +13,7 @@ import pytest
 
 from bench.commands import COMMANDS
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

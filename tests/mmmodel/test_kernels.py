@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,7 @@ def test_names_lead_to_kernels_which_are_ordered() -> None:
 
 
 @pytest.mark.parametrize("ask", [implementation, kernel_of, Mm])
-def test_an_unknown_name_is_told_the_known_ones(ask) -> None:
+def test_an_unknown_name_is_told_the_known_ones(ask: Callable[[str], object]) -> None:
     with pytest.raises(ValueError, match=r"unknown implementation 'fast': choose from per-page, hole-skip, page-walk"):
         ask("fast")
 
@@ -67,7 +69,7 @@ def test_a_newcomer_of_a_later_kernel_is_not_5_10() -> None:
         ({"name": "x", "kernel": LINUX_5_10}, r"does not fit Linux 5\.10"),
     ],
 )
-def test_what_does_not_fit_is_not_registered(change: dict, message: str) -> None:
+def test_what_does_not_fit_is_not_registered(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kernels.register(replace(implementation("page-walk"), **change))
     assert len(implementations()) == 3
@@ -77,5 +79,5 @@ def test_names_are_had_without_numba_or_numpy() -> None:
     program = "import sys, mmmodel, mmmodel.kernels, mmmodel.constants, mmmodel.counters, mmmodel.arguments;"
     program += "print(*{'numba', 'numpy', 'llvmlite'} & set(sys.modules))"
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert done.stdout.strip() == ""

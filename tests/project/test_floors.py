@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ROOT / ".ci" / "floors.txt"
 EXTRAS = ("browser", "dask")  # of the user; the tools of the tests are the newest
 

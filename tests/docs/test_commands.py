@@ -14,7 +14,7 @@ import pytest
 
 from bench.commands import COMMANDS, speed
 from bench.measuring import footprint
-from bench.measuring.timing import Effort
+from bench.measuring.repetition import Repetition
 from bench.workloads.scenario import MiB, Point
 from support.pages import FENCED, PAGES, ROOT, Command, blocks, commands
 
@@ -87,7 +87,7 @@ def test_commands_work(command: Command, directory: Path) -> None:
 def test_speed_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     less = {key: Point(one.scenario.resized(MiB), one.implementation, one.operation) for key, one in speed.TIMED.items()}
     monkeypatch.setattr(speed, "TIMED", less)
-    monkeypatch.setattr(speed, "EFFORTS", dict.fromkeys(less, Effort(processes=1, values=1, warmups=0)))
+    monkeypatch.setattr(speed, "REPETITIONS", dict.fromkeys(less, Repetition(processes=1, values=1, warmups=0)))
     monkeypatch.setattr(footprint, "HELP_RUNS", 1)
     monkeypatch.setattr(footprint, "first_compilation", lambda: 1.0)
     monkeypatch.setattr(footprint, "counting_pairs", lambda: {key: [(1.0, 1.0)] for key in footprint.COUNTED_POINTS})

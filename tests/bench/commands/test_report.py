@@ -8,6 +8,7 @@ import pytest
 from rich.progress import Progress
 
 from bench.__main__ import main
+from bench.commands import report
 from bench.errors import UsageError
 from bench.measuring import counting, timing
 from bench.measuring.counting import count, count_points

@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "mlock_count counts twice",
         "mlock_batch.py",
-        'page["lru_prev"] = 1 if flags & PG_mlocked != 0 else 0',
-        'page["lru_prev"] = 2 if flags & PG_mlocked != 0 else 0',
+        "    mlocked = 1 if flags & PG_mlocked != 0 else 0\n",
+        "    mlocked = 2 if flags & PG_mlocked != 0 else 0\n",
     ),
     Mutant(
         "a second mlock counts pages again",
@@ -127,8 +127,8 @@ MUTANTS = (
     Mutant(
         "6.1 counts parts of huge pages",
         "page_walk.py",
-        "        if page_trans_compound(pages, pfn):\n            continue\n",
-        "",
+        "    return 0 if page_trans_compound(pages, pfn) else pfn\n",
+        "    return pfn\n",
     ),
     Mutant(
         "a split leaves a huge page mlocked in 5.10",

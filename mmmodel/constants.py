@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from mmmodel.kernels import IMPLEMENTATIONS as IMPLEMENTATIONS
-
 # Page geometry: arch/x86/include/asm/pgtable_64_types.h.  Sizes in bytes.
 PAGE_SHIFT: Final = 12
 PAGE_SIZE: Final = 1 << PAGE_SHIFT

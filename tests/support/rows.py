@@ -3,7 +3,8 @@
 from bench.analysis.report_rows import Row, rows
 from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, Point, Scenario
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
+from mmmodel.constants import PAGE_SIZE
+from mmmodel.kernels import IMPLEMENTATIONS
 
 LAYOUT = SCENARIOS["layout"].resized(12 << 40)
 

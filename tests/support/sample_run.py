@@ -8,8 +8,9 @@ import pyperf
 from bench.runs import storage
 from bench.runs.record import Counted, digest_of
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, Scenario, sparse
-from mmmodel.constants import IMPLEMENTATIONS, PAGE_SIZE
+from mmmodel.constants import PAGE_SIZE
 from mmmodel.counters import NAMES
+from mmmodel.kernels import IMPLEMENTATIONS
 
 SPANS = tuple(1 << shift for shift in (31, 34, 37, 41))
 STEPS = tuple(4 * KiB << shift for shift in (0, 6, 12, 18))

@@ -25,7 +25,7 @@ from bench.runs import storage
 from bench.runs.loaded import LoadedRun, Process
 from bench.runs.loaded import slug as slug_of
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, sparse
-from mmmodel.constants import IMPLEMENTATIONS
+from mmmodel.kernels import IMPLEMENTATIONS
 from support import sample_run
 from support.sample_run import SECONDS, SPANS, STEPS, write_run
 

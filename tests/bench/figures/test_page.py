@@ -11,7 +11,7 @@ from bench.__main__ import main
 from bench.figures import inputs, kinds, page, words
 from bench.runs.loaded import slug
 from bench.workloads.scenario import SCENARIOS
-from mmmodel.constants import IMPLEMENTATIONS
+from mmmodel.kernels import IMPLEMENTATIONS
 from support import sample_run
 from support.sample_run import write_run
 

@@ -16,7 +16,7 @@ from bench.figures.report.words import KERNELS, implementation_words
 from bench.figures.style import looks
 from bench.runs.record import Counted
 from bench.workloads.scenario import SCENARIOS, GiB, MiB
-from mmmodel.constants import IMPLEMENTATIONS
+from mmmodel.kernels import IMPLEMENTATIONS
 from support.drawn import labels_of, legend_texts, texts_outside
 from support.sample_run import counted, write_run
 

@@ -20,8 +20,8 @@ def names_in(source: str) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             told.add(id(node.body[0].value))  # type: ignore[attr-defined]  # the expression that is the docstring
-    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return {found for text in texts if id(text) not in told for found in NAME.findall(text.value)}
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in told)
+    return {found for text in constants if isinstance(text.value, str) for found in NAME.findall(text.value)}
 
 
 @pytest.mark.parametrize("path", sorted(BENCH.rglob("*.py")), ids=lambda path: path.relative_to(BENCH).as_posix())

@@ -3,6 +3,7 @@
 import configparser
 import contextlib
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -51,17 +52,19 @@ def small(words: Sequence[str]) -> list[str]:
 
 
 def run(words: Sequence[str], directory: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of bench as run.py does, in another directory."""
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *words], cwd=directory, capture_output=True, text=True, check=False, timeout=300
-    )
+    """Run a command of bench as run.py does, in a copy of the tree."""
+    command = [sys.executable, "-m", "bench", *words]
+    environment = {**os.environ, "PYTHONPATH": str(directory)}
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place like the repository for commands to read and write in, with an expectation of the quick suite."""
-    place = tmp_path_factory.mktemp("place")
-    shutil.copytree(ROOT / "results" / "reference", place / "results" / "reference")
+    """A copy of the tree for commands to read and write in, with an expectation of the quick suite."""
+    place = tmp_path_factory.mktemp("tree")
+    for name in ("bench", "mmmodel", "results/reference"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", place)
     (place / "tests").symlink_to(ROOT / "tests")
     done = run(["gate", "--suite", "quick", "--expectation", "quick.json", "--accept"], place)
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import numba
 import numpy as np
@@ -35,15 +35,16 @@ from mmmodel import state as st
 from mmmodel.constants import PMD_SIZE, VM_LOCKED, VM_LOCKED_CLEAR_MASK, VM_LOCKONFAULT, PG_lru, PG_mlocked, PG_tail
 from mmmodel.kernels import LINUX_5_10, LINUX_6_1
 from mmmodel.state import State
-from mmmodel.steps import Lock, Path, position
+from mmmodel.steps import Lock, Step, position
 
 PAGE = 4096
 BASE = 1 << 32
 RW = PROT_READ | PROT_WRITE
 EXAMPLES = 12
+Steps = Generator[Step, None, object]  # a path, whatever it returns
 
 
-OF_ONE_PAGE: tuple[Callable[..., Path], ...] = (
+OF_ONE_PAGE: tuple[Callable[..., Steps], ...] = (
     steps_6_1.mlock_folio,
     steps_6_1.munlock_page,
     steps.lru_add_drain,
@@ -53,11 +54,11 @@ OF_ONE_PAGE: tuple[Callable[..., Path], ...] = (
     steps_rmap.page_remove_rmap,
     steps_5_10.clear_page_mlock,
 )
-OF_A_RANGE = (steps_6_1.mlock_vma_pages_range, steps_5_10.munlock_vma_pages_range)
-PATHS: tuple[Callable[..., Path], ...] = (*OF_A_RANGE, *OF_ONE_PAGE, steps_6_1.mlock_new_page)
+OF_A_RANGE: tuple[Callable[..., Steps], ...] = (steps_6_1.mlock_vma_pages_range, steps_5_10.munlock_vma_pages_range)
+PATHS: tuple[Callable[..., Steps], ...] = (*OF_A_RANGE, *OF_ONE_PAGE, steps_6_1.mlock_new_page)
 
 
-@numba.njit(error_model="numpy", _nrt=False)
+@numba.njit(error_model="numpy", _nrt=False)  # type: ignore[untyped-decorator]  # numba has no types
 def ordinary(s: State, path: int, mm: int, a: int, b: int, c: int, d: int) -> None:
     """Call what a path retells, by its number in PATHS."""
     if path == 0:
@@ -84,7 +85,7 @@ def ordinary(s: State, path: int, mm: int, a: int, b: int, c: int, d: int) -> No
         mlock_batch.mlock_new_page(s, a)
 
 
-def drive(s: State, path: Path) -> list[str]:
+def drive(s: State, path: Steps) -> list[str]:
     """Take all steps of a path, holding it to the locks that it names; return their names."""
     names: list[str] = []
     held: set[Lock] = set()
@@ -103,7 +104,7 @@ def drive(s: State, path: Path) -> list[str]:
 
 def vma_at(mm: Mm, address: int) -> int:
     state = mm.state
-    for vma in state.order[: mm.map_count].tolist():
+    for vma in map(int, state.order[: mm.map_count]):
         if state.vmas[vma]["vm_start"] <= address < state.vmas[vma]["vm_end"]:
             return vma
     raise AssertionError(f"no VMA at {address:#x}")
@@ -141,7 +142,7 @@ def machine(impl: str, seed: int) -> tuple[Mm, random.Random]:
     return mm, chance
 
 
-def same(mm: Mm, stepped: Callable[..., Path], *arguments: int) -> None:
+def same(mm: Mm, stepped: Callable[..., Steps], *arguments: int) -> None:
     """Hold a path to the call that it retells, on one machine, which is left as they leave it."""
     before = mm.snapshot()
     call = (*(() if "mm" in inspect.signature(stepped).parameters else (mm._mm,)), *arguments, 0, 0, 0, 0)[:5]
@@ -200,7 +201,7 @@ def some_pages(mm: Mm, chance: random.Random) -> list[int]:
     return chance.sample(found, min(8, len(found)))
 
 
-def kernels_of(path: Callable[..., Path]) -> list[str]:
+def kernels_of(path: Callable[..., Steps]) -> list[str]:
     """Return the implementations whose kernel has a path of one page."""
     return {"mmmodel.steps_6_1": OF_6_1, "mmmodel.steps_5_10": OF_5_10}.get(path.__module__, IMPLS)
 
@@ -210,7 +211,7 @@ def kernels_of(path: Callable[..., Path]) -> list[str]:
     ("impl", "stepped"),
     [pytest.param(impl, path, id=f"{impl}-{path.__name__}") for path in OF_ONE_PAGE for impl in kernels_of(path)],
 )
-def test_one_page(impl: str, stepped: Callable[..., Path], seed: int) -> None:
+def test_one_page(impl: str, stepped: Callable[..., Steps], seed: int) -> None:
     mm, chance = machine(impl, seed)
     for pfn in some_pages(mm, chance):
         vma = int(mm.state.order[chance.randrange(mm.map_count)])

@@ -4,6 +4,7 @@ import math
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,8 +26,10 @@ from bench.runs import storage
 from bench.runs.loaded import LoadedRun, Process
 from bench.runs.loaded import slug as slug_of
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, Point, sparse
+from mmmodel.counters import NAMES
 from mmmodel.kernels import IMPLEMENTATIONS
 from support import sample_run
+from support.drawn import existing
 from support.sample_run import SECONDS, SPANS, STEPS, write_run
 
 
@@ -36,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
     return inputs.load_run(write_run(tmp_path_factory.mktemp("results") / "sample"))
 
 
-def only(found: list) -> object:
+def only(found: list[Any]) -> Any:
     """Return the one figure that there is."""
     (one,) = found
     assert not isinstance(one, inputs.Skipped), one
@@ -152,7 +155,7 @@ def test_the_breakdown_adds_up_to_the_counters(run: LoadedRun) -> None:
 
 def test_every_lock_that_is_counted_is_shown() -> None:
     shown = {part.counter for phase in cost.PHASES for part in phase.parts}
-    assert {name for name in sample_run.NAMES if name.endswith(("_lock", "_read"))} <= shown
+    assert {name for name in NAMES if name.endswith(("_lock", "_read"))} <= shown
 
 
 def test_distributions_have_one_value_for_each_process(run: LoadedRun) -> None:
@@ -178,7 +181,7 @@ def test_drift_is_told_by_quarters_of_the_time_from_the_first_process_to_the_las
     values = [order.Value("x", "page-walk", 1, minutes, relative) for minutes, relative in
               ((0, 1.0), (1.9, 1.2), (2, 1.5), (6, 2.0), (7.9, 4.0), (8, 3.0))]  # fmt: skip
     (first, second, third, fourth) = order.parts(values)
-    assert first == (2, pytest.approx(1.1))  # until 2 minutes, which belong to the second
+    assert first[0] == 2 and first[1] == pytest.approx(1.1)  # until 2 minutes, which belong to the second
     assert second == (1, 1.5)
     assert third[0] == 0
     assert math.isnan(third[1])
@@ -188,7 +191,7 @@ def test_drift_is_told_by_quarters_of_the_time_from_the_first_process_to_the_las
 def test_a_process_that_does_not_say_when_it_started_has_no_place(run: LoadedRun) -> None:
     first = run.counted_points[0]
     nameless = msgspec.structs.replace(first, processes=(Process((1.0,), 1.0, None), *first.processes[1:]))
-    (data,) = order.prepare(msgspec.structs.replace(run, points=run.points | {first.counted.name: nameless}))
+    data = only(order.prepare(msgspec.structs.replace(run, points=run.points | {first.counted.name: nameless})))
     assert len(data.values) == len(run.counted_points) * sample_run.NR_PROCESSES - 1
 
 
@@ -207,18 +210,18 @@ def test_two_spans_are_no_curve_and_two_densities_no_range(tmp_path: Path) -> No
 
 
 def test_a_count_of_zero_has_no_exponent(tmp_path: Path) -> None:
-    nothing = dict.fromkeys(sample_run.NAMES, 0)
+    nothing = dict.fromkeys(NAMES, 0)
     walks = {one.name for one in sample_run.points() if one.point.implementation == "page-walk"}
     done = [msgspec.structs.replace(one, counters=nothing) if one.name in walks else one for one in sample_run.points()]
     run = inputs.load_run(write_run(tmp_path / "zero", done))
-    (data,) = scaling.prepare(run)
+    data = only(scaling.prepare(run))
     walk = data.curves[-1]
     assert walk.entries.exponent is None
     assert walk.entries.local == ()
     assert walk.seconds.exponent is not None
-    (ratios,) = density.prepare(run)
+    ratios = only(density.prepare(run))
     assert {point.entries for one in ratios.ratios if one.faster == "page-walk" for point in one.points} == {None}
-    for one in kinds.prepare(run):
+    for one in existing(kinds.prepare(run)):
         assert isinstance(one, inputs.Skipped) or one.words().tables
 
 
@@ -233,18 +236,19 @@ def changed_counters(directory: Path, more: dict[str, int], less: set[str]) -> L
 
 def test_a_counter_that_no_figure_knows_changes_none(run: LoadedRun, tmp_path: Path) -> None:
     more = changed_counters(tmp_path / "sample", {"model_counted_since_tomorrow": 7}, set())
-    assert [one.data for one in kinds.prepare(more)] == [one.data for one in kinds.prepare(run)]
+    assert [one.data for one in existing(kinds.prepare(more))] == [one.data for one in existing(kinds.prepare(run))]
 
 
 def test_a_counter_that_no_figure_shows_may_be_missing(run: LoadedRun, tmp_path: Path) -> None:
     shown = {part.counter for phase in cost.PHASES for part in phase.parts}
-    less = changed_counters(tmp_path / "sample", {}, set(sample_run.NAMES) - shown)
+    less = changed_counters(tmp_path / "sample", {}, set(NAMES) - shown)
     assert less.counted_points[0].counted.counters.keys() == shown
-    assert [one.data for one in kinds.prepare(less)] == [one.data for one in kinds.prepare(run)]
+    assert [one.data for one in existing(kinds.prepare(less))] == [one.data for one in existing(kinds.prepare(run))]
 
 
 def test_a_cost_that_a_run_did_not_count_is_left_out_and_named(run: LoadedRun, tmp_path: Path) -> None:
-    prepared = {one.kind.name: one for one in kinds.prepare(changed_counters(tmp_path / "sample", {}, {"model_lru_lock"}))}
+    changed = changed_counters(tmp_path / "sample", {}, {"model_lru_lock"})
+    prepared = {one.kind.name: one for one in existing(kinds.prepare(changed))}
     assert prepared.keys() == kinds.KINDS.keys()
     whole, data = only(cost.prepare(run)), prepared["cost"].data
     assert [part.label for part in data.phases[1].parts] == ["page table", "page", "reverse map"]
@@ -272,11 +276,12 @@ def test_few_processes_are_no_distribution(tmp_path: Path) -> None:
     words = kinds.KINDS["distribution"].describe(data)
     assert f"{data.nr_too_few} more calls of this run are not shown, because they were timed in fewer than 6" in words.caption
     storage.save_wall(few / storage.WALL_FILE, times[3:])
-    assert distribution.prepare(inputs.load_run(few))[0].reason == "it needs a call that was timed in 6 processes or more"
+    (skipped,) = distribution.prepare(inputs.load_run(few))
+    assert skipped == inputs.Skipped(skipped.name, "it needs a call that was timed in 6 processes or more")
 
 
 def test_the_report_has_every_span_and_the_real_kernels(run: LoadedRun) -> None:
-    data = only([one for one in report.prepare(run) if one.scenario == "report"])
+    data = only([one for one in existing(report.prepare(run)) if one.scenario == "report"])
     points = {one.counted.name: one for one in run.counted_points}
     assert (data.name, data.spans) == ("report", list(SPANS))
     assert len(data.calls) == len(SPANS) * len(IMPLEMENTATIONS)
@@ -291,7 +296,8 @@ def test_the_report_has_every_span_and_the_real_kernels(run: LoadedRun) -> None:
 def of_report(tmp_path: Path, spans: list[int], implementations: list[str]) -> report.Report:
     """Return the numbers of the report's figure of a run of these."""
     done = [sample_run.counted(SCENARIOS["report"].resized(span), name) for span in spans for name in implementations]
-    return only(report.prepare(inputs.load_run(write_run(tmp_path / "run", done))))
+    found: report.Report = only(report.prepare(inputs.load_run(write_run(tmp_path / "run", done))))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -330,7 +336,7 @@ def test_a_run_of_few_scenarios_has_a_report_of_each_and_one_of_many_that_of_the
         (lambda one: msgspec.structs.replace(one, nr_populated=1 << 40), "has a span or a number of pages"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(tmp_path: Path, change, message: str) -> None:
+def test_numbers_that_cannot_be_are_refused(tmp_path: Path, change: Any, message: str) -> None:
     done = sample_run.points()
     with pytest.raises(MeasurementError, match=message):
         inputs.load_run(write_run(tmp_path / "wrong", [change(done[0]), *done[1:]], timed=False))
@@ -391,7 +397,7 @@ def test_exponents_in_words(interval: Interval | None, words: str) -> None:
 
 
 def test_tables_have_a_cell_for_every_column(run: LoadedRun) -> None:
-    for one in kinds.prepare(run):
+    for one in existing(kinds.prepare(run)):
         words = one.words()
         assert words.caption
         assert words.alternative

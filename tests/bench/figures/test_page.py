@@ -13,6 +13,7 @@ from bench.runs.loaded import slug
 from bench.workloads.scenario import SCENARIOS
 from mmmodel.kernels import IMPLEMENTATIONS
 from support import sample_run
+from support.drawn import existing
 from support.sample_run import write_run
 
 HOSTILE = "</title><script>alert('1')</script><img src=http://x.invalid/ onerror=\"x\">&amp;$\\frac{$\x1b[31m\u202e\u4e2d"
@@ -61,7 +62,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_figure_is_in_the_page_with_its_tables(written: Path) -> None:
     run = inputs.load_run(written / "results" / "sample")
     reader = Reader((written / "plots" / "index.html").read_text(encoding="utf-8"))
-    prepared = [one.words() for one in kinds.prepare(run)]
+    prepared = [one.words() for one in existing(kinds.prepare(run))]
     assert [image["src"] for image in reader.all("img")] == [f"sample/{one.name}.svg" for one in prepared]
     assert all(image["alt"] for image in reader.all("img"))
     for image in reader.all("img"):
@@ -75,7 +76,7 @@ def test_every_figure_is_in_the_page_with_its_tables(written: Path) -> None:
 
 def test_counters_and_times_are_told_apart(written: Path) -> None:
     text = (written / "plots" / "index.html").read_text(encoding="utf-8")
-    prepared = kinds.prepare(inputs.load_run(written / "results" / "sample"))
+    prepared = existing(kinds.prepare(inputs.load_run(written / "results" / "sample")))
     shown = {said.name: said.kind for said in (one.words() for one in prepared)}
     assert shown["cost"] == words.EXACT
     assert shown["order"] == shown["distribution"] == words.TIMES
@@ -93,7 +94,7 @@ def test_the_page_is_accessible(written: Path) -> None:
     keys = ("aria-labelledby", "aria-describedby")
     named = {attributes[key] for _, attributes in reader.tags for key in keys if key in attributes}
     assert named <= set(ids)
-    assert {link["href"].removeprefix("#") for link in reader.all("a") if str(link["href"]).startswith("#")} <= set(ids)
+    assert {str(link["href"]).removeprefix("#") for link in reader.all("a") if str(link["href"]).startswith("#")} <= set(ids)
 
 
 def test_the_page_needs_nothing_from_elsewhere(written: Path) -> None:
@@ -106,7 +107,7 @@ def test_the_page_needs_nothing_from_elsewhere(written: Path) -> None:
 
 def test_figures_say_in_words_what_they_show(written: Path) -> None:
     space = "{http://www.w3.org/2000/svg}"
-    for one in kinds.prepare(inputs.load_run(written / "results" / "sample")):
+    for one in existing(kinds.prepare(inputs.load_run(written / "results" / "sample"))):
         said = one.words()
         svg = written / "plots" / "sample" / f"{said.name}.svg"
         root = ET.parse(svg).getroot()
@@ -133,7 +134,7 @@ def test_whatever_comes_out_of_files_is_escaped(tmp_path: Path) -> None:
 
 def test_a_page_of_two_runs_keeps_them_apart(written: Path) -> None:
     run = inputs.load_run(written / "results" / "sample")
-    said = kinds.prepare(run, ["cost"])[0].words()
+    said = existing(kinds.prepare(run, ["cost"]))[0].words()
     shown = {name: page.Shown(said, f"{name}/a.svg") for name in ("one", "two")}
     runs = {name: msgspec.structs.replace(run, name=name) for name in shown}
     reader = Reader(page.render([page.Section(runs[name], (shown[name],), ()) for name in shown]))

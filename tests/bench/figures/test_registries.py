@@ -13,10 +13,11 @@ from bench.__main__ import main
 from bench.figures import inputs, kinds
 from bench.figures.kind import Kind
 from bench.figures.words import EXACT, Words, table
+from bench.runs import storage
 from bench.runs.loaded import LoadedRun
 from mmmodel import kernels
 from support import sample_run
-from support.drawn import legend_texts, texts_in, texts_outside
+from support.drawn import existing, legend_texts, texts_in, texts_outside
 
 NEW = "maple-walk"
 
@@ -37,13 +38,13 @@ def test_a_new_implementation_is_in_every_figure(tmp_path: Path) -> None:
     more = [msgspec.structs.replace(one, name=point.name, point=point) for one, point in zip(walked, points, strict=True)]
     directory = sample_run.write_run(tmp_path / "sample", done, timed=False)
     whole = [*done, *more]
-    sample_run.storage.save_counters(directory / sample_run.storage.COUNTERS_FILE, "x", {}, whole)
+    storage.save_counters(directory / storage.COUNTERS_FILE, "x", {}, whole)
     sample_run.SECONDS[NEW] = sample_run.SECONDS["page-walk"]
     try:
-        sample_run.storage.save_wall(directory / sample_run.storage.WALL_FILE, sample_run.benchmarks(whole))
+        storage.save_wall(directory / storage.WALL_FILE, sample_run.benchmarks(whole))
     finally:
         del sample_run.SECONDS[NEW]
-    prepared = kinds.prepare(inputs.load_run(directory))
+    prepared = existing(kinds.prepare(inputs.load_run(directory)))
     assert [one.kind.name for one in prepared] == list(kinds.KINDS)
     for one in prepared:
         figure = one.draw()

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -19,7 +18,7 @@ from bench.figures.ratio.words import legend_words
 from bench.figures.scaling.words import exponent_words
 from bench.figures.style import PARTS, looks, save
 from support import sample_run
-from support.drawn import labels_of, legend_texts, texts_in, texts_outside
+from support.drawn import existing, labels_of, legend_texts, points, texts_in, texts_outside, xs, ys
 
 Drawn = dict[str, tuple[Any, Figure]]
 
@@ -28,12 +27,7 @@ Drawn = dict[str, tuple[Any, Figure]]
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     """Return every figure of the made-up run, with its numbers."""
     run = inputs.load_run(sample_run.write_run(tmp_path_factory.mktemp("results") / "sample"))
-    return {one.data.name: (one.data, one.draw()) for one in kinds.prepare(run)}
-
-
-def points(axes: Axes) -> set[tuple[float, float]]:
-    """Return every point of every line of a panel."""
-    return {(float(x), float(y)) for line in axes.lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)}
+    return {one.data.name: (one.data, one.draw()) for one in existing(kinds.prepare(run))}
 
 
 def test_scaling_is_log_log_and_complete(drawn: Drawn) -> None:
@@ -64,7 +58,7 @@ def test_ratios_have_their_intervals_and_a_line_at_one(drawn: Drawn) -> None:
     shown = points(time_axes)
     for axes in (time_axes, entry_axes):
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-        assert any(set(line.get_ydata()) == {1.0} and len(line.get_ydata()) == 2 for line in axes.lines)
+        assert any(set(ys(line)) == {1.0} and len(ys(line)) == 2 for line in axes.lines)
     for one in data.ratios:
         assert {(point.fraction, end) for point in one.points
                 for end in (point.seconds.estimate, point.seconds.low, point.seconds.high)} <= shown  # fmt: skip
@@ -97,7 +91,7 @@ def test_costs_are_numbers_on_a_log_scale_and_shares_in_a_fixed_order(drawn: Dra
     for index, (logs, bars) in enumerate(zip(numbers, shares, strict=True)):
         totals = [bar.total(index) for bar in data.bars]
         assert logs.get_xscale() == "log"
-        drawn_totals = [float(line.get_xdata()[0]) for line in logs.lines if line.get_marker() != "None"]
+        drawn_totals = [xs(line)[0] for line in logs.lines if line.get_marker() != "None"]
         assert drawn_totals == [total for total in totals if total]
         assert [text.get_text() for text in logs.texts if text.get_text()[0].isdigit() or text.get_text() == "none"] == [
             f"{total:,}" if total else "none" for total in totals
@@ -116,10 +110,10 @@ def test_distributions_show_every_process_and_their_number(drawn: Drawn) -> None
     assert [axes.get_title("left") for axes in panels] == [group.group for group in data.groups]
     for axes, group in zip(panels, data.groups, strict=True):
         curves = [line for line in axes.lines if line.get_marker() != "None"]
-        assert [len(line.get_xdata()) for line in curves] == [len(one.means) for one in group.samples]
+        assert [len(xs(line)) for line in curves] == [len(one.means) for one in group.samples]
         for line, one in zip(curves, group.samples, strict=True):
-            assert list(line.get_xdata()) == pytest.approx([value - 1 for value in one.relative])
-            assert list(line.get_ydata()) == pytest.approx([number / 6 for number in (1, 2, 3, 4, 5, 6)])
+            assert xs(line) == pytest.approx([value - 1 for value in one.relative])
+            assert ys(line) == pytest.approx([number / 6 for number in (1, 2, 3, 4, 5, 6)])
             assert any(sample_words(one) in text.get_text() for text in axes.texts)
             assert sample_words(one).endswith("n = 6")
         assert not [one for one in axes.collections if isinstance(one, PolyCollection)]  # no violins
@@ -147,7 +141,7 @@ def test_nothing_is_cut_off_by_a_panel(drawn: Drawn) -> None:
             (left, right), (bottom, top) = axes.get_xlim(), sorted(axes.get_ylim())
             for line in axes.lines:
                 spans = line.get_transform() != axes.transData
-                for x, y in line.get_xydata():
+                for x, y in zip(xs(line), ys(line), strict=True):
                     assert spans or (left <= x <= right and bottom <= y <= top), (name, axes.get_title("left"), x, y)
                 assert spans or not line.get_clip_on() or line.get_marker() == "None", (name, line)
 

@@ -21,7 +21,7 @@ from support.pages import FENCED, PAGES, ROOT, Command, blocks, commands
 
 OURS = [command for command in commands() if command.words[0] not in ("test", "speed", "COMMAND")]
 BRIEF = ("--processes", "1", "--values", "1")
-SIZES = {"--size": "16MiB", "--span": "16MiB", "--random": "20"}
+SIZES = {"--size": "16MiB", "--span": "16MiB", "--random": "20", "--populate": "none,64KiB"}
 PLACEHOLDERS = {"A": "reference", "B": "reference", "RUN": "reference", "FILE": "tests/data/traces/traces.jsonl"}
 
 
@@ -79,10 +79,10 @@ def test_the_first_two_commands_are_report_and_test() -> None:
 @pytest.mark.parametrize("command", OURS, ids=str)
 def test_commands_work(command: Command, directory: Path) -> None:
     assert command.words[0] in COMMANDS
+    (directory / "times.json").unlink(missing_ok=True)  # pyperf overwrites nothing
     done = run(small(command.words), directory)
     differs = command.words[0] == "replay" and bool(command.shown)  # what is shown there is a difference
     assert done.returncode == differs, done.stdout + done.stderr
-    assert done.stdout
     if command.pipe == "head -1":
         assert done.stdout.splitlines()[0] == command.shown[0]
 

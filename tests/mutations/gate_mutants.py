@@ -42,7 +42,7 @@ COUNTERS = (
     _lost("PMD", "    count(s.counters, PMD_READ, read)", "PAGE_SIZE", "model_pmd_read"),
     _lost("PUD", "    count(s.counters, PUD_READ, read)", "PMD_SIZE", "model_pud_read"),
     _lost("P4D", "    count(s.counters, counter, read)", "PUD_SIZE", "model_pgd_read"),
-    _lost("PGD", "\n\n@unit\ndef mlock_vma_pages_range", "P4D_SIZE", "model_pgd_read"),
+    _lost("PGD", "\n\n@step\ndef walk_to_pmd", "P4D_SIZE", "model_pgd_read"),
     _counted(
         "hole-skip looks up every page of a missing PMD",
         "per_page.py",

@@ -23,11 +23,11 @@ from mmmodel.counters import COND_RESCHED
 from mmmodel.counting import count
 from mmmodel.errno_codes import EINVAL, ENOMEM, EPERM
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import PAGE_WALK, V6_1
+from mmmodel.kernels import V6_1
 from mmmodel.page_walk import mlock_vma_pages_range
 from mmmodel.pagenumber import page_address, page_number
 from mmmodel.per_page import munlock_vma_pages_range
-from mmmodel.state import ALGORITHM, KERNEL, State
+from mmmodel.state import KERNEL, State
 from mmmodel.vma import find_vma, vma_modify_flags
 
 
@@ -51,13 +51,13 @@ def c_int(number: int) -> int:
 
 @kernel
 def _change_pages(s: State, mm: int, vma: int, start: int, end: int, oldflags: int, newflags: int) -> None:
-    """Bring the pages of [start, end) in line with the new flags: the part in which the implementations differ.
+    """Bring the pages of [start, end) in line with the new flags: the part in which the kernels differ.
 
     5.10: only unlocking touches pages here.  6.1: locking and unlocking walk; from locked to locked neither does.
     """
     if newflags & VM_LOCKED != 0 and (s.ctl[KERNEL] < V6_1 or oldflags & VM_LOCKED != 0):
         s.vmas[vma]["vm_flags"] = newflags
-    elif s.ctl[ALGORITHM] == PAGE_WALK:
+    elif s.ctl[KERNEL] >= V6_1:
         mlock_vma_pages_range(s, mm, vma, start, end, newflags)
     else:
         munlock_vma_pages_range(s, mm, vma, start, end)

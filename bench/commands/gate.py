@@ -20,6 +20,7 @@ from bench.tables.changes import change_lines
 from bench.tables.table import Page
 from bench.targets import registry
 from bench.workloads import suite
+from mmmodel.kernels import IMPLEMENTATIONS
 
 PARTS = ("counters", "laws", "times")
 REPORTS = ("json", "markdown", "junit")
@@ -86,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
     args = _parse(argv)
     request, reports = read_request(args), _reports(args)
     with progress_bar() as progress:
-        registry.load(registry.names(), progress)
+        registry.load(IMPLEMENTATIONS, progress)
         if request.accept:
             changed, lost = engine.accept(request, progress)
             if lost:

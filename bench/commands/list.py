@@ -8,11 +8,11 @@ from bench.commands import parser_of
 from bench.number_format import NONE, approximate, count
 from bench.tables import formats
 from bench.tables.table import Page, Table
+from bench.targets import registry
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Scenario
 from bench.workloads.sizes import format_size
 from mmmodel.constants import PAGE_SIZE
-from mmmodel.kernels import implementations
 
 
 def _pages_of(scenario: Scenario) -> str:
@@ -40,9 +40,8 @@ def _scenarios() -> Table:
 
 def _implementations() -> Table:
     """Return the table of implementations."""
-    return Table(
-        "Implementations (--impl)", ("name", "what"), (), (tuple((one.name, one.summary) for one in implementations()),)
-    )
+    rows = ((name, one.summary) for name, one in registry.targets().items())
+    return Table("Implementations (--impl)", ("name", "what"), (), (tuple(rows),))
 
 
 def _layouts() -> Table:

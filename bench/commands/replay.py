@@ -19,7 +19,7 @@ from bench.runs.storage import write_atomic
 from bench.tables import formats
 from bench.tables.table import Page, Table
 from bench.targets import registry
-from bench.targets.target import Target, TraceSettings
+from bench.targets.target import TraceSettings, TraceTarget
 from bench.traces.generate import MAX_TRACES, random_traces
 from bench.traces.replay import FieldDifference, differences
 from bench.traces.trace_format import (
@@ -58,7 +58,7 @@ class _Output:
 class TraceRunner:
     """A target as booted, on which traces run, each in a process of its own."""
 
-    def __init__(self, target: Target, settings: TraceSettings) -> None:
+    def __init__(self, target: TraceTarget, settings: TraceSettings) -> None:
         self.target = target
         self.name = target.name
         self._settings = settings
@@ -154,8 +154,9 @@ def _replay_random(traces: Loaded[Trace], runners: Sequence[TraceRunner], tick: 
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parser = parser_of("replay")
+    known = ", ".join(registry.trace_targets())
     parser.add_argument("file", nargs="?", type=Path, help="traces, one JSON object a line")
-    parser.add_argument("--impl", help=f"implementation: {', '.join(registry.names())}")
+    parser.add_argument("--impl", help=f"implementation: {known}")
     parser.add_argument("--thp", choices=("never", "always"), default="never", help="transparent_hugepage= (default never)")
     parser.add_argument("--against", type=Path, metavar="RESULTS", help="compare with these results instead of printing")
     parser.add_argument("--ram", metavar="BYTES", help="memory of the modelled machine (default 960MiB, as recorded)")
@@ -168,13 +169,14 @@ def _parser() -> argparse.ArgumentParser:
 def read_request(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments; UsageError for those that do not go together."""
     options = _parser().parse_args(argv)
-    if options.impl not in (None, *registry.names()):
-        raise UsageError(f"unknown implementation {one_line(options.impl, 60)!r}; known are {', '.join(registry.names())}")
+    known = registry.trace_targets()
+    if options.impl not in (None, *known):
+        raise UsageError(f"unknown implementation {one_line(options.impl, 60)!r}; known are {', '.join(known)}")
     if (options.file is None) == (options.random is None):
         raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench replay --help)")
     if options.random is None:
         if options.impl is None:
-            raise UsageError(f"--impl is needed: {', '.join(registry.names())}")
+            raise UsageError(f"--impl is needed: {', '.join(known)}")
         if options.out is not None:
             raise UsageError("--out is for --random; results go to standard output")
     elif options.against is not None:
@@ -200,8 +202,8 @@ def main(argv: Sequence[str]) -> int:
     """Replay traces: print results, or compare, or report what random ones reached."""
     options = read_request(argv)
     settings = TraceSettings(options.thp, None if options.ram is None else parse_bytes(options.ram))
-    wanted = registry.names() if options.impl is None else (options.impl,)
-    runners = [TraceRunner(registry.find(name), settings) for name in wanted]
+    wanted = tuple(registry.trace_targets()) if options.impl is None else (options.impl,)
+    runners = [TraceRunner(registry.trace_targets()[name], settings) for name in wanted]
     if options.random is not None:
         made = random_traces(options.seed, options.random)
         traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})

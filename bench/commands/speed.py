@@ -23,6 +23,7 @@ from bench.tables.table import Page
 from bench.targets import registry
 from bench.workloads.scenario import SCENARIOS, Point, TiB
 from mmmodel.constants import PAGE_SIZE
+from mmmodel.kernels import IMPLEMENTATIONS
 
 SPEED_FILE = "speed.json"
 TIMED = {
@@ -88,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
     benchmarks: list[pyperf.Benchmark] = []
     figures: list[Judged] = []
     with progress_bar() as progress:
-        registry.load(registry.names(), progress)
+        registry.load(IMPLEMENTATIONS, progress)
         machine = environment.machine_facts()
         run = storage.run_name("speed", storage.now(), str(machine["source_digest"]))
         with storage.run_directory(directory, run) as (part, final):

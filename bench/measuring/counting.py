@@ -21,8 +21,7 @@ from bench.workloads.scenario import Point
 DECIDING = (
     "measuring/counting",
     "measuring/timing",
-    "targets/model",
-    "targets/target",
+    "targets/*",
     "workloads/layout",
     "workloads/scenario",
 )
@@ -40,8 +39,9 @@ class CountResult(msgspec.Struct, frozen=True):
 def sources_digest() -> str:
     """Return the digest of all sources that decide what a point's counters are, as this process first saw them."""
     digest = hashlib.sha256(environment.source_digest().encode())
-    for name in DECIDING:
-        digest.update((Path(__file__).parents[1] / f"{name}.py").read_bytes() + b"\0")
+    for pattern in DECIDING:
+        for path in sorted(Path(__file__).parents[1].glob(f"{pattern}.py")):
+            digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

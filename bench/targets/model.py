@@ -38,6 +38,7 @@ class ModelTarget(msgspec.Struct, frozen=True):
     """One implementation of the model: counters and states are exact, times are of the model."""
 
     name: str
+    summary: str
     kernel: str
     family: str = "model"
 
@@ -82,7 +83,7 @@ class ModelTarget(msgspec.Struct, frozen=True):
 
 def targets() -> tuple[ModelTarget, ...]:
     """Return a target for each implementation."""
-    return tuple(ModelTarget(one.name, one.kernel.name) for one in implementations())
+    return tuple(ModelTarget(one.name, one.summary, one.kernel.name) for one in implementations())
 
 
 def _state(space: Mm) -> str:

@@ -11,13 +11,18 @@ from rich.progress import Progress, TaskID
 from bench.errors import UsageError, one_line
 from bench.number_format import approximate
 from bench.targets import model
-from bench.targets.target import Prepared, Target
+from bench.targets.target import Prepared, Target, TraceTarget
 from bench.workloads.scenario import Point
 
 
 def targets() -> dict[str, Target]:
     """Return the targets by name; the first is the one that others are compared with."""
     return {one.name: one for one in (*model.targets(),)}
+
+
+def trace_targets() -> dict[str, TraceTarget]:
+    """Return those that can carry out traces."""
+    return {name: one for name, one in targets().items() if isinstance(one, TraceTarget)}
 
 
 def names() -> tuple[str, ...]:

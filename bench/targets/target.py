@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -45,6 +45,10 @@ class Target(Protocol):
         """Name of the implementation, the last part of its points' names."""
 
     @property
+    def summary(self) -> str:
+        """What it is, one line."""
+
+    @property
     def family(self) -> str:
         """What load() loads: targets of one family are loaded together."""
 
@@ -66,6 +70,11 @@ class Target(Protocol):
 
     def prepare(self, point: Point) -> Prepared:
         """Build what `point` asks for; UsageError if it cannot be built, MeasurementError if it is not what was asked for."""
+
+
+@runtime_checkable
+class TraceTarget(Target, Protocol):
+    """A target that can also carry out traces, step by step."""
 
     def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:
         """Carry out a trace in a fresh process, one step after the other; MemoryError where memory does not suffice."""

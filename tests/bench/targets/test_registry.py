@@ -1,23 +1,24 @@
 """Targets: whatever is registered can be measured, and what it cannot on_progress is not asked for."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 from rich.progress import Progress
 
+from bench.__main__ import main
+from bench.commands import replay
 from bench.errors import UsageError
 from bench.measuring import counting, timing
 from bench.targets import registry
-from bench.targets.target import OnProgress, Prepared, Target, TraceSettings
-from bench.traces.trace_format import Step, Trace
+from bench.targets.target import OnProgress, Prepared, Target
 from bench.workloads.scenario import SCENARIOS, Point
 
 
 class FakeKernel:
     """A target that is no model: each call takes a second of its own clock, and nobody knows what it did."""
 
-    name, family, kernel = "fake", "fake", "7.3"
+    name, summary, family, kernel = "fake", "a target that is no model", "fake", "7.3"
 
     def __init__(self, counters: dict[str, int] | None = None, needed: int = 0) -> None:
         self._counters, self._needed = counters, needed
@@ -39,9 +40,6 @@ class FakeKernel:
 
     def prepare(self, point: Point) -> Prepared:
         return Prepared(self.name, point.scenario.span, 1, 0, self._call, self._restore, lambda: self._counters, lambda: None)
-
-    def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:
-        yield from ()
 
     def _call(self) -> None:
         self.now += 1.0
@@ -82,6 +80,19 @@ def test_a_state_that_cannot_be_seen_is_not_compared(monkeypatch: pytest.MonkeyP
     points = [Point(small, name) for name in registry.names()]
     found = counting.count_points(points, Progress(disable=True))
     assert found[-1].counted.counters == {"instructions": 5} and found[-1].state is None
+
+
+def test_only_what_has_steps_replays_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, FakeKernel())
+    assert "fake" in registry.targets() and "fake" not in registry.trace_targets()
+    with pytest.raises(UsageError, match="unknown implementation 'fake'; known are per-page"):
+        replay.read_request(["--random", "1", "--impl", "fake"])
+
+
+def test_every_target_is_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    register(monkeypatch, FakeKernel())
+    assert main(["list"]) == 0
+    assert "a target that is no model" in capsys.readouterr().out
 
 
 def test_a_target_says_what_memory_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

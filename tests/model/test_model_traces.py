@@ -1,4 +1,4 @@
-"""The model against real kernels: every field of every step of every recorded trace, in all three implementations."""
+"""The model against real kernels: every field of every step of every recorded trace, in all implementations of its kernel."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Step, Trace
 from mmmodel import Mm, check_mm
 from support.recordings import KERNELS, recorded
-
-ALSO = {"per-page": ("per-page", "hole-skip"), "page-walk": ("page-walk",)}  # who should do what that kernel did
+from support.subjects import of_kernel
 
 RECORDED = [
     pytest.param(impl, trace, steps, thp, id=f"{impl}-{trace.name}")
-    for kernel, first in KERNELS.items()
+    for kernel in KERNELS
     for trace, steps, thp in recorded(kernel)
-    for impl in ALSO[first]
+    for impl in of_kernel(kernel.removeprefix("linux-"))
 ]
 
 

@@ -3,6 +3,8 @@
 import errno
 import os
 
+from mmmodel.kernels import implementations
+
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
 HPAGE_PMD_NR = 512  # pages under one PMD entry
@@ -46,8 +48,8 @@ VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP
 VM_LOCK_BITS = VM_LOCKED | VM_LOCKONFAULT
 
 LINUX_5_10, LINUX_6_1 = "5.10", "6.1"
-KERNEL_OF_IMPL = {"per-page": LINUX_5_10, "hole-skip": LINUX_5_10, "page-walk": LINUX_6_1}
-"""Which kernel each implementation behaves like; `hole-skip` differs from `per-page` in cost alone."""
+KERNEL_OF_IMPL = {one.name: one.kernel.name for one in implementations()}
+"""Which kernel each implementation behaves like; those of one kernel differ in cost alone."""
 
 
 def page_align(nbytes: int) -> int:

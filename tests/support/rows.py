@@ -10,12 +10,13 @@ LAYOUT = SCENARIOS["layout"].resized(12 << 40)
 
 
 def counted(scenario: Scenario, implementation: str) -> Counted:
-    """Return made-up counters: per-page reads an entry a page, the others next to none."""
+    """Return made-up counters: per-page reads an entry a page, hole-skip one a table, others few."""
     nr_pages = scenario.span // PAGE_SIZE
-    entries = {"per-page": nr_pages, "hole-skip": nr_pages // 512 + 1, "page-walk": 5}[implementation]
+    entries = {"per-page": nr_pages, "hole-skip": nr_pages // 512 + 1, "page-walk": 5}.get(implementation, 5)
     point = Point(scenario, implementation)
     counters = {f"model_{level}_read": 0 for level in ("pgd", "p4d", "pud", "pmd")}
-    counters |= {"model_pte_read": entries, "model_pages_looked_up": entries if implementation != "page-walk" else 0}
+    looked_up = entries if implementation in ("per-page", "hole-skip") else 0
+    counters |= {"model_pte_read": entries, "model_pages_looked_up": looked_up}
     return Counted(point.name, point, scenario.span, 1, 0, counters)
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from mmmodel import Mm, check_mm
 from oracle import OracleMm
+from support.subjects import of_kernel
 
-SUBJECTS = {"5.10": ("per-page", "hole-skip"), "6.1": ("page-walk",)}
 ORACLE = "oracle"
 EVERYTHING = (0, 1 << 47)  # window for pagemap, bytes
 
@@ -27,7 +27,7 @@ class Twins:
 
     def __init__(self, kernel: str, **machine: Any) -> None:
         self.script = [f"t = Twins({', '.join([repr(kernel), *(f'{name}={value!r}' for name, value in machine.items())])})"]
-        implementations = SUBJECTS[kernel]
+        implementations = of_kernel(kernel)
         first: dict[str, Any] = {impl: Mm(impl, **machine) for impl in implementations}
         first[ORACLE] = OracleMm(implementations[0], **machine)
         self.first = first

@@ -22,7 +22,11 @@ HOLE_SKIP: Final = 1
 PAGE_WALK: Final = 2
 # The kernels that an algorithm fits: from one, up to but without another.  The first two clear one PG_mlocked for all VMAs,
 # the third keeps an mlock_count.
-_FITS: Final = {PER_PAGE: (V5_10, V6_1), HOLE_SKIP: (V5_10, V6_1), PAGE_WALK: (V6_1, 1 << 31)}
+_FITS: Final = {
+    PER_PAGE: (V5_10, V6_1),
+    HOLE_SKIP: (V5_10, V6_1),
+    PAGE_WALK: (V6_1, 1 << 31),
+}
 
 
 @dataclass(frozen=True)

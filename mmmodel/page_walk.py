@@ -197,6 +197,12 @@ def set_vm_flags(s: State, vma: int, vm_flags: int) -> None:
     s.vmas[vma]["vm_flags"] = vm_flags
 
 
+@step
+def is_walked(s: State, vma: int) -> bool:
+    """Whether the walk goes into a VMA."""
+    return s.vmas[vma]["vm_flags"] & (VM_PFNMAP | VM_HUGETLB) == 0
+
+
 @unit
 def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, newflags: int) -> None:
     """Give a VMA its new flags, then lock or unlock the pages that are there.  Needs mmap_lock for writing.
@@ -211,7 +217,7 @@ def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, new
     lock = newflags & VM_LOCKED != 0
     set_vm_flags(s, vma, newflags | VM_IO if lock else newflags)
     lru_add_drain(s)
-    if newflags & (VM_PFNMAP | VM_HUGETLB) == 0:
+    if is_walked(s, vma):
         walk_page_range(s, mm, start, end, lock)
     lru_add_drain(s)
     set_vm_flags(s, vma, newflags)

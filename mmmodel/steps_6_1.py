@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mmmodel.constants import VM_HUGETLB, VM_IO, VM_LOCKED, VM_PFNMAP
+from mmmodel.constants import VM_IO, VM_LOCKED
 from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE, batch_append, set_page_mlocked, test_set_page_mlocked
-from mmmodel.page_walk import HUGE, begin_pte_range, page_of_pte, set_vm_flags, walk_to_pmd
+from mmmodel.page_walk import HUGE, begin_pte_range, is_walked, page_of_pte, set_vm_flags, walk_to_pmd
 from mmmodel.pages import is_zero_pfn
 from mmmodel.pgtable import pte_offset, pte_pfn
 from mmmodel.state import CPU, MLOCK_PVEC, State
@@ -66,7 +66,7 @@ def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, new
     yield Step("store vm_flags and VM_IO" if lock else "store vm_flags")
     set_vm_flags(s, vma, newflags | VM_IO if lock else newflags)
     yield from lru_add_drain(s)
-    if newflags & (VM_PFNMAP | VM_HUGETLB) == 0:
+    if is_walked(s, vma):
         pmd = walk_to_pmd(s, mm, start)
         if pmd:
             yield from mlock_pte_range(s, pmd, start, end, lock)

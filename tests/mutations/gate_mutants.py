@@ -35,8 +35,8 @@ COUNTERS = (
     _counted(
         "PROT_NONE VMAs are skipped",
         "page_walk.py",
-        "if newflags & (VM_PFNMAP | VM_HUGETLB) == 0:",
-        "if newflags & (VM_PFNMAP | VM_HUGETLB) == 0 and newflags & 7 != 0:",
+        "if is_walked(s, vma):",
+        "if is_walked(s, vma) and newflags & 7 != 0:",
         "nr_mlock",
     ),
     _lost("PMD", "    count(s.counters, PMD_READ, read)", "PAGE_SIZE", "model_pmd_read"),

@@ -31,8 +31,8 @@ MUTANTS = (
     Mutant(
         "6.1 skips PROT_NONE VMAs",
         "page_walk.py",
-        "if newflags & (VM_PFNMAP | VM_HUGETLB) == 0:",
-        "if newflags & (VM_PFNMAP | VM_HUGETLB) == 0 and newflags & 7 != 0:",
+        "if is_walked(s, vma):",
+        "if is_walked(s, vma) and newflags & 7 != 0:",
     ),
     Mutant(
         "5.10 skips PROT_NONE VMAs",

@@ -15,8 +15,7 @@ from rich.progress import Progress
 from bench import environment
 from bench.analysis import report_rows, reported
 from bench.commands import parser_of
-from bench.figures import inputs
-from bench.figures.report import KIND
+from bench.figures import inputs, kinds
 from bench.measuring import counting, timing
 from bench.measuring.repetition import check_counts, repetition_for
 from bench.progress import progress_bar
@@ -126,7 +125,7 @@ def _draw(run: Path, plots: Path) -> list[Path]:
 
     storage.make_directory(plots)
     files: list[Path] = []
-    for one in KIND.prepared(inputs.load_run(run)):
+    for one in kinds.prepare(inputs.load_run(run), ["report"]):
         if not isinstance(one, inputs.Skipped):
             words = one.words()
             files += save(one.draw(), plots / words.name, words.title, words.alternative)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bench.figures.inputs import Skipped
 from bench.figures.words import Words
@@ -46,3 +46,10 @@ class Prepared(Generic[T]):
         """Return the figure drawn."""
         draw: Callable[[T], Figure] = import_module(self.kind.drawing).draw
         return draw(self.data)
+
+
+def kind_of(name: str) -> Kind[Any]:
+    """Return the kind whose parts lie in the folder bench/figures/NAME: numbers.prepare, words.describe, drawing.draw."""
+    parts = f"bench.figures.{name}"
+    numbers, words = import_module(f"{parts}.numbers"), import_module(f"{parts}.words")
+    return Kind(name, numbers.prepare, words.describe, drawing=f"{parts}.drawing")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from bench.figures.inputs import Skipped
-from bench.figures.kind import Kind, Prepared
+from bench.figures.kind import Kind, Prepared, kind_of
 from bench.runs.loaded import LoadedRun
 
 NAMES = ("report", "scaling", "ratio", "cost", "distribution", "order")  # in the order of the page
-KINDS: dict[str, Kind[Any]] = {name: import_module(f"bench.figures.{name}").KIND for name in NAMES}
+KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in NAMES}
 
 
 def prepare(run: LoadedRun, kinds: Sequence[str] = NAMES) -> list[Prepared[Any] | Skipped]:

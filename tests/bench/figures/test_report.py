@@ -10,7 +10,7 @@ from matplotlib.text import Annotation
 
 from bench.analysis.reported import REPORTED, REPORTED_SPAN
 from bench.figures import inputs
-from bench.figures.report import KIND
+from bench.figures.kinds import prepare
 from bench.figures.report.drawing import draw
 from bench.figures.report.numbers import Call, Report
 from bench.figures.report.words import KERNELS, implementation_words
@@ -27,7 +27,7 @@ LAYOUT = SCENARIOS["layout"].resized(12 << 40)
 
 def drawn(directory: Path, done: list[Counted]) -> tuple[Report, Figure]:
     """Return the only figure of a run of these, and its numbers."""
-    (one,) = KIND.prepared(inputs.load_run(write_run(directory / "run", done)))
+    (one,) = prepare(inputs.load_run(write_run(directory / "run", done)), ["report"])
     assert not isinstance(one, inputs.Skipped)
     return one.data, one.draw()
 

@@ -38,7 +38,10 @@ class TraceSettings(msgspec.Struct, frozen=True):
 
 
 class Target(Protocol):
-    """What points are carried out on. Creating one loads nothing: what a first use needs is load()'s."""
+    """What points are carried out on. Creating one loads nothing: what a first use needs is load()'s.
+
+    A target that is a subclass has what is given here where it says nothing else.
+    """
 
     @property
     def name(self) -> str:
@@ -61,12 +64,15 @@ class Target(Protocol):
 
     def facts(self) -> Mapping[str, str | int]:
         """Return what a result must say of the target, beside the machine's facts, as pyperf's metadata."""
+        return {}
 
     def source_digest(self) -> str:
         """Return the digest of what is measured, "" where there is none: results of other sources are never mixed."""
+        return ""
 
     def needed_bytes(self, point: Point) -> int:
         """Return the bytes of this machine's memory that a prepared point takes at most."""
+        return 0
 
     def prepare(self, point: Point) -> Prepared:
         """Build what `point` asks for; UsageError if it cannot be built, MeasurementError if it is not what was asked for."""

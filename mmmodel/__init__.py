@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmmodel.constants import *  # noqa: F403
+from mmmodel.errors import NotModelled
 from mmmodel.kernels import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "IMPLEMENTATIONS",
     "File",
     "Mm",
+    "NotModelled",
     "ObservableState",
     "PageRun",
     "VmaInfo",

@@ -257,7 +257,7 @@ def do_swap_page(s: State, mm: int, vma: int, slot: int, address: int) -> int:
 
 
 @kernel
-def _map_file_page(s: State, vma: int, slot: int, pfn: int, write: bool) -> None:
+def map_file_page(s: State, vma: int, slot: int, pfn: int, write: bool) -> None:
     """Map a page of the page cache.  Models do_set_pte() / alloc_set_pte()."""
     vm_flags = s.vmas[vma]["vm_flags"]
     get_page(s.pages, pfn)
@@ -282,7 +282,7 @@ def do_fault_around(s: State, vma: int, pmd: int, address: int) -> None:
         if pgoff < s.files[record["vm_file"]]["nr_pages"] and pte_none(s.entries[slot]):
             pfn = find_get_page(s, record["vm_file"], pgoff)
             if pfn != 0:
-                _map_file_page(s, vma, slot, pfn, False)
+                map_file_page(s, vma, slot, pfn, False)
 
 
 @unit
@@ -304,7 +304,7 @@ def do_fault(s: State, mm: int, position: int, pmd: int, slot: int, address: int
     if write and not shared:
         _map_new_anon(s, vma, address, slot)
     else:
-        _map_file_page(s, vma, slot, pfn, write)
+        map_file_page(s, vma, slot, pfn, write)
     return 0
 
 
@@ -358,22 +358,23 @@ def handle_mm_fault(s: State, mm: int, position: int, address: int, write: bool)
 
 
 @kernel
-def _access_faults(s: State, mm: int, address: int, write: bool) -> bool:
-    """Whether the hardware would fault on this access."""
-    pmd = find_pmd(s, mm, address)
-    if pmd == 0 or pte_none(s.entries[pmd]):
-        return True
-    entry = s.entries[pmd]
-    if not pmd_huge(entry):
-        entry = s.entries[pte_offset(s, pmd, address)]
-    return entry & 1 == 0 or (write and entry & _PAGE_RW == 0)
+def _accessible(s: State, mm: int, address: int, write: bool) -> int:
+    """The entry, by its slot, through which the hardware allows this access; 0 if it would fault."""
+    slot = find_pmd(s, mm, address)
+    if slot == 0 or pte_none(s.entries[slot]):
+        return 0
+    if not pmd_huge(s.entries[slot]):
+        slot = pte_offset(s, slot, address)
+    entry = s.entries[slot]
+    return 0 if entry & 1 == 0 or (write and entry & _PAGE_RW == 0) else slot
 
 
 @unit
 def touch(s: State, mm: int, address: int, end: int, stride: int, write: bool) -> int:
     """One access every ``stride`` bytes in [address, end): 0, -EFAULT where the program would get a signal, or -NEED_ROOM."""
     while address < end:
-        if _access_faults(s, mm, address, write):
+        slot = _accessible(s, mm, address, write)
+        if slot == 0:
             position = find_vma(s, mm, address)
             if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] > address:
                 return -EFAULT
@@ -387,5 +388,7 @@ def touch(s: State, mm: int, address: int, end: int, stride: int, write: bool) -
             if error != 0:
                 return error
         else:
+            if write:
+                s.entries[slot] |= _PAGE_DIRTY
             address += stride
     return 0

@@ -24,6 +24,7 @@ from mmmodel.pages import alloc_page
 from mmmodel.pgtable import alloc_below, alloc_table, descend, entry_index, entry_table, free_table, pte_none, pte_pfn
 from mmmodel.state import FILES_FREE, FILES_NFREE, FILES_TOP, State
 
+CACHE_END = 1 << (P4D_SHIFT + PTRS_SHIFT)  # keys, page offsets as addresses, of a page cache
 CACHE_MM = 0  # the unused address space number 0 is charged with the tables of page caches
 
 
@@ -87,11 +88,11 @@ def filemap_fault(s: State, file: int, pgoff: int) -> int:
 
 
 @kernel
-def _truncate_table(s: State, file: int, table: int, base: int, first: int) -> None:
-    """Drop the pages of one lowest table, which covers keys from ``base`` on, whose keys are >= ``first``."""
+def _truncate_table(s: State, file: int, table: int, base: int, first: int, end: int) -> None:
+    """Drop the pages of one lowest table, which covers keys from ``base`` on, whose keys are in [first, end)."""
     for i in range(PTRS_PER_TABLE):
         slot = (table << PTRS_SHIFT) | i
-        if base + (i << PTE_SHIFT) >= first and not pte_none(s.entries[slot]):
+        if first <= base + (i << PTE_SHIFT) < end and not pte_none(s.entries[slot]):
             pfn = pte_pfn(s.entries[slot])
             s.entries[slot] = 0
             s.files[file]["cached"] -= 1
@@ -100,8 +101,8 @@ def _truncate_table(s: State, file: int, table: int, base: int, first: int) -> N
 
 
 @unit
-def _walk_cache(s: State, file: int, first: int, free_tables: bool) -> None:
-    """Drop the cached pages whose keys are >= ``first``, and with ``free_tables`` all tables but the root."""
+def _walk_cache(s: State, file: int, first: int, end: int, free_tables: bool) -> None:
+    """Drop the cached pages whose keys are in [first, end), and with ``free_tables`` all tables but the root."""
     root = s.files[file]["cache_root"]
     for i in range(PTRS_PER_TABLE):
         p4d = s.entries[(root << PTRS_SHIFT) | i]
@@ -114,7 +115,8 @@ def _walk_cache(s: State, file: int, first: int, free_tables: bool) -> None:
             for k in range(PTRS_PER_TABLE):
                 pmd = s.entries[(entry_table(pud) << PTRS_SHIFT) | k]
                 if not pte_none(pmd):
-                    _truncate_table(s, file, entry_table(pmd), (i << P4D_SHIFT) + (j << PUD_SHIFT) + (k << PMD_SHIFT), first)
+                    base = (i << P4D_SHIFT) + (j << PUD_SHIFT) + (k << PMD_SHIFT)
+                    _truncate_table(s, file, entry_table(pmd), base, first, end)
                     if free_tables:
                         free_table(s, CACHE_MM, entry_table(pmd))
             if free_tables:
@@ -124,18 +126,18 @@ def _walk_cache(s: State, file: int, first: int, free_tables: bool) -> None:
 
 
 @kernel
-def truncate_inode_pages(s: State, file: int, nr_pages: int) -> None:
-    """Drop the cached pages from offset ``nr_pages`` on.  The caller has unmapped them.
+def truncate_inode_pages(s: State, file: int, first: int, end: int) -> None:
+    """Drop the cached pages with offsets in [first, end).  The caller has unmapped them.
 
-    Models truncate_inode_pages(), simplified: whole pages.
+    Models truncate_inode_pages_range() and shmem_truncate_range(), simplified: whole pages.
     """
-    _walk_cache(s, file, nr_pages << PAGE_SHIFT, False)
+    _walk_cache(s, file, first << PAGE_SHIFT, end << PAGE_SHIFT, False)
 
 
 @kernel
 def release_file(s: State, file: int) -> None:
     """The last reference to a file is gone: its pages and tables go.  Models shmem_evict_inode()."""
-    _walk_cache(s, file, 0, True)
+    _walk_cache(s, file, 0, CACHE_END, True)
     free_table(s, CACHE_MM, s.files[file]["cache_root"])
     s.files[file]["cache_root"] = 0
     s.files[file]["nr_pages"] = 0

@@ -18,6 +18,7 @@ from mmmodel.constants import (
     VM_MIXEDMAP,
     VM_PFNMAP,
     VM_SHARED,
+    VM_WIPEONFORK,
     PG_anon_exclusive,
 )
 from mmmodel.errno_codes import ENOMEM
@@ -115,9 +116,13 @@ def dup_mmap(s: State, mm: int, other: State, child: int) -> int:
         record["vm_flags"] = vm_flags & VM_LOCKED_CLEAR_MASK
         record["vm_pgoff"] = parent["vm_pgoff"]
         record["vm_file"] = parent["vm_file"]
-        anon_vma_fork(s, new, vma)
+        wiped = vm_flags & VM_WIPEONFORK != 0
+        if not wiped:
+            anon_vma_fork(s, new, vma)
         vma_link(other, child, s.mms[child]["map_count"], new)
         s.mms[child]["total_vm"] += vma_pages(s, vma)
+        if wiped:
+            continue
         if parent["anon_vma"] != 0 or vm_flags & (VM_HUGETLB | VM_PFNMAP | VM_MIXEDMAP) != 0:
             cow = vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
             copy_page_range(s, mm, child, parent["vm_start"], parent["vm_end"], cow)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from mmmodel.constants import (
+    _PAGE_DIRTY,
     _PAGE_SPECIAL,
     HPAGE_PMD_NR,
     PAGE_SHIFT,
@@ -15,14 +16,19 @@ from mmmodel.constants import (
     PMD_SIZE,
     PTRS_PER_TABLE,
     SWP_SWAPFILE,
+    VM_HUGETLB,
+    VM_IO,
+    VM_PFNMAP,
+    PG_lru,
     PG_mlocked,
     PG_swapbacked,
     PG_unevictable,
 )
 from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, NEED_ROOM
-from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault
+from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault, map_file_page
+from mmmodel.filemap import filemap_fault
 from mmmodel.jit import kernel, unit
-from mmmodel.lru import lru_cache_add, put_page
+from mmmodel.lru import add_page_to_lru_list, del_page_from_lru_list, lru_cache_add, put_page
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pages import alloc_huge_page, arena_low, is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import (
@@ -38,7 +44,7 @@ from mmmodel.pgtable import (
     vm_page_prot,
 )
 from mmmodel.rmap import page_remove_rmap
-from mmmodel.state import CURSOR, PAGES_TOP, SWAP_NEXT, TABLES_NFREE, TABLES_TOP, State
+from mmmodel.state import CURSOR, KERNEL, PAGES_TOP, SWAP_NEXT, TABLES_NFREE, TABLES_TOP, State
 from mmmodel.vma import anon_vma_prepare, find_vma
 
 KINDS: Final = ("anon", "zero", "thp", "thp-pte", "file")  # indexed by the numbers below
@@ -94,15 +100,30 @@ def _is_empty(s: State, mm: int, address: int, end: int) -> bool:
 
 
 @kernel
+def _install_file_page(s: State, mm: int, vma: int, pmd: int, address: int) -> int:
+    """Map the page of the page cache that belongs at ``address``, and none around it: the next address, or -errno."""
+    record = s.vmas[vma]
+    pgoff = record["vm_pgoff"] + ((address - record["vm_start"]) >> PAGE_SHIFT)
+    if pgoff >= s.files[record["vm_file"]]["nr_pages"]:
+        return -EFAULT
+    slot = alloc_pte(s, mm, pmd, address)
+    if not pte_none(s.entries[slot]):
+        return -EEXIST
+    map_file_page(s, vma, slot, filemap_fault(s, record["vm_file"], pgoff), False)
+    return address + PAGE_SIZE
+
+
+@kernel
 def _install_one(s: State, mm: int, position: int, address: int, end: int, kind: int) -> int:
     """Install what is at ``address``: the address to go on at, or -errno."""
     vma = s.order[position]
     anonymous = s.vmas[vma]["vm_file"] == 0
-    if kind == FILE or (kind == ANON and not anonymous):
-        write = kind == ANON
-        error = handle_mm_fault(s, mm, position, address, write)
+    if kind == ANON and not anonymous:
+        error = handle_mm_fault(s, mm, position, address, True)
         return error if error != 0 else address + PAGE_SIZE
     pmd = alloc_pmd(s, mm, address)
+    if kind == FILE:
+        return _install_file_page(s, mm, vma, pmd, address)
     if kind == THP:
         if not pte_none(s.entries[pmd]):
             return -EEXIST
@@ -134,6 +155,8 @@ def install_pages(s: State, mm: int, address: int, end: int, kind: int) -> int:
         anonymous = record["vm_file"] == 0
         if anonymous != (kind != FILE) and kind != ANON:
             return -EINVAL
+        if record["vm_flags"] & (VM_IO | VM_PFNMAP | VM_HUGETLB) != 0:  # no pages of ours
+            return -EINVAL
         stop = min(end, record["vm_end"])
         if kind == THP and ((address | stop) & (PMD_SIZE - 1)) != 0:
             return -EINVAL
@@ -147,10 +170,22 @@ def install_pages(s: State, mm: int, address: int, end: int, kind: int) -> int:
     return 0
 
 
+@kernel
+def _keep_lazyfree(s: State, pfn: int) -> None:
+    """Reclaim has found a page of MADV_FREE dirty: it belongs to swap again.  Part of try_to_unmap_one()."""
+    on_list = s.pages[pfn]["flags"] & PG_lru != 0
+    if on_list:
+        del_page_from_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
+    s.pages[pfn]["flags"] |= PG_swapbacked
+    if on_list:
+        add_page_to_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
+
+
 @unit
 def swap_out(s: State, mm: int, address: int, end: int) -> int:
     """Replace the order-0 anonymous pages of [address, end) that are mapped once by swap entries: how many.
 
+    Those that MADV_FREE has left clean are dropped, and counted too.
     Models what reclaim leaves behind, for pages of unlocked VMAs; a locked page stays.
     """
     swapped = 0
@@ -164,8 +199,15 @@ def swap_out(s: State, mm: int, address: int, end: int) -> int:
             page = s.pages[pfn]
             evictable = entry & _PAGE_SPECIAL == 0 and not is_zero_pfn(s.pages, pfn) and not page_trans_compound(s.pages, pfn)
             if evictable and page["mapping"] & 1 != 0 and page["refcount"] == 1 and not is_unevictable(s, pfn):
-                s.ctl[SWAP_NEXT] += 1
-                s.entries[slot] = swap_entry(SWP_SWAPFILE, s.ctl[SWAP_NEXT])
+                if page["flags"] & PG_swapbacked == 0:  # MADV_FREE: dropped, unless it was written to again
+                    if entry & _PAGE_DIRTY != 0:
+                        _keep_lazyfree(s, pfn)
+                        address += PAGE_SIZE
+                        continue
+                    s.entries[slot] = 0
+                else:
+                    s.ctl[SWAP_NEXT] += 1
+                    s.entries[slot] = swap_entry(SWP_SWAPFILE, s.ctl[SWAP_NEXT])
                 page_remove_rmap(s, pfn, s.vmas[s.order[position]]["vm_flags"], False)
                 put_page(s, pfn)
                 swapped += 1

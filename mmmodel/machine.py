@@ -54,6 +54,7 @@ class Snapshot:
 
     shared: dict[str, npt.NDArray[Any]]
     orders: dict[int, npt.NDArray[np.int32]]
+    machine: object  # stands for the machine that it was taken of
 
 
 class Machine:
@@ -70,6 +71,11 @@ class Machine:
             raise ValueError(f"{levels} levels of page tables: x86-64 has 4 or 5")
         if nr_cpus < 1:
             raise ValueError(f"{nr_cpus} CPUs: at least 1 is needed")
+        if ram is not None and not 0 < ram < 1 << 63:
+            raise ValueError(f"ram: {ram:#x} bytes; None never refuses")
+        if not 0 < max_map_count < 1 << 31:
+            raise ValueError(f"max_map_count: {max_map_count} VMAs")
+        self._identity = object()
         self.levels = levels
         self.nr_cpus = nr_cpus
         self.states: dict[int, State] = {}  # by address space
@@ -128,6 +134,10 @@ class Machine:
             table = int(self.ctl[st.TABLES_TOP])
             self.ctl[st.TABLES_TOP] = table + 1
         return table
+
+    def has_file(self, number: int) -> bool:
+        """Whether a file of that number is open or mapped."""
+        return number < int(self.ctl[st.FILES_TOP]) and bool(self.arrays["files"][number]["cache_root"])
 
     # ---- growth ----
 
@@ -218,14 +228,18 @@ class Machine:
         """Copy the machine; MemoryError if there is no room for a copy."""
         self.refuse_beyond_memory(self.memory_bytes(), "a copy of the model")
         shared = {field: array[: self._used(field)].copy() for field, array in self.arrays.items()}
-        return Snapshot(shared, {mm: state.array("order").copy() for mm, state in self.states.items()})
+        orders = {mm: state.array("order").copy() for mm, state in self.states.items()}
+        return Snapshot(shared, orders, self._identity)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the machine what it was when the snapshot was taken; arrays that have grown since stay large."""
+        """Make the machine what it was when the snapshot was taken; arrays that have grown since stay large.
+
+        Address spaces that have come since are no more.  ValueError: it is a snapshot of another machine.
+        """
+        if snapshot.machine is not self._identity:
+            raise ValueError("snapshot: it is of another machine")
         for field, saved in snapshot.shared.items():
             array, used = self.arrays[field], self._used(field)
-            if len(saved) > len(array):
-                raise ValueError(f"snapshot of another machine: {field} has {len(saved)} records, here {len(array)}")
             np.copyto(array[: len(saved)], saved)
             array[len(saved) : used] = np.zeros((), array.dtype)
         for mm in set(self.states) - set(snapshot.orders):

@@ -285,6 +285,21 @@ def insert_vma(s: State, mm: int, start: int, end: int, vm_flags: int, file: int
     return vma
 
 
+@kernel
+def install_special_mapping(s: State, mm: int, start: int, end: int, vm_flags: int) -> int:
+    """A VMA of the kernel's own, like [vdso]: 0; -EEXIST if the place is not free, -ENOMEM at the limit of VMAs.
+
+    Models _install_special_mapping(), simplified: it has no pages.
+    """
+    if find_vma_intersection(s, mm, start, end):
+        return -EEXIST
+    if s.mms[mm]["map_count"] >= s.ctl[MAX_MAP_COUNT]:
+        return -ENOMEM
+    insert_vma(s, mm, start, end, vm_flags, 0, start >> PAGE_SHIFT)
+    s.mms[mm]["total_vm"] += (end - start) >> PAGE_SHIFT
+    return 0
+
+
 @unit
 def do_mmap(s: State, mm: int, address: int, length: int, prot: int, flags: int, file: int, pgoff: int) -> int:
     """The address, or -errno, with the checks in the kernel's order.

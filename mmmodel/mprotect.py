@@ -1,7 +1,4 @@
-"""mprotect and madvise.
-
-Models mm/mprotect.c and mm/madvise.c, 5.10 and 6.1.
-"""
+"""mprotect.  Models mm/mprotect.c, 5.10 and 6.1."""
 
 from __future__ import annotations
 
@@ -9,10 +6,6 @@ from mmmodel.constants import (
     _PAGE_DIRTY,
     _PAGE_PSE,
     _PAGE_RW,
-    MADV_DONTNEED,
-    MADV_DONTNEED_LOCKED,
-    MADV_HUGEPAGE,
-    MADV_NOHUGEPAGE,
     PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -20,18 +13,14 @@ from mmmodel.constants import (
     PROT_SEM,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
-    VM_HUGEPAGE,
     VM_HUGETLB,
     VM_LOCKED,
-    VM_NOHUGEPAGE,
     VM_NORESERVE,
-    VM_PFNMAP,
     VM_SHARED,
-    VM_SPECIAL,
     VM_WRITE,
     PG_anon_exclusive,
 )
-from mmmodel.errno_codes import EACCES, EAGAIN, EINVAL, ENOMEM, NEED_ROOM
+from mmmodel.errno_codes import EACCES, EINVAL, ENOMEM, NEED_ROOM
 from mmmodel.gup import populate_vma_page_range
 from mmmodel.jit import kernel, unit
 from mmmodel.kernels import V6_1
@@ -41,7 +30,6 @@ from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_modify, pte_off
 from mmmodel.split import split_huge_pmd
 from mmmodel.state import KERNEL, State
 from mmmodel.vma import find_vma, vma_modify_flags
-from mmmodel.zap import zap_page_range
 
 
 @kernel
@@ -150,81 +138,3 @@ def do_mprotect(s: State, mm: int, start: int, length: int, prot: int) -> int:
         position = prev + 1
         if position == s.mms[mm]["map_count"] or s.vmas[s.order[position]]["vm_start"] != start:
             return -ENOMEM
-
-
-@kernel
-def _madvise_dontneed(s: State, mm: int, position: int, start: int, end: int, advice: int) -> int:
-    """Drop the pages of [start, end) of one VMA; only MADV_DONTNEED_LOCKED may do that to a locked one."""
-    vma = s.order[position]
-    refused = VM_HUGETLB | VM_PFNMAP
-    if advice == MADV_DONTNEED:
-        refused |= VM_LOCKED
-    if s.vmas[vma]["vm_flags"] & refused != 0:
-        return -EINVAL
-    zap_page_range(s, mm, vma, start, end)
-    return 0
-
-
-@kernel
-def _madvise_hugepage(s: State, mm: int, position: int, prev: int, start: int, end: int, advice: int) -> tuple[int, int]:
-    """Set VM_HUGEPAGE or VM_NOHUGEPAGE: (error, position).  Models hugepage_madvise() and madvise_behavior()."""
-    oldflags = s.vmas[s.order[position]]["vm_flags"]
-    if advice == MADV_HUGEPAGE:
-        if oldflags & (VM_SPECIAL | VM_HUGETLB) != 0:
-            return -EINVAL, position
-        newflags = (oldflags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE
-    else:
-        newflags = (oldflags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE
-    if newflags == oldflags:
-        return 0, position
-    error, position = vma_modify_flags(s, mm, position, prev, start, end, newflags)
-    if error == 0:
-        s.vmas[s.order[position]]["vm_flags"] = newflags
-    elif s.ctl[KERNEL] >= V6_1 and error == -ENOMEM:  # 5.10 converts failures of the allocator only, not this limit
-        error = -EAGAIN
-    return error, position
-
-
-@unit
-def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
-    """0 or -errno; a hole is passed over and reported as -ENOMEM at the end.
-
-    Models do_madvise(), simplified: MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_HUGEPAGE and MADV_NOHUGEPAGE only.
-    """
-    known = advice in (MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE)
-    if not known and not (advice == MADV_DONTNEED_LOCKED and s.ctl[KERNEL] >= V6_1):
-        return -EINVAL
-    if start & (PAGE_SIZE - 1) != 0:
-        return -EINVAL
-    first, pages = page_number(start), page_count(length)
-    if first + pages > PAGE_NUMBERS or (length != 0 and pages == 0):
-        return -EINVAL
-    if pages == 0:
-        return 0
-    start, end = page_address(first), page_address(first + pages)
-    unmapped_error = 0
-    position = find_vma(s, mm, start)
-    prev = position - 1
-    if position < s.mms[mm]["map_count"] and start > s.vmas[s.order[position]]["vm_start"]:
-        prev = position
-    while True:
-        if position == s.mms[mm]["map_count"]:
-            return -ENOMEM
-        record = s.vmas[s.order[position]]
-        if start < record["vm_start"]:
-            unmapped_error = -ENOMEM
-            start = record["vm_start"]
-            if start >= end:
-                return unmapped_error
-        stop = min(record["vm_end"], end)
-        if advice in (MADV_HUGEPAGE, MADV_NOHUGEPAGE):
-            error, prev = _madvise_hugepage(s, mm, position, prev, start, stop, advice)
-        else:
-            error = _madvise_dontneed(s, mm, position, start, stop, advice)
-            prev = position
-        if error != 0:
-            return error
-        start = max(stop, s.vmas[s.order[prev]]["vm_end"]) if stop < end else stop
-        if start >= end:
-            return unmapped_error
-        position = prev + 1

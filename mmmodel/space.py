@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from typing import Final
+from typing import Final, SupportsIndex
 
 import numpy as np
 
 from mmmodel import state as st
 from mmmodel import syscalls as sys
+from mmmodel.arguments import Size, integer, size
 from mmmodel.constants import (
     DEFAULT_MAP_WINDOW,
     DEFAULT_MAX_MAP_COUNT,
     MMAP_GAP,
+    PAGE_SIZE,
     TASK_SIZE_4,
     TASK_SIZE_5,
 )
 from mmmodel.counters import NAMES
-from mmmodel.errno_codes import NEED_ROOM
+from mmmodel.errno_codes import ESRCH, NEED_ROOM
 from mmmodel.estimate import KEEP, pages_to_populate
 from mmmodel.jit import load_units
 from mmmodel.kernels import DEFAULT_IMPLEMENTATION
@@ -41,7 +43,7 @@ class AddressSpace:
         thp: str = "never",
         levels: int = 4,
         nr_cpus: int = 1,
-        ram: int | None = None,
+        ram: Size | None = None,
         max_map_count: int = DEFAULT_MAX_MAP_COUNT,
         _forked_from: AddressSpace | None = None,
     ) -> None:
@@ -49,7 +51,14 @@ class AddressSpace:
         if _forked_from is not None:
             self.machine: Machine = _forked_from.machine
         else:
-            self.machine = Machine(impl, thp=thp, levels=levels, nr_cpus=nr_cpus, ram=ram, max_map_count=max_map_count)
+            self.machine = Machine(
+                impl,
+                thp=thp,
+                levels=integer("levels", levels),
+                nr_cpus=integer("nr_cpus", nr_cpus),
+                ram=None if ram is None else size("ram", ram),
+                max_map_count=integer("max_map_count", max_map_count),
+            )
         self._mm = self.machine.add_mm(64)
         record = self.machine.arrays["mms"][self._mm]
         record["task_size"] = TASK_SIZE_4 if self.machine.levels == 4 else TASK_SIZE_5
@@ -68,7 +77,12 @@ class AddressSpace:
 
     @property
     def state(self) -> State:
-        """The arrays, for who wants to look; see :mod:`mmmodel.state`."""
+        """The arrays, for who wants to look; see :mod:`mmmodel.state`.
+
+        ValueError: the machine was restored to a time before this process was forked.
+        """
+        if self.machine.states.get(self._mm) is not self._state:
+            raise ValueError("this process is no more: the machine was restored to a time before it was forked")
         return self._state
 
     @property
@@ -77,7 +91,8 @@ class AddressSpace:
         return int(self.machine.ctl[st.CPU])
 
     @cpu.setter
-    def cpu(self, cpu: int) -> None:
+    def cpu(self, cpu: SupportsIndex) -> None:
+        cpu = integer("cpu", cpu)
         if not 0 <= cpu < self.machine.nr_cpus:
             raise ValueError(f"CPU {cpu}: this machine has 0 to {self.machine.nr_cpus - 1}")
         self.machine.ctl[st.CPU] = cpu
@@ -130,7 +145,7 @@ class AddressSpace:
     # ---- looking ----
 
     def _field(self, name: str) -> int:
-        return int(self.machine.arrays["mms"][self._mm][name])
+        return int(self.state.array("mms")[self._mm][name])
 
     @property
     def locked_vm(self) -> int:
@@ -147,6 +162,10 @@ class AddressSpace:
         """Number of VMAs."""
         return self._field("map_count")
 
+    def _refuse_after_exit(self, name: str) -> None:
+        if not self._field("pgd"):
+            raise ProcessLookupError(ESRCH, os.strerror(ESRCH), name)
+
     def _vm_flags_at(self, address: int) -> int:
         """Flags of the VMA at an address, 0 if there is none."""
         order, vmas = self.state.array("order"), self.state.array("vmas")
@@ -155,12 +174,22 @@ class AddressSpace:
             return 0
         return int(vmas[order[position]]["vm_flags"])
 
+    def _vm_flags_in(self, start: int, end: int) -> int:
+        """Flags that any VMA with an address in [start, end) has."""
+        order, vmas = self.state.array("order")[: self.map_count], self.state.array("vmas")
+        low = bisect_right(order, start, key=lambda slot: int(vmas[slot]["vm_end"]))
+        high = bisect_left(order, end, low, key=lambda slot: int(vmas[slot]["vm_start"]))
+        return int(np.bitwise_or.reduce(vmas["vm_flags"][order[low:high]]))
+
     def smaps(self) -> list[VmaInfo]:
         """The VMAs, as /proc/PID/smaps shows them."""
         return smaps(self.state, self._mm)
 
-    def pagemap(self, start: int, end: int) -> list[PageRun]:
-        """Present pages of [start, end), as runs in pages from ``start``."""
+    def pagemap(self, start: SupportsIndex, end: SupportsIndex) -> list[PageRun]:
+        """Present pages of [start, end), as runs in pages from ``start``; ValueError: not pages of the address space."""
+        start, end = integer("start", start), integer("end", end)
+        if start % PAGE_SIZE or end % PAGE_SIZE or not 0 <= start <= end <= self._field("task_size") + PAGE_SIZE:
+            raise ValueError(f"pagemap: [{start:#x}, {end:#x}) is not whole pages of the address space, in order")
         return pagemap(self.state, self._mm, start, end)
 
     def vmstat(self) -> dict[str, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from mmmodel.constants import PAGE_SIZE
 from mmmodel.errno_codes import EINVAL
 from mmmodel.fault import touch
 from mmmodel.filemap import alloc_file, put_file
@@ -16,14 +15,15 @@ from mmmodel.fork import dup_mmap
 from mmmodel.gup import mm_populate
 from mmmodel.install import install_pages, swap_out
 from mmmodel.jit import exported
+from mmmodel.madvise import do_madvise, madvise_is_left_out
 from mmmodel.mlock import apply_mlockall_flags, do_mlock, do_mlockall, do_munlock
 from mmmodel.mlock_batch import lru_add_drain_cpu
-from mmmodel.mmap import do_mmap, do_munmap, exit_mmap, insert_vma
-from mmmodel.mprotect import do_madvise, do_mprotect
+from mmmodel.mmap import do_mmap, do_munmap, exit_mmap, install_special_mapping
+from mmmodel.mprotect import do_mprotect
 from mmmodel.mremap import do_mremap
 from mmmodel.msync import do_msync
 from mmmodel.state import State
-from mmmodel.zap import do_truncate
+from mmmodel.zap import do_truncate, punch_hole
 
 MMAP: Final = 0
 MUNMAP: Final = 1
@@ -45,6 +45,8 @@ INSTALL: Final = 16
 SPECIAL_MAPPING: Final = 17
 SWAP_OUT: Final = 18
 MSYNC: Final = 19
+MADVISE_LEFT_OUT: Final = 20
+PUNCH_HOLE: Final = 21
 
 
 @exported
@@ -73,6 +75,8 @@ def system_call(s: State, mm: int, number: int, a: int, b: int, c: int, d: int, 
         return do_mremap(s, mm, a, b, c, d, e)
     if number == MADVISE:
         return do_madvise(s, mm, a, b, c)
+    if number == MADVISE_LEFT_OUT:
+        return madvise_is_left_out(s, mm, a, b, c)
     if number == MSYNC:
         return do_msync(s, mm, a, b, c)
     if number == DRAIN_CPU:
@@ -83,15 +87,16 @@ def system_call(s: State, mm: int, number: int, a: int, b: int, c: int, d: int, 
     if number == SWAP_OUT:
         return swap_out(s, mm, a, b)
     if number == SPECIAL_MAPPING:
-        insert_vma(s, mm, a, b, c, 0, d)
-        s.mms[mm]["total_vm"] += (b - a) // PAGE_SIZE
-        return 0
+        return install_special_mapping(s, mm, a, b, c)
     if number == CREATE_FILE:
         file = alloc_file(s, a, 0)
         s.files[file]["refs"] = 1
         return file
     if number == TRUNCATE:
         do_truncate(s, a, b)
+        return 0
+    if number == PUNCH_HOLE:
+        punch_hole(s, a, b, c)
         return 0
     if number == CLOSE_FILE:
         s.files[a]["refs"] -= 1

@@ -7,7 +7,7 @@ drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()
 from __future__ import annotations
 
 from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
-from mmmodel.filemap import truncate_inode_pages
+from mmmodel.filemap import CACHE_END, truncate_inode_pages
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import put_page
 from mmmodel.mlock_batch import lru_add_drain
@@ -123,4 +123,48 @@ def do_truncate(s: State, file: int, nr_pages: int) -> None:
         if start < record["vm_end"]:
             zap_page_range(s, record["vm_mm"], vma, start, record["vm_end"])
         vma = record["i_mmap_next"]
-    truncate_inode_pages(s, file, nr_pages)
+    truncate_inode_pages(s, file, nr_pages, CACHE_END >> PAGE_SHIFT)
+
+
+@kernel
+def _unmap_file_pages(s: State, mm: int, vma: int, start: int, end: int) -> int:
+    """Unmap the pages of the page cache in [start, end) of a VMA of a file; private copies and swap entries stay.
+
+    Returns the pages unmapped.  Models unmap_page_range() with zap_details, without even_cows.
+    """
+    vm_flags = s.vmas[vma]["vm_flags"]
+    zapped = 0
+    while start < end:
+        start, pmd = next_pmd(s, mm, start, end)
+        if pmd == 0 or start >= end:
+            break
+        following = min((start & -PMD_SIZE) + PMD_SIZE, end)
+        if pmd_present(s.entries[pmd]):
+            first = pte_offset(s, pmd, start)
+            for slot in range(first, first + ((following - start) >> PAGE_SHIFT)):
+                entry = s.entries[slot]
+                if pte_present(entry) and s.pages[pte_pfn(entry)]["mapping"] & 1 == 0:
+                    s.entries[slot] = 0
+                    page_remove_rmap(s, pte_pfn(entry), vm_flags, False)
+                    put_page(s, pte_pfn(entry))
+                    zapped += 1
+        start = following
+    return zapped
+
+
+@unit
+def punch_hole(s: State, file: int, first: int, end: int) -> None:
+    """Take the pages with offsets in [first, end) out of a file, locked or not; its size and private copies stay.
+
+    Models shmem_fallocate() with FALLOC_FL_PUNCH_HOLE, simplified: whole pages.
+    """
+    vma = s.files[file]["i_mmap"]
+    while vma != 0:
+        record = s.vmas[vma]
+        low = max(record["vm_start"] + ((first - record["vm_pgoff"]) << PAGE_SHIFT), record["vm_start"])
+        high = min(record["vm_start"] + ((end - record["vm_pgoff"]) << PAGE_SHIFT), record["vm_end"])
+        if low < high:
+            lru_add_drain(s)
+            tlb_finish_mmu(s, _unmap_file_pages(s, record["vm_mm"], vma, low, high))
+        vma = record["i_mmap_next"]
+    truncate_inode_pages(s, file, first, end)

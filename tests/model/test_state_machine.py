@@ -62,9 +62,18 @@ OPTIONS = some.sampled_from(
 TOO_LARGE = range(1 << 24, 1 << 56)  # bytes that fit somewhere: the oracle would populate them, 5.10 munlock them page by page
 WILD_BYTES = WILD.filter(lambda nbytes: nbytes not in TOO_LARGE)
 MREMAP_FLAGS = some.sampled_from([0, 1, 1, 3, 3, 5, 5, 7, 2, 4, 8])
-ADVICE = some.sampled_from(
-    [c.MADV_DONTNEED, c.MADV_DONTNEED, c.MADV_DONTNEED_LOCKED, c.MADV_HUGEPAGE, c.MADV_HUGEPAGE, c.MADV_NOHUGEPAGE, 3]
-)
+PAGES_ADVICE = [c.MADV_DONTNEED, c.MADV_DONTNEED, c.MADV_DONTNEED_LOCKED, c.MADV_FREE, c.MADV_REMOVE, c.MADV_WILLNEED]
+FLAGS_ADVICE = [
+    c.MADV_HUGEPAGE,
+    c.MADV_HUGEPAGE,
+    c.MADV_NOHUGEPAGE,
+    *range(c.MADV_NORMAL, 3),
+    *range(10, 20),
+    5,
+    7,
+    99,
+]
+ADVICE = some.one_of(some.sampled_from(PAGES_ADVICE), some.sampled_from(FLAGS_ADVICE))
 MCL = some.sampled_from([1, 2, 3, 5, 6, 7, 0, 4, 8])
 WHO = some.integers(0, MAX_PROCESSES - 1)
 ACCESS = some.sampled_from(["read", "write", "write"])
@@ -200,6 +209,10 @@ class Programs(RuleBasedStateMachine):
     @rule(file=some.integers(0, 1), nbytes=some.sampled_from([0, 1, PAGE, 3 * PAGE, 20 * PAGE, 40 * PAGE]))
     def truncate(self, file: int, nbytes: int) -> None:
         self.twins.truncate(file, nbytes)
+
+    @rule(file=some.integers(0, 1), offset=some.sampled_from([0, 1, PAGE, 5 * PAGE]), nbytes=ODD_BYTES.filter(bool))
+    def punch_hole(self, file: int, offset: int, nbytes: int) -> None:
+        self.twins.punch_hole(file, offset, nbytes)
 
     @rule()
     def drain(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .constants import VM_ACCOUNT, VM_LOCK_BITS, VM_LOCKED, VM_MAYWRITE, VM_NOHUGEPAGE, VM_SHARED
+from .constants import VM_ACCOUNT, VM_DONTCOPY, VM_LOCK_BITS, VM_LOCKED, VM_MAYWRITE, VM_NOHUGEPAGE, VM_SHARED, VM_WIPEONFORK
 from .folio import AnonVma, Folio
 from .mlock import munlock_vma_pages_range
 from .mmap import release_file
@@ -18,13 +18,18 @@ def fork(parent: MmStruct) -> MmStruct:
     child.def_flags = parent.def_flags & VM_NOHUGEPAGE
     child.total_vm = parent.total_vm
     for vma in parent.vmas:
-        if vma.vm_flags & VM_ACCOUNT:
+        if vma.vm_flags & VM_DONTCOPY:
+            child.total_vm -= vma.nr_pages
+        elif vma.vm_flags & VM_ACCOUNT:
             parent.machine.enough_memory(vma.nr_pages)
     for vma in parent.vmas:
+        if vma.vm_flags & VM_DONTCOPY:
+            continue
         twin = Vma(vma.start, vma.end, vma.vm_flags & ~VM_LOCK_BITS, vma.pgoff, vma.file)
-        anon_vma_fork(twin, vma)
+        if not vma.vm_flags & VM_WIPEONFORK:
+            anon_vma_fork(twin, vma)
         child.insert(twin)
-        if vma.anon_vma is not None:  # else faults will fill it just as well
+        if vma.anon_vma is not None and not vma.vm_flags & VM_WIPEONFORK:  # else faults will fill it just as well
             copy_page_range(child, parent, vma)
     return child
 

@@ -17,8 +17,9 @@ from .constants import (
 from .fault import SigbusError, handle_mm_fault
 from .files import OracleFile
 from .fork import exit_mmap, fork
+from .madvise import madvise
 from .mlock import apply_mlockall_flags, do_mlock, mlockall, munlock
-from .mmap import do_mmap, madvise, mprotect, munmap
+from .mmap import do_mmap, mprotect, munmap
 from .mmstruct import Machine, MmStruct
 from .mremap import mremap
 from .msync import msync

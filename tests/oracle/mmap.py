@@ -1,4 +1,4 @@
-"""mmap, munmap, mprotect and madvise: mm/mmap.c, mm/mprotect.c, mm/madvise.c."""
+"""mmap, munmap and mprotect: mm/mmap.c, mm/mprotect.c."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from .constants import (
     EINVAL,
     ENOMEM,
     EPERM,
-    MADV_DONTNEED,
-    MADV_DONTNEED_LOCKED,
-    MADV_HUGEPAGE,
-    MADV_NOHUGEPAGE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_LOCKED,
@@ -29,7 +25,6 @@ from .constants import (
     PROT_WRITE,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
-    VM_HUGEPAGE,
     VM_HUGETLB,
     VM_LOCK_BITS,
     VM_LOCKED,
@@ -37,9 +32,7 @@ from .constants import (
     VM_MAYREAD,
     VM_MAYSHARE,
     VM_MAYWRITE,
-    VM_NOHUGEPAGE,
     VM_NORESERVE,
-    VM_PFNMAP,
     VM_SHARED,
     VM_SPECIAL,
     VM_WRITE,
@@ -50,7 +43,7 @@ from .folio import File, Folio
 from .gup import mm_populate, populate_vma_page_range
 from .mlock import munlock_vma_pages_range
 from .mmstruct import MMAP_WINDOW, MmStruct
-from .pagetable import change_protection, finish_mmu, free_pgtables, zap_page_range, zap_range
+from .pagetable import change_protection, finish_mmu, free_pgtables, zap_range
 from .vma import Vma, change_flags_of_range, split_vma_unchecked, vma_expand_for_mmap, vma_merge
 
 MMAP_MIN_PAGE = 16  # vm.mmap_min_addr
@@ -270,48 +263,4 @@ def mprotect_fixup(mm: MmStruct, vma: Vma, prev: Vma | None, start: int, end: in
     change_protection(mm, vma, start, end)
     if oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED and newflags & VM_WRITE:
         populate_vma_page_range(mm, vma, start, end)
-    return vma
-
-
-def madvise(mm: MmStruct, addr: int, length: int, advice: int) -> None:
-    """madvise(): goes on over holes, to fail with ENOMEM in the end, but stops at a VMA that refuses."""
-    known = {MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE} | ({MADV_DONTNEED_LOCKED} if mm.series else set())
-    if advice not in known or addr % PAGE_SIZE:
-        raise failure(EINVAL)
-    if (length and not page_align(length)) or addr + page_align(length) >= 2**64:
-        raise failure(EINVAL)
-    start, end = addr >> PAGE_SHIFT, addr + page_align(length) >> PAGE_SHIFT
-    hole = False
-    while start < end:
-        vma = mm.find_vma(start)
-        if vma is None or vma.start >= end:
-            raise failure(ENOMEM)
-        hole = hole or vma.start > start
-        start = max(start, vma.start)
-        stop = min(vma.end, end)
-        vma = madvise_vma(mm, vma, start, stop, advice)
-        start = max(stop, vma.end)
-    if hole:
-        raise failure(ENOMEM)
-
-
-def madvise_vma(mm: MmStruct, vma: Vma, start: int, end: int, advice: int) -> Vma:
-    """madvise_vma(); returns the VMA that the range is part of now."""
-    if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
-        forbidden = VM_HUGETLB | VM_PFNMAP | (VM_LOCKED if advice == MADV_DONTNEED else 0)
-        if vma.vm_flags & forbidden:
-            raise failure(EINVAL)
-        zap_page_range(mm, vma, start, end)
-        return vma
-    newflags = vma.vm_flags & ~(VM_HUGEPAGE | VM_NOHUGEPAGE)
-    newflags |= VM_HUGEPAGE if advice == MADV_HUGEPAGE else VM_NOHUGEPAGE
-    if advice == MADV_HUGEPAGE and vma.vm_flags & (VM_SPECIAL | VM_HUGETLB):
-        raise failure(EINVAL)
-    if newflags != vma.vm_flags:
-        prev = vma if start > vma.start else mm.vma_before(vma.start)
-        try:
-            vma, _ = change_flags_of_range(mm, vma, prev, start, end, newflags)
-        except OSError:  # at the limit of VMAs, which since 5.17 counts as a resource that may come back
-            raise failure(EAGAIN if mm.series else ENOMEM) from None
-        vma.vm_flags = newflags
     return vma

@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 from typing import Any, NamedTuple
 
-from mmmodel import Mm, check_mm
+from mmmodel import Mm, NotModelled, check_mm
 from oracle import OracleMm
+from oracle.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
 from support.subjects import of_kernel
 
 ORACLE = "oracle"
+NOT_MODELLED = "not modelled"
 EVERYTHING = (0, 1 << 47)  # window for pagemap, bytes
 
 
@@ -39,7 +41,10 @@ class Twins:
     def call(self, process: int, name: str, *args: Any) -> Any:
         """One call of one process on every machine: its result or the name of its error, the same for all."""
         self.script.append(f"t.call({', '.join(map(repr, (process, name, *args)))})")
-        results = {subject: self._one(mm, subject, name, args) for subject, mm in self.processes[process].items()}
+        results: dict[str, Any] = {}
+        for subject, mm in self.processes[process].items():
+            left_out = subject == ORACLE and NOT_MODELLED in results.values()  # nothing was done, nor should the oracle
+            results[subject] = NOT_MODELLED if left_out else self._one(mm, subject, name, args)
         if name == "fork" and not isinstance(results[ORACLE], str):
             self.processes.append(results)
             self.alive.append(True)
@@ -58,6 +63,8 @@ class Twins:
             return getattr(mm, name)(*real)
         except OSError as exc:
             return errno.errorcode[exc.errno or 0]
+        except NotModelled:
+            return NOT_MODELLED
         except Exception as exc:
             exc.add_note(f"{subject}:\n{self.whole_script()}")
             raise
@@ -73,6 +80,13 @@ class Twins:
         self.script.append(f"t.truncate({file}, {nbytes})")
         for each in self.files[file].values():
             each.truncate(nbytes)
+        self.compare()
+
+    def punch_hole(self, file: int, offset: int, nbytes: int) -> None:
+        """Punch a hole into it: whole pages of the range."""
+        self.script.append(f"t.punch_hole({file}, {offset}, {nbytes})")
+        for each in self.files[file].values():
+            each.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, nbytes)
         self.compare()
 
     def set_cpu(self, cpu: int) -> None:

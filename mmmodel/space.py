@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from typing import Final, SupportsIndex
+from typing import TYPE_CHECKING, Final, SupportsIndex
 
 import numpy as np
 
 from mmmodel import state as st
 from mmmodel import syscalls as sys
-from mmmodel.arguments import Size, integer, size
+from mmmodel.arguments import U64, Size, integer, size
 from mmmodel.constants import (
     DEFAULT_MAP_WINDOW,
     DEFAULT_MAX_MAP_COUNT,
@@ -27,7 +27,11 @@ from mmmodel.jit import load_units
 from mmmodel.kernels import DEFAULT_IMPLEMENTATION
 from mmmodel.machine import Machine, Snapshot
 from mmmodel.observe import ObservableState, PageRun, VmaInfo, observable_state, pagemap, smaps
+from mmmodel.show import counters_table, notebook_page, one_line, vmas_table
 from mmmodel.state import PAGE_DTYPE, State
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BYTES_PER_PAGE: Final = PAGE_DTYPE.itemsize + 8  # a frame and its entry
 CALL_ROOM: Final = 4  # VMAs that one call may add
@@ -203,6 +207,20 @@ class AddressSpace:
     def observable_state(self) -> ObservableState:
         """What the process can see of its locks; equal for all implementations after the same calls."""
         return observable_state(self.state, self._mm)
+
+    def vmas_frame(self) -> pd.DataFrame:
+        """:meth:`smaps` as a table of pandas: a row a VMA, with ``start``, ``end`` (bytes), ``rss_kb``, ``flags`` and so on."""
+        return vmas_table(self.smaps())
+
+    def counters_frame(self) -> pd.DataFrame:
+        """:meth:`call_counters` as a table of pandas: ``value``, ``unit``, ``help`` by the counter's name."""
+        return counters_table(self.call_counters())
+
+    def __repr__(self) -> str:
+        return one_line(self.impl, self.map_count, self.total_vm, self.locked_vm % U64)
+
+    def _repr_html_(self) -> str:
+        return notebook_page(repr(self), self.smaps())
 
     def memory_bytes(self) -> int:
         """Bytes of model memory in use by the machine."""

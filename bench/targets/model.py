@@ -23,7 +23,7 @@ from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE
 from mmmodel.kernels import implementations
 
 if TYPE_CHECKING:
-    from mmmodel import Mm
+    from mmmodel import File, Mm
 
 PER_PAGE_BYTES = 48  # memory of the model for one populated page with its tables; `speed` measures it
 PER_TABLE_BYTES = 4096  # of tables that have few pages each, which PER_PAGE_BYTES does not cover
@@ -222,14 +222,39 @@ def _cut(space: Mm, start: int, scenario: Scenario) -> None:
 
 def _build_layout(space: Mm, captured: layouts.Layout) -> None:
     """Lay out a real program's address space, VMA by VMA, and lock it as it was captured."""
+    files: dict[str, File] = {}
     for vma in captured.vmas:
-        _map_captured(space, vma)
+        _map_captured(space, vma, _file_of(space, vma, captured, files))
     # A program that held mlockall() has all its lockable pages in memory. The others were never locked:
     # locking them on fault leaves their pages as they are.
     space.mlockall(const.MCL_CURRENT | (const.MCL_FUTURE if captured.locked else const.MCL_ONFAULT))
 
 
-def _map_captured(space: Mm, vma: layouts.Vma) -> None:
+def _file_of(space: Mm, vma: layouts.Vma, captured: layouts.Layout, files: dict[str, File]) -> File | None:
+    """Return the file that a captured VMA maps, None for anonymous memory; those with an inode are kept in `files`."""
+    if not vma.inode:
+        own = vma.lockable and (vma.file or vma.path.startswith("/") or vma.perms[3] == "s")
+        return space.create_file(vma.last - vma.first) if own else None
+    if vma.inode not in files:
+        same = [one for one in captured.vmas if one.inode == vma.inode]
+        files[vma.inode] = space.create_file(max(one.file_offset + one.last - one.first for one in same))
+    return files[vma.inode]
+
+
+# Flags of VMAs that advice sets; all of them keep neighbours from merging.
+ADVICE = {
+    "hg": const.MADV_HUGEPAGE,
+    "nh": const.MADV_NOHUGEPAGE,
+    "sr": const.MADV_SEQUENTIAL,
+    "rr": const.MADV_RANDOM,
+    "dc": const.MADV_DONTFORK,
+    "wf": const.MADV_WIPEONFORK,
+    "dd": const.MADV_DONTDUMP,
+    "mg": const.MADV_MERGEABLE,
+}
+
+
+def _map_captured(space: Mm, vma: layouts.Vma, file: File | None) -> None:
     """Map one captured VMA at its address and put its pages in memory."""
     length = vma.last - vma.first
     protection = _protection(vma.perms)
@@ -237,19 +262,18 @@ def _map_captured(space: Mm, vma: layouts.Vma) -> None:
         special = const.VM_IO | const.VM_PFNMAP if "io" in vma.vm_flags else const.VM_DONTEXPAND
         space.install_special_mapping(vma.first, length, protection, special)
         return  # its pages belong to the kernel: not on any LRU, never locked
-    file_backed = bool(vma.file) or vma.path.startswith("/") or vma.perms[3] == "s"
     # Charged memory that is read-only now was writable once: relocations, or a region an allocator closed.
     once_writable = "ac" in vma.vm_flags and "w" not in vma.perms
     flags = const.MAP_FIXED_NOREPLACE | (const.MAP_SHARED if vma.perms[3] == "s" else const.MAP_PRIVATE)
     flags |= const.MAP_NORESERVE if "nr" in vma.vm_flags else 0
-    flags |= 0 if file_backed else const.MAP_ANONYMOUS
-    file = space.create_file(length) if file_backed else None
+    flags |= const.MAP_ANONYMOUS if file is None else 0
     first_protection = protection | const.PROT_WRITE if once_writable else protection
-    space.mmap(vma.first, length, first_protection, flags, file=file)
+    space.mmap(vma.first, length, first_protection, flags, file, vma.file_offset)
     if once_writable:
         space.mprotect(vma.first, length, protection)
-    if "hg" in vma.vm_flags or "nh" in vma.vm_flags:
-        space.madvise(vma.first, length, const.MADV_HUGEPAGE if "hg" in vma.vm_flags else const.MADV_NOHUGEPAGE)
+    for flag, advice in ADVICE.items():
+        if flag in vma.vm_flags:
+            space.madvise(vma.first, length, advice)
     for kind, first, nr in _page_kinds(vma):
         space.install_pages(vma.first + first * PAGE_SIZE, nr * PAGE_SIZE, kind)
 

@@ -20,18 +20,20 @@ import msgspec
 
 from bench.errors import UsageError, one_line
 from mmmodel.constants import HPAGE_PMD_NR, PAGE_SIZE, TASK_SIZE_5
+from mmmodel.modelled import LARGEST_FILE
 
 FORMAT = 1
 MAX_FILE_BYTES = 64 << 20  # compressed
 MAX_JSON_BYTES = 256 << 20  # unpacked
 MAX_VMAS = 1_000_000
 MAX_RUNS = 5_000_000  # in all VMAs together
+VSYSCALL = "[vsyscall]"  # in every smaps, though it is no VMA of the process: left out
 SUFFIX = ".json.gz"
 
 PageRange = tuple[int, int]  # first page counted from the VMA's start, number of pages
 
 
-class Vma(msgspec.Struct, frozen=True, rename={"vm_flags": "flags"}):
+class Vma(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"vm_flags": "flags"}):
     """One VMA as captured. Runs are in page order and do not overlap."""
 
     start: str  # address in hexadecimal, bytes
@@ -47,6 +49,9 @@ class Vma(msgspec.Struct, frozen=True, rename={"vm_flags": "flags"}):
     large: tuple[PageRange, ...] = ()  # part of another large folio
     swapped: tuple[PageRange, ...] = ()  # not in memory but in swap
     lockable: bool = True  # False: mlock_fixup() leaves it alone
+    inode: str = ""  # VMAs that say the same map one file, from their offsets; "": a file of its own, if any
+    offset: str = "0"  # in that file, in hexadecimal, bytes
+    comment: str = ""
 
     @property
     def first(self) -> int:
@@ -59,12 +64,17 @@ class Vma(msgspec.Struct, frozen=True, rename={"vm_flags": "flags"}):
         return int(self.end, 16)
 
     @property
+    def file_offset(self) -> int:
+        """Where in its file it begins, in bytes."""
+        return int(self.offset, 16)
+
+    @property
     def nr_pages(self) -> int:
         """Length in pages."""
         return (self.last - self.first) // PAGE_SIZE
 
 
-class Document(msgspec.Struct, frozen=True):
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A layout file's content, in its own words."""
 
     format: Literal[1]
@@ -74,6 +84,7 @@ class Document(msgspec.Struct, frozen=True):
     page_size: Literal[4096]
     threads: int
     vmas: tuple[Vma, ...]
+    comment: str = ""
 
 
 class Layout(msgspec.Struct, frozen=True, dict=True):
@@ -135,6 +146,7 @@ def load_file(path: Path) -> Layout:
         document = msgspec.json.decode(_unpack(packed, where), type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"layout file {where} is not in the layout format: {one_line(error)}") from None
+    document = msgspec.structs.replace(document, vmas=tuple(vma for vma in document.vmas if vma.path != VSYSCALL))
     problem = _first_problem(document)
     if problem:
         raise UsageError(f"layout file {where} is inconsistent: {one_line(problem)}")
@@ -196,8 +208,8 @@ def _first_problem(document: Document) -> str:
 
 def _vma_problem(vma: Vma, previous_end: int) -> str:
     """Return what is wrong with one VMA, "" if nothing is."""
-    if not all(re.fullmatch(r"0x[0-9a-f]{1,16}", text) for text in (vma.start, vma.end)):
-        return "start and end are not hexadecimal addresses"
+    if not all(re.fullmatch(r"(0x)?[0-9a-f]{1,16}", text) for text in (vma.start, vma.end, vma.offset)):
+        return "start, end and offset are not hexadecimal numbers as in /proc/PID/maps"
     if vma.first % PAGE_SIZE or vma.last % PAGE_SIZE:
         return "it is not page-aligned"
     if vma.last <= vma.first:
@@ -210,7 +222,18 @@ def _vma_problem(vma: Vma, previous_end: int) -> str:
         return f"perms {vma.perms!r} are not as in /proc/PID/maps"
     if any(not re.fullmatch(r"[a-z?0-9]{2}", flag) for flag in vma.vm_flags):
         return "flags are not as VmFlags in /proc/PID/smaps"
-    return _runs_problem(vma)
+    return _file_problem(vma) or _runs_problem(vma)
+
+
+def _file_problem(vma: Vma) -> str:
+    """Return what is wrong with the part of a file that a VMA maps, "" if nothing is."""
+    if not vma.inode:
+        return "it has an offset but no inode" if vma.file_offset else ""
+    if vma.file_offset % PAGE_SIZE:
+        return "its offset is not page-aligned"
+    if vma.file_offset + vma.last - vma.first > LARGEST_FILE:
+        return f"it maps more of a file than the {LARGEST_FILE:#x} bytes that the model can"
+    return "" if vma.lockable else "it has an inode, and is not lockable: such VMAs have no pages here"
 
 
 def _runs_problem(vma: Vma) -> str:

@@ -68,10 +68,26 @@ def test_a_file_by_path(tmp_path: Path) -> None:
     assert (loaded.span, loaded.nr_present) == (0x10000, 4)
 
 
-def test_plain_json_and_unknown_fields_are_welcome(tmp_path: Path) -> None:
+def test_plain_json_and_comments_are_welcome(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text(json.dumps(vma(comment="later versions may say more")))
+    path.write_text(json.dumps({**vma(comment="an arena"), "comment": "of a friend"}))
     assert layout.load(str(path)).nr_present == 4
+
+
+def test_addresses_as_maps_writes_them(tmp_path: Path) -> None:
+    loaded = layout.load(
+        str(write(tmp_path / "a.json.gz", vma(start="10000", end="7f0000020000", inode="08:01 5", offset="ff000")))
+    )
+    assert (loaded.vmas[0].first, loaded.vmas[0].last, loaded.vmas[0].file_offset) == (0x10000, 0x7F0000020000, 0xFF000)
+
+
+def test_vsyscall_is_left_out(tmp_path: Path) -> None:
+    content = document()
+    vsyscall = {"start": "ffffffffff600000", "end": "ffffffffff601000", "perms": "--xp", "path": "[vsyscall]"}
+    content["vmas"].append({**vsyscall, "flags": ["ex"], "present": [], "lockable": False})
+    loaded = layout.load(str(write(tmp_path / "a.json.gz", content)))
+    assert [vma.start for vma in loaded.vmas] == ["0x10000"]
+    assert "0 VMAs" in refused(write(tmp_path / "b.json.gz", document(vmas=content["vmas"][1:])))
 
 
 def refused(path: Path | str) -> str:
@@ -94,7 +110,16 @@ def refused(path: Path | str) -> str:
         (document(vmas=[None]), "vmas"),
         ({"traceEvents": []}, "not in the layout format"),
         ([], "not in the layout format"),
-        (vma(start="10000"), "hexadecimal"),
+        (vma(start="0x10_000"), "hexadecimal"),
+        (vma(start="0X10000"), "hexadecimal"),
+        (vma(start="+10000"), "hexadecimal"),
+        (vma(inode="5", offset="-1000"), "hexadecimal"),
+        (vma(inode="5", offset="fff"), "page-aligned"),
+        (vma(offset="1000"), "no inode"),
+        (vma(inode="5", offset="fffffffff000"), "more of a file"),
+        (vma(inode="5", lockable=False), "not lockable"),
+        (vma(prot="rw-p"), "unknown field `prot`"),
+        (document(vma=[]), "unknown field `vma`"),
         (vma(start="0xzz"), "hexadecimal"),
         (vma(start="0x-1000"), "hexadecimal"),
         (vma(start="0x" + "f" * 400), "hexadecimal"),

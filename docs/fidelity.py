@@ -30,6 +30,7 @@ MODEL_ONLY = {
     "fault": {"touch"},
     "filemap": {"alloc_file", "put_file"},
     "install": {"install_pages", "is_unevictable", "swap_out"},
+    "madvise": {"madvise_is_left_out"},
     "lookup": {"count_lookup", "count_lookups", "hole_size_shift"},
     "mlock": {"aligned_range", "c_int", "over_limit"},
     "mlock_batch": {"batch_mlock_folio", "batch_munlock_page"},
@@ -73,8 +74,12 @@ LTP (`test_selftests.py`, `test_ltp.py`), an independent slow model on random pr
 | concurrency, lock contention, preemption | locks are counted, not taken; a call runs alone |
 | running out of memory, the OOM killer | a call that would need more memory than this computer has is refused |
 | reclaim, migration, compaction, KSM, khugepaged, NUMA balancing | none happens; `Mm.swap_out()` leaves what reclaim would |
-| hugetlbfs, DAX, memfd_secret, userfaultfd, memory cgroups | no such VMAs; VM_HUGETLB is only left alone |
+| hugetlbfs, DAX, memfd_secret, userfaultfd, memory cgroups | no such VMAs; VM_HUGETLB is only left alone: to touch or move one is `NotModelled` |
 | stack growth, brk, the vsyscall page | no call for them |
+| MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_READ and _WRITE, MADV_COLLAPSE, MADV_HWPOISON, MADV_SOFT_OFFLINE | `NotModelled`, which is no OSError, and nothing is done |
+| MADV_FREE that takes a huge page apart, MADV_WILLNEED of a regular file | `NotModelled` |
+| MAP_GROWSDOWN, MAP_32BIT, MAP_SHARED_VALIDATE of a file, MAP_HUGE_1GB, PROT_GROWSDOWN, PROT_GROWSUP | `NotModelled` |
+| fallocate() but for FALLOC_FL_PUNCH_HOLE, files of more than 256 TiB | `NotModelled` |
 | signals | what would be SIGSEGV or SIGBUS is EFAULT of `Mm.touch()`; nothing returns EINTR |
 | per-CPU lag of vmstat | counters are exact, as after a write to `/proc/sys/vm/stat_refresh` |
 | memory policies, soft-dirty bits, names of anonymous VMAs, security modules | all VMAs are alike in these |

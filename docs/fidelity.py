@@ -76,9 +76,10 @@ LTP (`test_selftests.py`, `test_ltp.py`), an independent slow model on random pr
 | reclaim, migration, compaction, KSM, khugepaged, NUMA balancing | none happens; `Mm.swap_out()` leaves what reclaim would |
 | hugetlbfs, DAX, memfd_secret, userfaultfd, memory cgroups | no such VMAs; VM_HUGETLB is only left alone: to touch or move one is `NotModelled` |
 | stack growth, brk, the vsyscall page | no call for them |
-| MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_READ and _WRITE, MADV_COLLAPSE, MADV_HWPOISON, MADV_SOFT_OFFLINE | `NotModelled`, which is no OSError, and nothing is done |
+| MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_*, MADV_COLLAPSE, MADV_HWPOISON, MADV_SOFT_OFFLINE | `NotModelled`, no OSError |
 | MADV_FREE that takes a huge page apart, MADV_WILLNEED of a regular file | `NotModelled` |
-| MAP_GROWSDOWN, MAP_32BIT, MAP_SHARED_VALIDATE of a file, MAP_HUGE_1GB, PROT_GROWSDOWN, PROT_GROWSUP | `NotModelled` |
+| MAP_GROWSDOWN, MAP_32BIT, MAP_SHARED_VALIDATE of a file, MAP_HUGE_1GB | `NotModelled` |
+| PROT_GROWSDOWN and PROT_GROWSUP of mprotect() | `NotModelled` |
 | fallocate() but for FALLOC_FL_PUNCH_HOLE, files of more than 256 TiB | `NotModelled` |
 | signals | what would be SIGSEGV or SIGBUS is EFAULT of `Mm.touch()`; nothing returns EINTR |
 | per-CPU lag of vmstat | counters are exact, as after a write to `/proc/sys/vm/stat_refresh` |

@@ -99,7 +99,7 @@ def _fork_or_dump_flags(old: int, file: int, advice: int) -> int:
 def _advised_flags(old: int, file: int, advice: int) -> int:
     """The flags of a VMA after an advice, or -EINVAL.
 
-    Models madvise_behavior(), hugepage_madvise(), and ksm_madvise(), simplified: no page is ever merged.
+    Models hugepage_madvise() and ksm_madvise(), simplified: no page is ever merged.
     """
     if advice == MADV_NORMAL:
         return old & ~(VM_RAND_READ | VM_SEQ_READ)
@@ -120,7 +120,7 @@ def _advised_flags(old: int, file: int, advice: int) -> int:
 
 @kernel
 def madvise_behavior(s: State, mm: int, position: int, prev: int, start: int, end: int, advice: int) -> tuple[int, int]:
-    """Give [start, end) of a VMA the flags of an advice: (error, position)."""
+    """Give [start, end) of a VMA the flags of an advice: (error, position).  Models madvise_behavior()."""
     record = s.vmas[s.order[position]]
     oldflags = record["vm_flags"]
     newflags = _advised_flags(oldflags, record["vm_file"], advice)

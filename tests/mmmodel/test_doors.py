@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_what_is_no_number_is_a_type_error_that_names_the_argument(mm: Mm, call:
             continue
         arguments: dict[str, Any] = {**dict.fromkeys(CALLS[call], PAGE), argument: value}
         as_text = argument in SIZES and isinstance(value, str)
-        line = refused(mm, lambda arguments=arguments: getattr(mm, call)(**arguments), ValueError if as_text else TypeError)
+        line = refused(mm, partial(getattr(mm, call), **arguments), ValueError if as_text else TypeError)
         assert line.startswith(f"{argument}: "), line
 
 
@@ -109,14 +110,15 @@ def test_sizes_as_text_and_numbers_of_numpy(mm: Mm) -> None:
     mm.munmap(np.int64(address), np.int64(1) << np.int64(31))
     assert (mm.total_vm, mm.locked_vm) == (4, 0)
     assert mm.create_file("1.5MiB").nbytes == 3 << 19
-    assert mm.touch(BASE, "4 KiB", "write", stride="0x1000") is None
+    mm.touch(BASE, "4 KiB", "write", stride="0x1000")
     assert Mm(mm.impl, ram="1GiB").machine.ctl is not None
     line = refused(mm, lambda: mm.mmap(None, "1 parsec", RW, PRIVATE), ValueError)
     assert line.startswith("length: size '1 parsec' has an unknown unit")
 
 
 def test_addresses_are_not_sizes(mm: Mm) -> None:
-    assert "addr" in refused(mm, lambda: mm.munlock("4096", PAGE), TypeError)
+    text: Any = "4096"
+    assert "addr" in refused(mm, lambda: mm.munlock(text, PAGE), TypeError)
 
 
 @pytest.mark.parametrize(

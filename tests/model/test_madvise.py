@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_flags_that_some_areas_refuse(make_mm: MakeMm, impl: str) -> None:
     mm.mmap(BASE, 2 * PAGE, RW, SHARED_ANON)
     map_file(mm, mm.create_file(PAGE), 1, at=BASE + 2 * PAGE)
     for at in (BASE, BASE + 2 * PAGE):
-        assert error_of(lambda at=at: mm.madvise(at, PAGE, c.MADV_WIPEONFORK)) == "EINVAL"
+        assert error_of(partial(mm.madvise, at, PAGE, c.MADV_WIPEONFORK)) == "EINVAL"
     for advice in (c.MADV_KEEPONFORK, c.MADV_MERGEABLE, c.MADV_UNMERGEABLE):  # no error, and no effect
         mm.madvise(BASE, PAGE, advice)
     assert areas(mm)[0] == (0, 2, 0)
@@ -90,7 +91,7 @@ def test_special_mappings(impl: str) -> None:
     mm = Mm(impl)
     mm.install_special_mapping(BASE, PAGE, 1, mc.VM_IO | mc.VM_PFNMAP)
     for advice in (c.MADV_DOFORK, c.MADV_DODUMP, c.MADV_HUGEPAGE, c.MADV_DONTNEED, c.MADV_FREE):
-        assert error_of(lambda advice=advice: mm.madvise(BASE, PAGE, advice)) == "EINVAL"
+        assert error_of(partial(mm.madvise, BASE, PAGE, advice)) == "EINVAL"
     mm.madvise(BASE, PAGE, c.MADV_DONTFORK)
     assert mm.fork().smaps() == []
 
@@ -150,7 +151,7 @@ def test_free_of_files_and_shared_memory(make_mm: MakeMm, impl: str) -> None:
     mm.mmap(BASE, PAGE, RW, SHARED_ANON)
     map_file(mm, mm.create_file(PAGE), 1, at=BASE + PAGE)
     for at in (BASE, BASE + PAGE):
-        assert error_of(lambda at=at: mm.madvise(at, PAGE, c.MADV_FREE)) == "EINVAL"
+        assert error_of(partial(mm.madvise, at, PAGE, c.MADV_FREE)) == "EINVAL"
 
 
 def test_reclaim_drops_what_was_freed_and_not_written_to_again(impl: str) -> None:
@@ -285,7 +286,7 @@ def test_which_advice_a_kernel_knows(impl: str) -> None:
     left_out = {20, 21, 100, 101} | ({22, 23, 25} if impl == "page-walk" else set())
     for advice in (*range(-2, 30), 99, 100, 101, 102, 1 << 31, (1 << 32) - 1):
         try:
-            answer = error_of(lambda advice=advice: mm.madvise(BASE, PAGE, advice))
+            answer = error_of(partial(mm.madvise, BASE, PAGE, advice))
         except NotModelled as error:
             assert advice in left_out, advice
             assert f"({advice})" in str(error)

@@ -74,7 +74,7 @@ LTP (`test_selftests.py`, `test_ltp.py`), an independent slow model on random pr
 | concurrency, lock contention, preemption | locks are counted, not taken; a call runs alone |
 | running out of memory, the OOM killer | a call that would need more memory than this computer has is refused |
 | reclaim, migration, compaction, KSM, khugepaged, NUMA balancing | none happens; `Mm.swap_out()` leaves what reclaim would |
-| hugetlbfs, DAX, memfd_secret, userfaultfd, memory cgroups | no such VMAs; VM_HUGETLB is only left alone: to touch or move one is `NotModelled` |
+| hugetlbfs, DAX, memfd_secret, userfaultfd, memory cgroups | no such VMAs; VM_HUGETLB is left alone, else `NotModelled` |
 | stack growth, brk, the vsyscall page | no call for them |
 | MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_*, MADV_COLLAPSE, MADV_HWPOISON, MADV_SOFT_OFFLINE | `NotModelled`, no OSError |
 | MADV_FREE that takes a huge page apart, MADV_WILLNEED of a regular file | `NotModelled` |

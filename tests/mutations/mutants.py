@@ -108,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         "MADV_DONTNEED is allowed on locked memory",
-        "mprotect.py",
+        "madvise.py",
         "        refused |= VM_LOCKED\n",
         "        refused |= 0\n",
     ),

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from mmmodel.arraytypes import Rows
 from mmmodel.constants import (
+    _PAGE_PRESENT,
+    _PAGE_PROTNONE,
     HPAGE_PMD_NR,
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -24,9 +26,10 @@ from mmmodel.constants import (
     PG_unevictable,
 )
 from mmmodel.jit import exported, kernel
+from mmmodel.kernels import V6_1
 from mmmodel.pages import is_zero_pfn, page_mapcount
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_none, pte_offset, pte_pfn, pte_present
-from mmmodel.state import State
+from mmmodel.state import KERNEL, State
 
 PSS_SHIFT: Final = 12
 P: Final = 1  # present
@@ -145,6 +148,24 @@ def _smaps_page(s: State, pfn: int) -> int:
     return (PAGE_SIZE << PSS_SHIFT) // max(page_mapcount(s.pages, pfn), 1)
 
 
+@kernel
+def _smaps_pmd(s: State, entry: int) -> int:
+    """Proportional share of what a huge PMD maps, page by page, in bytes << PSS_SHIFT; 0 where smaps counts nothing.
+
+    Models smaps_pmd_entry(): the huge zero page is left out, and in 6.1 PROT_NONE too, which follow_trans_huge_pmd() refuses
+    to who does not ask with FOLL_FORCE: since 474098edac26 ("mm/gup: replace FOLL_NUMA by gup_can_follow_protnone()"), up to 6.5.
+    """
+    pfn = pte_pfn(entry)
+    if is_zero_pfn(s.pages, pfn) or (s.ctl[KERNEL] == V6_1 and entry & (_PAGE_PRESENT | _PAGE_PROTNONE) == _PAGE_PROTNONE):
+        return 0
+    if s.pages[pfn]["refcount"] == 1:
+        return PMD_SIZE << PSS_SHIFT
+    share = 0
+    for page in range(pfn, pfn + HPAGE_PMD_NR):
+        share += _smaps_page(s, page)
+    return share
+
+
 @exported
 def smaps_rows(s: State, mm: int, rows: Rows) -> None:
     """Fill ``rows`` ((map_count, 5) int64): start, end, vm_flags, resident bytes, proportional bytes << PSS_SHIFT.
@@ -164,7 +185,7 @@ def smaps_rows(s: State, mm: int, rows: Rows) -> None:
                 break
             following = min((address & -PMD_SIZE) + PMD_SIZE, end)
             if pmd_huge(s.entries[pmd]):
-                share = _smaps_page(s, pte_pfn(s.entries[pmd])) * HPAGE_PMD_NR
+                share = _smaps_pmd(s, s.entries[pmd])
                 rss += PMD_SIZE if share != 0 else 0
                 pss += share
             elif pmd_present(s.entries[pmd]):

@@ -43,7 +43,7 @@ def vma_info(mm: MmStruct, vma: Vma) -> VmaInfo:
     rss = pss = 0
     for vpn in mm.huge_pmds(vma.start, vma.end):
         folio = mm.pmds[vpn >> 9].folio
-        if folio is not None:
+        if folio is not None and (vma.is_accessible or not mm.series):  # 6.1 does not see a huge page made PROT_NONE
             rss += HPAGE_PMD_NR
             pss += sum((PAGE_SIZE << PSS_SHIFT) // folio.mapcount(i) for i in range(HPAGE_PMD_NR))
     for vpn in mm.populated(vma.start, vma.end):

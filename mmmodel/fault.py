@@ -267,10 +267,11 @@ def map_file_page(s: State, vma: int, slot: int, pfn: int, write: bool) -> None:
 
 
 @unit
-def do_fault_around(s: State, vma: int, pmd: int, address: int) -> None:
+def do_fault_around(s: State, mm: int, vma: int, pmd: int, address: int) -> None:
     """Map the cached pages near a read fault: 16 at most, from the last multiple of 64 KiB or the VMA's start.
 
-    Models do_fault_around() and filemap_map_pages(); the window stays inside the VMA and the page table.
+    Models do_fault_around() and filemap_map_pages(); the window stays inside the VMA and the page table, which is allocated for
+    the first page that is found.
     """
     record = s.vmas[vma]
     window = FAULT_AROUND_PAGES * PAGE_SIZE
@@ -278,11 +279,11 @@ def do_fault_around(s: State, vma: int, pmd: int, address: int) -> None:
     end = min(start + window, record["vm_end"], (address & -PMD_SIZE) + PMD_SIZE)
     for near in range(start, end, PAGE_SIZE):
         pgoff = record["vm_pgoff"] + ((near - record["vm_start"]) >> PAGE_SHIFT)
-        slot = pte_offset(s, pmd, near)
-        if pgoff < s.files[record["vm_file"]]["nr_pages"] and pte_none(s.entries[slot]):
+        empty = pte_none(s.entries[pmd]) or pte_none(s.entries[pte_offset(s, pmd, near)])
+        if pgoff < s.files[record["vm_file"]]["nr_pages"] and empty:
             pfn = find_get_page(s, record["vm_file"], pgoff)
             if pfn != 0:
-                map_file_page(s, vma, slot, pfn, False)
+                map_file_page(s, vma, alloc_pte(s, mm, pmd, near), pfn, False)
 
 
 @unit
@@ -294,7 +295,7 @@ def do_fault(s: State, mm: int, position: int, pmd: int, slot: int, address: int
     if write and not shared:
         anon_vma_prepare(s, mm, position)
     if not write:
-        do_fault_around(s, vma, pmd, address)
+        do_fault_around(s, mm, vma, pmd, address)
         if not pte_none(s.entries[slot]):
             return 0
     pgoff = s.vmas[vma]["vm_pgoff"] + ((address - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
@@ -333,6 +334,8 @@ def handle_mm_fault(s: State, mm: int, position: int, address: int, write: bool)
             do_huge_pmd_anonymous_page(s, mm, position, pmd, address, write)
             return 0
         if _beyond_the_file(s, mm, position, address, write):
+            if not write:  # what is cached before the end is mapped first
+                do_fault_around(s, mm, vma, pmd, address)
             return -EFAULT
     elif pmd_huge(s.entries[pmd]):
         if not write or s.entries[pmd] & _PAGE_RW != 0:

@@ -19,4 +19,5 @@ EFBIG: Final = errno.EFBIG
 EDEADLK: Final = errno.EDEADLK
 EOPNOTSUPP: Final = errno.EOPNOTSUPP
 EOVERFLOW: Final = errno.EOVERFLOW
+MAX_ERRNO: Final = 4095  # include/linux/err.h: results of -4095 to -1 are errors, whatever was meant
 NEED_ROOM: Final = 4096  # not an errno: the arrays must grow before the call can go on; State.ctl[CURSOR] says from where

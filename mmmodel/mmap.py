@@ -36,7 +36,7 @@ from mmmodel.constants import (
     VM_SPECIAL,
     VM_WRITE,
 )
-from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM
+from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, MAX_ERRNO
 from mmmodel.filemap import alloc_file, put_file
 from mmmodel.jit import kernel, unit
 from mmmodel.kernels import V6_1
@@ -117,6 +117,8 @@ def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) 
     if length > task_size:
         return -ENOMEM
     if flags & MAP_FIXED != 0:
+        if -MAX_ERRNO <= address < 0:  # IS_ERR_VALUE(): taken for what the search has come to
+            return address
         if address < 0 or address > task_size - length:
             return -ENOMEM
         return address if address & (PAGE_SIZE - 1) == 0 else -EINVAL

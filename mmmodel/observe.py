@@ -152,8 +152,8 @@ def _smaps_page(s: State, pfn: int) -> int:
 def _smaps_pmd(s: State, entry: int) -> int:
     """Proportional share of what a huge PMD maps, page by page, in bytes << PSS_SHIFT; 0 where smaps counts nothing.
 
-    Models smaps_pmd_entry(): the huge zero page is left out, and in 6.1 PROT_NONE too, which follow_trans_huge_pmd() refuses
-    to who does not ask with FOLL_FORCE: since 474098edac26 ("mm/gup: replace FOLL_NUMA by gup_can_follow_protnone()"), up to 6.5.
+    Models smaps_pmd_entry(): the huge zero page is left out, and in 6.1 PROT_NONE too, which follow_trans_huge_pmd() refuses to
+    who does not ask with FOLL_FORCE (474098edac26, "mm/gup: replace FOLL_NUMA by gup_can_follow_protnone()", in v6.1).
     """
     pfn = pte_pfn(entry)
     if is_zero_pfn(s.pages, pfn) or (s.ctl[KERNEL] == V6_1 and entry & (_PAGE_PRESENT | _PAGE_PROTNONE) == _PAGE_PROTNONE):

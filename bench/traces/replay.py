@@ -73,11 +73,11 @@ def carry_out(mm: Mm, op: tr.Op) -> None:  # noqa: C901  # one arm an op
 
 
 def outcome(mm: Mm, op: tr.Op) -> int | str:
-    """Make a call; return 0 or the name of its error."""
+    """Make a call; return 0 or the name of its error, En where number n has none (an address that passes for one)."""
     try:
         carry_out(mm, op)
     except OSError as error:
-        return errno.errorcode[error.errno or 0]
+        return errno.errorcode.get(error.errno or 0, f"E{error.errno}")
     return 0
 
 

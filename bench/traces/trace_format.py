@@ -3,7 +3,7 @@
 One JSON object a line, as in `tests/data/traces`: a trace has a name, a window of addresses to look at, and ops; a
 result has the name of its trace and one step an op. Files may come from anybody, so nothing in them is believed before
 it was checked, and whatever is wrong ends in one line that names file, line and field. Addresses and lengths are
-hexadecimal strings, in bytes.
+hexadecimal strings, in bytes: any 64-bit words.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ MAX_FILE_BYTES: Final = 1 << 30
 MAX_OPS: Final = 100_000  # of one trace
 MAX_ALL_OPS: Final = 1_000_000  # of one file
 MAX_ACCESSES: Final = 1 << 28  # of one touch
+WORDS: Final = 1 << 64  # addresses and lengths are below it
 END: Final = TASK_SIZE_4 + PAGE_SIZE  # of the address space, with the guard page at its top
 
 # Stands for the VMAs of the program that made the calls: they count in total_vm, and mlockall() locks them.
@@ -308,13 +309,13 @@ def _overlaps(start: int, end: int) -> bool:
 
 
 def _span_problem(op: _SpanOp) -> str:
-    """Return what is wrong with the range of an op, the field in front; "" if nothing is."""
-    start, end = op.start, op.start + op.nbytes
-    if start > END:
-        return f"addr: {op.addr} is outside the address space, which ends at {END:#x}"
-    if end > END:
-        return f"len: {op.addr} + {op.len} is outside the address space, which ends at {END:#x}"
-    if _overlaps(start, end):
+    """Return what is wrong with the range of an op, the field in front; "" if nothing is.
+
+    Any two 64-bit words are a range that a program may ask for, those too whose sum wraps: every call refuses these, or takes
+    none or one page for them, before it looks at what is mapped.
+    """
+    end = op.start + op.nbytes
+    if end < WORDS and _overlaps(op.start, end):
         return f"addr: {op.addr} + {op.len} overlaps the program's own memory, {_program()}"
     if isinstance(op, Touch) and op.nbytes > op.stride * MAX_ACCESSES:
         return f"len: {op.len} at a stride of {op.stride} is more than {MAX_ACCESSES:,} accesses"

@@ -28,4 +28,4 @@ def test_model_does_what_the_kernel_did(impl: str, trace: Trace, steps: tuple[St
 
 
 def test_all_traces_were_found() -> None:
-    assert len(RECORDED) == 50 * len(implementations())
+    assert len(RECORDED) == 73 * len(implementations())

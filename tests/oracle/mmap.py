@@ -56,6 +56,8 @@ def get_unmapped_area(mm: MmStruct, addr: int | None, nr_pages: int, *, fixed: b
         raise failure(ENOMEM)
     if fixed:
         addr = addr or 0
+        if addr > 2**64 - PAGE_SIZE:  # its last 4095 addresses are what errors look like, and are taken for them
+            raise failure(2**64 - addr)
         if addr > task_pages - nr_pages << PAGE_SHIFT:
             raise failure(ENOMEM)
         if addr % PAGE_SIZE:

@@ -11,7 +11,7 @@ DATA = Path(__file__).parents[1] / "data" / "traces"
 KERNELS = {"linux-5.10": "per-page", "linux-6.1": "page-walk"}
 """Recorded kernel -> the implementation that behaves like it."""
 
-FILES = (("", "never"), ("thp-", "always"))
+FILES = (("", "never"), ("thp-", "always"), ("edges-", "never"), ("edges-thp-", "always"))
 """Prefix of a recording's files, and what transparent_hugepage was."""
 
 

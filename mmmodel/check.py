@@ -75,6 +75,7 @@ class _Check(CheckStructures):
         self.huge_mapcount = np.zeros(len(self.page_records), np.int64)
         self.locked_mappings: Counter[int] = Counter()  # by head: entries that an mlock may have counted
         self.queued: Counter[tuple[int, int]] = Counter()  # (tag, pfn) in the per-CPU vectors
+        self.slots: list[int] = []  # places in the swap file
         self.heads: list[int] = []  # live pages, compound ones by their head
 
     def run(self) -> None:
@@ -87,6 +88,7 @@ class _Check(CheckStructures):
                 self.entry_and_page(entry)
         self.vectors()
         self.references()
+        self.swap_slots()
         self.lru_lists()
         self.mlock_flags()
         self.mlock_counts()
@@ -128,6 +130,10 @@ class _Check(CheckStructures):
         for pfn in np.flatnonzero(self.pages.refcount[st.FIRST_PFN :]).tolist():
             pfn += st.FIRST_PFN
             if self.is_zero(pfn):
+                continue
+            if self.flags[pfn] & c.PG_swap_slot:
+                use[pfn] += 1
+                self.slots.append(pfn)
                 continue
             flags = self.flags[pfn]
             require(
@@ -254,16 +260,32 @@ class _Check(CheckStructures):
                 int(self.mapcount[head : head + size].sum() + self.huge_mapcount[head])
                 + (head in self.cached)
                 + in_vectors[head]
+                + bool(self.flags[head] & c.PG_swapcache)
             )
             require(
                 self.refcounts[head] == found,
-                "refcount: entries, page cache, per-CPU vectors",
+                "refcount: entries, page and swap cache, per-CPU vectors",
                 found=found,
                 page=self.page(head),
             )
             on_lru = bool(self.flags[head] & c.PG_lru)
             places = on_lru + self.queued[_LRU_ADD, head] + self.queued[_NEW_PAGE, head]
             require(places == 1, "a page is on an LRU or waits for it in one vector", places=places, page=self.page(head))
+
+    def swap_slots(self) -> None:
+        """A slot counts the entries that name it, and its page in the swap cache, which leads back to it."""
+        require(self.swapped.keys() <= set(self.slots), "a swap entry names a slot", slots=self.slots, named=self.swapped)
+        for slot in self.slots:
+            pfn = int(self.pages.index[slot])
+            shown = {"slot": self.page(slot), "page": self.page(pfn), "entries": self.swapped[slot]}
+            require(self.refcounts[slot] == self.swapped[slot] + bool(pfn), "references of a swap slot", **shown)
+            back = self.flags[pfn] & c.PG_swapcache and self.pages.compound[pfn] == slot
+            require(not pfn or bool(back), "the page of a swap slot names it", **shown)
+        for pfn in self.heads:
+            if self.flags[pfn] & c.PG_swapcache:
+                slot = int(self.pages.compound[pfn])
+                named = slot in self.slots and self.pages.index[slot] == pfn
+                require(named, "the slot of a page in the swap cache names it", page=self.page(pfn))
 
     # ---- LRU ----
 

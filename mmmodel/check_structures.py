@@ -58,6 +58,7 @@ class CheckStructures:
         self.owner: dict[int, str] = {}  # table -> what it serves
         self.found: list[Entry] = []
         self.cached: dict[int, tuple[int, int]] = {}  # pfn -> file and offset
+        self.swapped: Counter[int] = Counter()  # by slot: swap-format entries
 
     def structures(self) -> None:
         """What is pointed to after what points to it."""
@@ -340,6 +341,8 @@ class CheckStructures:
                 if present:
                     pfn = ((entry if entry & c._PAGE_PRESENT else ~entry) >> c.PTE_SHIFT) & c.PFN_FIELD
                     self.found.append(Entry(mm, vma, address, entry, pfn, shift == c.PMD_SHIFT))
+                elif shift == c.PTE_SHIFT and entry >> c.SWP_TYPE_SHIFT & 31 == c.SWP_SWAPFILE:
+                    self.swapped[~entry >> c.SWP_OFFSET_SHIFT & c.SWP_OFFSET_FIELD] += 1
                 continue
             require(
                 entry & c.TABLE_BITS == c.TABLE_BITS and not entry & c._PAGE_PSE,

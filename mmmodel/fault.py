@@ -1,7 +1,7 @@
 """Page faults: handle_mm_fault() and below.
 
-Models mm/memory.c and mm/huge_memory.c, 5.10 and 6.1, simplified: no userfaultfd, no NUMA hints, no retry, swap-in without a
-swap cache.  Where a fault needs a frame or table the caller has asked :func:`mmmodel.pages.arena_low` before.
+Models mm/memory.c and mm/huge_memory.c, 5.10 and 6.1, simplified: no userfaultfd, no NUMA hints, no retry.  Where a fault
+needs a frame or table the caller has asked :func:`mmmodel.pages.arena_low` before.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mmmodel.constants import (
     PAGE_SHIFT,
     PAGE_SIZE,
     PMD_SIZE,
+    SWP_EXCLUSIVE,
     SWP_SWAPFILE,
     VM_ACCESS_FLAGS,
     VM_HUGEPAGE,
@@ -36,7 +37,7 @@ from mmmodel.errno_codes import EDEADLK, EFAULT, NEED_ROOM
 from mmmodel.filemap import filemap_fault, find_get_page
 from mmmodel.jit import kernel, unit
 from mmmodel.kernels import V6_1
-from mmmodel.lru import lru_cache_add, put_page
+from mmmodel.lru import put_page
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.munlock_page import munlock_vma_page
 from mmmodel.pages import (
@@ -60,6 +61,7 @@ from mmmodel.pgtable import (
     pte_offset,
     pte_pfn,
     pte_present,
+    swp_offset,
     swp_type,
     vm_page_prot,
 )
@@ -71,6 +73,7 @@ from mmmodel.rmap import (
 )
 from mmmodel.split import split_huge_pmd
 from mmmodel.state import CURSOR, KERNEL, THP, ZERO_PFN, State
+from mmmodel.swap import free_swap_cache, swap_count, swapin, try_to_free_swap
 from mmmodel.vma import anon_vma_prepare, find_vma
 
 
@@ -176,6 +179,7 @@ def _can_reuse(s: State, pfn: int) -> bool:
         return False
     if s.pages[head]["flags"] & PG_lru == 0:
         lru_add_drain(s)
+    try_to_free_swap(s, head)
     if s.pages[head]["refcount"] != 1:
         return False
     s.pages[pfn]["flags"] |= PG_anon_exclusive
@@ -203,6 +207,7 @@ def wp_page_copy(s: State, mm: int, position: int, slot: int, address: int) -> N
         count(s.counters, PAGE_LOCK, 1)
         if s.pages[old]["flags"] & PG_mlocked != 0:
             munlock_vma_page(s, old)
+    free_swap_cache(s, old)
     put_page(s, old)
 
 
@@ -238,21 +243,55 @@ def do_anonymous_page(s: State, mm: int, position: int, slot: int, address: int,
 
 
 @kernel
-def do_swap_page(s: State, mm: int, vma: int, slot: int, address: int) -> int:
-    """A swapped-out page comes back.  5.10 does not mlock it even in a locked VMA, 6.1 does, through the rmap hook.
+def _swap_page_is_ours(s: State, entry: int, pfn: int, vm_flags: int, write: bool) -> bool:
+    """Give up the swap entry for the page, which leaves the swap cache where it may: whether a write may go to the page itself.
 
-    Models do_swap_page(), simplified: no swap cache and no read-ahead, nothing is waited for.
+    5.10: reuse_swap_page(), alone with it, looked at before the entry is given up.  6.1: the entry says so, or one reference is
+    left; a write drains first, so as not to be misled by the LRU vector's.
+    """
+    slot = swp_offset(entry)
+    since_6_1 = s.ctl[KERNEL] >= V6_1
+    page = s.pages[pfn]
+    alone = page["mapcount"] == 0 and swap_count(s, slot) == 1
+    if since_6_1 and write and page["flags"] & PG_lru == 0:
+        lru_add_drain(s)
+    s.pages[slot]["refcount"] -= 1
+    last = page["refcount"] == 2 if since_6_1 else alone  # the cache's and this fault's
+    if (write and last) or vm_flags & VM_LOCKED != 0 or page["flags"] & PG_mlocked != 0:
+        try_to_free_swap(s, pfn)
+    if since_6_1:
+        return entry & SWP_EXCLUSIVE != 0 or page["refcount"] == 1
+    return write and alone
+
+
+@kernel
+def do_swap_page(s: State, mm: int, position: int, slot: int, address: int, write: bool) -> int:
+    """A swapped-out page comes back: writable only for a write, if it belongs to this mm alone; else a write copies it at once.
+
+    5.10 does not mlock it even in a locked VMA, 6.1 does, through the rmap hook.
+
+    Models do_swap_page(), simplified: nothing is waited for.
     """
     entry = s.entries[slot]
     if swp_type(entry) != SWP_SWAPFILE:
         return -EDEADLK  # a page in migration: the kernel waits, and there is nobody here to wait for
+    vma = s.order[position]
     vm_flags = s.vmas[vma]["vm_flags"]
-    pfn = alloc_page(s, PG_swapbacked)
-    lru_cache_add(s, pfn)
-    page_add_new_anon_rmap(s, pfn, vma, address, False)
-    s.pages[pfn]["mapcount"] = 0
+    pfn = swapin(s, swp_offset(entry))
+    get_page(s.pages, pfn)
+    ours = _swap_page_is_ours(s, entry, pfn, vm_flags, write)
+    page = s.pages[pfn]
+    if page["mapcount"] == 0:  # __page_set_anon_rmap()
+        anon_vma = s.vmas[vma]["anon_vma"]
+        page["mapping"] = ((anon_vma if ours else s.anon_vmas[anon_vma]["root"]) << 1) | 1
+        page["index"] = s.vmas[vma]["vm_pgoff"] + ((address - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
+    if ours:
+        page["flags"] |= PG_anon_exclusive
     page_add_rmap(s, pfn, vm_flags)
-    s.entries[slot] = _maybe_mkwrite(mk_pte(pfn, vm_page_prot(vm_flags)), vm_flags)
+    prot = mk_pte(pfn, vm_page_prot(vm_flags))
+    s.entries[slot] = _maybe_mkwrite(prot, vm_flags) if write and ours else prot
+    if write and not ours:
+        do_wp_page(s, mm, position, slot, address)
     return 0
 
 
@@ -349,7 +388,7 @@ def handle_mm_fault(s: State, mm: int, position: int, address: int, write: bool)
             return do_fault(s, mm, position, pmd, slot, address, write)
         do_anonymous_page(s, mm, position, slot, address, write)
     elif not pte_present(entry):
-        return do_swap_page(s, mm, vma, slot, address)
+        return do_swap_page(s, mm, position, slot, address, write)
     elif write and entry & _PAGE_RW == 0:
         do_wp_page(s, mm, position, slot, address)
     else:

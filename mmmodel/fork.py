@@ -40,6 +40,7 @@ from mmmodel.pgtable import (
 )
 from mmmodel.rmap import anon_vma_fork
 from mmmodel.state import State
+from mmmodel.swap import swap_duplicate
 from mmmodel.vma import alloc_vma, vma_link, vma_pages
 
 
@@ -90,6 +91,8 @@ def copy_page_range(s: State, mm: int, child: int, start: int, end: int, cow: bo
                     if cow:
                         s.entries[source] &= ~_PAGE_RW
                     _share_page(s, s.entries[source], False)
+                else:
+                    s.entries[source] = swap_duplicate(s, s.entries[source])
                 slot = alloc_pte(s, child, alloc_pmd(s, child, address), address)
                 s.entries[slot] = s.entries[source]
         start = following

@@ -15,21 +15,26 @@ from mmmodel.constants import (
     PAGE_SIZE,
     PMD_SIZE,
     PTRS_PER_TABLE,
+    SWP_EXCLUSIVE,
     SWP_SWAPFILE,
     VM_HUGETLB,
     VM_IO,
+    VM_LOCKED,
     VM_PFNMAP,
+    PG_anon_exclusive,
     PG_lru,
     PG_mlocked,
     PG_swapbacked,
+    PG_swapcache,
     PG_unevictable,
 )
 from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, NEED_ROOM
 from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault, map_file_page
 from mmmodel.filemap import filemap_fault
 from mmmodel.jit import kernel, unit
+from mmmodel.kernels import V6_1
 from mmmodel.lru import add_page_to_lru_list, del_page_from_lru_list, lru_cache_add, put_page
-from mmmodel.mlock_batch import lru_add_drain
+from mmmodel.mlock_batch import lru_add_drain, mlock_folio
 from mmmodel.pages import alloc_huge_page, arena_low, is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import (
     alloc_pmd,
@@ -43,8 +48,9 @@ from mmmodel.pgtable import (
     swap_entry,
     vm_page_prot,
 )
-from mmmodel.rmap import page_remove_rmap
-from mmmodel.state import CURSOR, KERNEL, PAGES_TOP, SWAP_NEXT, TABLES_NFREE, TABLES_TOP, State
+from mmmodel.rmap import mlock_vma_page_5_10, page_remove_rmap
+from mmmodel.state import CURSOR, KERNEL, PAGES_TOP, TABLES_NFREE, TABLES_TOP, State
+from mmmodel.swap import page_to_slot, try_to_free_swap
 from mmmodel.vma import anon_vma_prepare, find_vma
 
 KINDS: Final = ("anon", "zero", "thp", "thp-pte", "file")  # indexed by the numbers below
@@ -181,12 +187,43 @@ def _keep_lazyfree(s: State, pfn: int) -> None:
         add_page_to_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
 
 
+@kernel
+def _reclaim(s: State, pfn: int, slot: int, vm_flags: int) -> bool:
+    """Reclaim has chosen an evictable anonymous page of order 0: whether it has left, to swap or, after MADV_FREE, for good.
+
+    What is mapped by a VM_LOCKED VMA without being mlocked is found in the rmap walk, and mlocked late.
+
+    Models shrink_page_list() and try_to_unmap_one(), simplified: pages that are mapped once.
+    """
+    page = s.pages[pfn]
+    if vm_flags & VM_LOCKED != 0:
+        if s.ctl[KERNEL] >= V6_1:
+            mlock_folio(s, pfn)
+        else:
+            mlock_vma_page_5_10(s, pfn)
+        try_to_free_swap(s, pfn)
+        return False
+    if page["refcount"] != (2 if page["flags"] & PG_swapcache != 0 else 1):
+        return False
+    if page["flags"] & PG_swapbacked == 0:
+        if s.entries[slot] & _PAGE_DIRTY != 0:  # written to again
+            _keep_lazyfree(s, pfn)
+            return False
+        s.entries[slot] = 0
+        page_remove_rmap(s, pfn, vm_flags, False)
+        put_page(s, pfn)
+        return True
+    exclusive = SWP_EXCLUSIVE if s.ctl[KERNEL] >= V6_1 and page["flags"] & PG_anon_exclusive != 0 else 0
+    page_remove_rmap(s, pfn, vm_flags, False)
+    s.entries[slot] = swap_entry(SWP_SWAPFILE | exclusive, page_to_slot(s, pfn))
+    return True
+
+
 @unit
 def swap_out(s: State, mm: int, address: int, end: int) -> int:
-    """Replace the order-0 anonymous pages of [address, end) that are mapped once by swap entries: how many.
+    """Reclaim the order-0 anonymous pages of [address, end) that are mapped once: how many were replaced by swap entries.
 
-    Those that MADV_FREE has left clean are dropped, and counted too.
-    Models what reclaim leaves behind, for pages of unlocked VMAs; a locked page stays.
+    Those that MADV_FREE has left clean are dropped, and counted too.  Pages of VM_LOCKED VMAs stay.
     """
     swapped = 0
     lru_add_drain(s)
@@ -196,22 +233,11 @@ def swap_out(s: State, mm: int, address: int, end: int) -> int:
         if slot != 0 and position < s.mms[mm]["map_count"] and pte_present(s.entries[slot]):
             entry = s.entries[slot]
             pfn = pte_pfn(entry)
-            page = s.pages[pfn]
             evictable = entry & _PAGE_SPECIAL == 0 and not is_zero_pfn(s.pages, pfn) and not page_trans_compound(s.pages, pfn)
-            if evictable and page["mapping"] & 1 != 0 and page["refcount"] == 1 and not is_unevictable(s, pfn):
-                if page["flags"] & PG_swapbacked == 0:  # MADV_FREE: dropped, unless it was written to again
-                    if entry & _PAGE_DIRTY != 0:
-                        _keep_lazyfree(s, pfn)
-                        address += PAGE_SIZE
-                        continue
-                    s.entries[slot] = 0
-                else:
-                    s.ctl[SWAP_NEXT] += 1
-                    s.entries[slot] = swap_entry(SWP_SWAPFILE, s.ctl[SWAP_NEXT])
-                page_remove_rmap(s, pfn, s.vmas[s.order[position]]["vm_flags"], False)
-                put_page(s, pfn)
-                swapped += 1
+            if evictable and s.pages[pfn]["mapping"] & 1 != 0 and not is_unevictable(s, pfn):
+                swapped += 1 if _reclaim(s, pfn, slot, s.vmas[s.order[position]]["vm_flags"]) else 0
         address += PAGE_SIZE
+    lru_add_drain(s)
     return swapped
 
 

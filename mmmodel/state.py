@@ -128,10 +128,9 @@ MAX_MAP_COUNT: Final = 25
 RAM_PAGES: Final = 26  # for the overcommit heuristic; 0: never refuse
 HUGE_ZERO_PFN: Final = 27  # 0 until first used
 CURSOR: Final = 28  # address at which a populate or touch stopped for lack of arena room
-SWAP_NEXT: Final = 29  # next swap offset
-MAX_CHAIN: Final = 30  # longest anon_vma_chain so far: bounds what a split may need
-KERNEL: Final = 31  # V5_10, V6_1: ordered
-NR_CTL: Final = 32
+MAX_CHAIN: Final = 29  # longest anon_vma_chain so far: bounds what a split may need
+KERNEL: Final = 30  # V5_10, V6_1: ordered
+NR_CTL: Final = 31
 
 # The first frames hold the LRU list heads, a node's five lists in a row, so that list surgery needs no special case.
 NR_LRU_HEADS: Final = MAX_NUMNODES * NR_LRU_LISTS

@@ -6,7 +6,7 @@ drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()
 
 from __future__ import annotations
 
-from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
+from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE, PG_swapcache
 from mmmodel.filemap import CACHE_END, truncate_inode_pages
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import put_page
@@ -26,6 +26,7 @@ from mmmodel.pgtable import (
 from mmmodel.rmap import page_remove_rmap
 from mmmodel.split import split_huge_pmd
 from mmmodel.state import State
+from mmmodel.swap import free_swap_and_cache, free_swap_cache
 
 
 @kernel
@@ -54,10 +55,15 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
         if pte_none(entry):
             continue
         s.entries[slot] = 0
-        if not pte_present(entry) or is_zero_pfn(s.pages, pte_pfn(entry)):
+        if not pte_present(entry):
+            free_swap_and_cache(s, entry)
+            continue
+        if is_zero_pfn(s.pages, pte_pfn(entry)):
             continue
         pfn = pte_pfn(entry)
         page_remove_rmap(s, pfn, vm_flags, False)
+        if s.pages[pfn]["flags"] & PG_swapcache != 0:
+            free_swap_cache(s, pfn)
         put_page(s, pfn)
         zapped += 1
     return zapped

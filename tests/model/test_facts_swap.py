@@ -1,0 +1,164 @@
+"""Swapped-out pages of locked memory, as observed on booted Linux 5.10 and 6.1 kernels with a swap disk; `of()`: as in
+test_facts_events.  Of the model alone: its oracle has no swap.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mmmodel import Mm, check_mm
+from oracle import constants as c
+from support.facts import BASE, NONE, PAGE, READ, RW, all_of, changes, locked, map_anon, of
+
+OUT = locked(2)
+COPIED = {"mlock": 2, "unev": 2, "culled": 4, "rescued": 2, "mlocked": 4, "munlocked": 2}
+
+
+@pytest.fixture
+def mm(impl: str) -> Mm:
+    """Two pages that were written to."""
+    made = Mm(impl)
+    map_anon(made, 2)
+    made.touch(BASE, 2 * PAGE, "write")
+    return made
+
+
+def out(mm: Mm) -> None:
+    """Both pages go to swap."""
+    assert mm.swap_out(BASE, 2 * PAGE) == 2
+    check_mm(mm)
+
+
+def onfault(mm: Mm) -> None:
+    mm.mlock2(BASE, 2 * PAGE, c.MLOCK_ONFAULT)
+
+
+def effect(mm: Mm, call: Callable[[], object]) -> dict[str, int]:
+    """Changes by a call, with those that wait in the vectors."""
+    found = changes(mm, call, mm.lru_add_drain_all)
+    check_mm(mm)
+    return found
+
+
+def touches(mm: Mm, access: Any) -> Callable[[], None]:
+    return lambda: mm.touch(BASE, 2 * PAGE, access)
+
+
+def state(mm: Mm) -> str:
+    """Letters of the two pages, which are in the same state."""
+    ((_, pages, letters),) = mm.pagemap(BASE, BASE + 2 * PAGE)
+    assert pages == 2
+    return letters
+
+
+def test_a_read_brings_a_page_back_read_only(mm: Mm, impl: str) -> None:
+    """So 5.10's populating with write access passes it over."""
+    out(mm)
+    mm.touch(BASE, 2 * PAGE, "read")
+    mm.lru_add_drain_all()
+    assert effect(mm, lambda: onfault(mm)) == of(impl, {}, OUT)
+    assert state(mm) == of(impl, "P", "PMU")
+
+
+def test_a_write_to_what_a_read_brought_back(mm: Mm, impl: str) -> None:
+    """5.10 copies it, since the swap cache has a reference too, and so the copy is mlocked."""
+    out(mm)
+    mm.mprotect(BASE, 2 * PAGE, READ)
+    mm.touch(BASE, 2 * PAGE, "read")
+    mm.mprotect(BASE, 2 * PAGE, RW)
+    mm.lru_add_drain_all()
+    onfault(mm)
+    assert effect(mm, touches(mm, "write")) == of(impl, OUT, {})
+    assert state(mm) == "PMU"
+
+
+def test_a_write_after_fork_copies_what_it_swaps_in(mm: Mm, impl: str) -> None:
+    out(mm)
+    child = mm.fork()
+    onfault(mm)
+    assert effect(mm, touches(mm, "write")) == of(impl, OUT, COPIED)
+    assert state(mm) == "PMU"
+    assert child.pagemap(BASE, BASE + 2 * PAGE) == []
+    assert effect(mm, touches(child, "write")) == {}
+    assert state(child) == "P"
+
+
+@pytest.mark.parametrize("end", ["exit", "munmap"])
+def test_a_child_that_is_gone_before_makes_no_copy(mm: Mm, impl: str, end: str) -> None:
+    out(mm)
+    child = mm.fork()
+    if end == "exit":
+        child.exit()
+    else:
+        child.munmap(BASE, 2 * PAGE)
+    onfault(mm)
+    assert effect(mm, touches(mm, "write")) == of(impl, {}, OUT)
+    assert state(mm) == of(impl, "P", "PMU")
+
+
+def test_parent_and_child_find_the_same_page_in_the_swap_cache(mm: Mm, impl: str) -> None:
+    out(mm)
+    onfault(mm)
+    child = mm.fork()
+    assert effect(mm, touches(mm, "read")) == of(impl, {}, OUT)
+    assert [vma.locked_kb for vma in mm.smaps()] == [8]
+    child.touch(BASE, 2 * PAGE, "read")
+    check_mm(mm)
+    assert [vma.locked_kb for vma in mm.smaps()] == [4]
+    assert state(mm) == state(child) == of(impl, "P", "PMU")
+
+
+def test_mlock_of_what_a_child_shares_in_swap(mm: Mm, impl: str) -> None:
+    out(mm)
+    mm.fork()
+    assert effect(mm, lambda: mm.mlock(BASE, 2 * PAGE)) == of(impl, locked(2), COPIED)
+
+
+# reclaim
+
+
+def test_reclaim_of_what_came_back_into_a_locked_vma(mm: Mm, impl: str) -> None:
+    """5.10 does not mlock it when it comes back; reclaim meets VM_LOCKED in its rmap walk."""
+    out(mm)
+    onfault(mm)
+    mm.touch(BASE, 2 * PAGE, "write")
+    mm.lru_add_drain_all()
+    assert state(mm) == of(impl, "P", "PMU")
+    assert effect(mm, lambda: mm.swap_out(BASE, 2 * PAGE)) == of(impl, OUT, {})
+    assert state(mm) == "PMU"
+    assert [vma.rss_kb for vma in mm.smaps()] == [8]
+
+
+def test_reclaim_of_prot_none_memory_that_was_locked_afterwards(mm: Mm, impl: str) -> None:
+    mm.lru_add_drain_all()
+    mm.mprotect(BASE, 2 * PAGE, NONE)
+    onfault_fails = changes(mm, lambda: onfault(mm), mm.lru_add_drain_all)
+    assert onfault_fails == of(impl, {}, OUT)
+    assert effect(mm, lambda: mm.swap_out(BASE, 2 * PAGE)) == of(impl, OUT, {})
+    assert state(mm) == "PMU"
+
+
+@pytest.mark.parametrize("child_exits", [False, True])
+def test_reclaim_of_a_forked_page_that_was_locked_afterwards(mm: Mm, impl: str, child_exits: bool) -> None:
+    mm.lru_add_drain_all()
+    child = mm.fork()
+    if child_exits:
+        child.exit()
+    assert effect(mm, lambda: onfault(mm)) == of(impl, {}, OUT)
+    assert effect(mm, lambda: mm.swap_out(BASE, 2 * PAGE)) == of(impl, OUT, {})
+    assert state(mm) == "PMU"
+
+
+def test_reclaim_frees_the_swap_of_what_it_mlocks(mm: Mm, impl: str) -> None:
+    """So a write goes to the page itself and moves no lock."""
+    out(mm)
+    mm.touch(BASE, 2 * PAGE, "read")
+    mm.lru_add_drain_all()
+    onfault(mm)
+    mm.swap_out(BASE, 2 * PAGE)
+    assert state(mm) == "PMU"
+    assert effect(mm, touches(mm, "write")) == {}
+    assert effect(mm, lambda: mm.munlock(BASE, 2 * PAGE)) == {"mlock": -2, "unev": -2} | all_of(2, "rescued", "munlocked")
+    out(mm)
+    assert effect(mm, lambda: mm.munmap(BASE, 2 * PAGE)) == {}

@@ -1,9 +1,12 @@
 """docs/fidelity.md: generated from the docstrings, up to date, and nothing left out."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
+
+from mmmodel.kernels import IMPLEMENTATIONS, kernel_of
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "fidelity.py"
 spec = importlib.util.spec_from_file_location("fidelity", SCRIPT)
@@ -56,3 +59,9 @@ def test_a_function_that_says_nothing_is_a_problem() -> None:
     assert fidelity.problems([*FOUND, function("Part of it.", "_f")]) == []
     assert len(fidelity.problems([*FOUND, function("Models a().", "c_int")])) == 1
     assert len(fidelity.problems([one for one in FOUND if one.name != "c_int"])) == 1
+
+
+@pytest.mark.parametrize("kernel", sorted({kernel_of(one).name for one in IMPLEMENTATIONS}))
+def test_the_page_names_the_point_release_of_each_kernel(kernel: str) -> None:
+    page = fidelity.PAGE.read_text(encoding="utf-8")
+    assert re.search(rf"^\| {re.escape(kernel)} \| {re.escape(kernel)}\.\d+ \|", page, re.MULTILINE)

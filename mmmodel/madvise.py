@@ -49,6 +49,7 @@ from mmmodel.constants import (
     PG_lru,
     PG_referenced,
     PG_swapbacked,
+    PG_swapcache,
     PG_unevictable,
 )
 from mmmodel.errno_codes import EACCES, EAGAIN, EINVAL, ENOMEM
@@ -60,6 +61,7 @@ from mmmodel.pagenumber import page_address, page_count, page_number
 from mmmodel.pages import is_zero_pfn, page_mapcount, page_trans_compound
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_none, pte_offset, pte_pfn, pte_present, swp_type
 from mmmodel.state import KERNEL, State
+from mmmodel.swap import free_swap_and_cache, try_to_free_swap
 from mmmodel.vma import find_vma, vma_modify_flags
 from mmmodel.zap import punch_hole, zap_page_range
 
@@ -177,8 +179,11 @@ def _free_pte_range(s: State, pmd: int, address: int, end: int) -> None:
         if not pte_present(entry):
             if swp_type(entry) == SWP_SWAPFILE:
                 s.entries[slot] = 0
+                free_swap_and_cache(s, entry)
             continue
         pfn = pte_pfn(entry)
+        if s.pages[pfn]["flags"] & PG_swapcache != 0 and (s.pages[pfn]["mapcount"] != 1 or not try_to_free_swap(s, pfn)):
+            continue
         if not is_zero_pfn(s.pages, pfn):
             s.entries[slot] = entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY)
             mark_page_lazyfree(s, pfn)
@@ -234,7 +239,7 @@ def _madvise_vma(s: State, mm: int, position: int, prev: int, start: int, end: i
         return _madvise_free(s, mm, vma, start, end), position
     if advice == MADV_REMOVE:
         return _madvise_remove(s, vma, start, end), position
-    if advice == MADV_WILLNEED:  # there is no swap cache to read into
+    if advice == MADV_WILLNEED:  # reading ahead into the swap cache changes no answer
         lru_add_drain(s)
         return 0, position
     return madvise_behavior(s, mm, position, prev, start, end, advice)

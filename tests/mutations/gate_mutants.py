@@ -107,7 +107,7 @@ _MADE_SLOWER = """        self._state = self.machine.states[self._mm]
             return result
 
         slowed.compiled = compiled
-        sys.system_call = slowed if self.machine.impl == "{implementation}" else compiled
+        sys.system_call = slowed if self.impl == "{implementation}" else compiled
 
     # ---- the way in ----
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 NONE = "-"  # what is not there
+TOO_FEW = "too few"  # data for what would stand there
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 

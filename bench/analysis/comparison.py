@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis import dataframes, stats
@@ -23,7 +22,7 @@ COLUMNS: Final = [
     *POINT,
     "status",  # "compared", "only in A", "only in B", "other parameters"
     "count_same",  # "equal", "differ", or nothing where one run has no counters
-    "time_a_s",  # geometric means of process means
+    "time_a_s",  # as bench.analysis.stats estimates times
     "time_b_s",
     "time_ratio",  # B / A, with its interval
     "time_ratio_low",
@@ -58,7 +57,7 @@ class Comparison(NamedTuple):
 
 def verdict(interval: stats.Interval) -> str:
     """Return in words what an interval of new / old times says; nothing if there is none."""
-    if not np.isfinite([interval.low, interval.high]).all():
+    if not interval.is_known:
         return ""
     if interval.contains(1.0):
         return "not resolved"
@@ -120,9 +119,9 @@ def _row(name: str, a: LoadedPoint | None, b: LoadedPoint | None) -> dict[str, C
     row |= {"status": "compared", "count_same": _same_counters(a, b)}
     for key, one in (("time_a_s", a), ("time_b_s", b)):
         if one.processes:
-            row[key] = stats.geometric_mean(one.means).estimate
+            row[key] = stats.geometric_mean(one.by_process).estimate
     if a.processes and b.processes:
-        ratio = stats.ratio(b.means, a.means)
+        ratio = stats.ratio(b.by_process, a.by_process)
         row |= dataframes.interval_cells("time_ratio", ratio)
         row["time_verdict"] = verdict(ratio) or None
     return row

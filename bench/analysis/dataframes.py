@@ -28,15 +28,13 @@ CURVE: Final = ["operation", "scenario", "implementation"]  # what is fitted ove
 LEAST_SIZES = 3  # of an exponent that has an interval
 POINT: Final = ["name", *GROUP, "implementation"]
 TIMES: Final = [
-    "time_median_s",  # of all values
-    "time_process_median_s",  # of the process means; what exponents are fitted to, as in figures
-    "time_mean_s",  # geometric mean of the process means, with its interval
+    "time_mean_s",  # bench.analysis.stats says of what, with its interval
     "time_mean_low_s",
     "time_mean_high_s",
     "time_processes",
     "time_values",
-    "time_ns_per_page",  # median by all pages of the span, in memory or not
-    "time_speedup",  # the baseline's mean by this one's, with its interval
+    "time_ns_per_page",  # by all pages of the span, in memory or not
+    "time_speedup",  # the baseline's time by this one's, with its interval
     "time_speedup_low",
     "time_speedup_high",
 ]
@@ -88,30 +86,28 @@ def _row(name: str, one: LoadedPoint, baseline: LoadedPoint | None) -> dict[str,
 
 def _time_cells(one: LoadedPoint, baseline: LoadedPoint | None) -> dict[str, Cell]:
     """Return the cells of one point's times."""
-    median, means = float(np.median(one.values)), one.means
-    cells: dict[str, Cell] = {"time_median_s": median, "time_process_median_s": float(np.median(means))}
-    cells |= interval_cells("time_mean", stats.geometric_mean(means), "_s")
-    cells |= {"time_processes": len(means), "time_values": len(one.values)}
+    seconds = stats.geometric_mean(one.by_process)
+    cells = interval_cells("time_mean", seconds, "_s")
+    cells |= {"time_processes": len(one.processes), "time_values": len(one.values)}
     if one.span and one.span >= PAGE_SIZE:
-        cells["time_ns_per_page"] = median * 1e9 / (one.span // PAGE_SIZE)
+        cells["time_ns_per_page"] = seconds.estimate * 1e9 / (one.span // PAGE_SIZE)
     if baseline is one:
         cells["time_speedup"] = 1.0  # by definition, and without an interval
     elif baseline and baseline.processes:
-        cells |= interval_cells("time_speedup", stats.ratio(baseline.means, means))
+        cells |= interval_cells("time_speedup", stats.ratio(baseline.by_process, one.by_process))
     return cells
 
 
 def interval_cells(name: str, interval: stats.Interval, unit: str = "") -> dict[str, Cell]:
     """Return an estimate and the ends of its interval as cells; ends of no interval are NaN."""
-    ends = interval.low, interval.high
-    low, high = ends if all(map(math.isfinite, ends)) else (math.nan, math.nan)
+    low, high = (interval.low, interval.high) if interval.is_known else (math.nan, math.nan)
     return {name + unit: interval.estimate, f"{name}_low{unit}": low, f"{name}_high{unit}": high}
 
 
 def exponents_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return k of cost ~ span**k for each operation, scenario and implementation that has at least three spans.
 
-    Of page-table entries read, and of the medians of process means. NaN where there are too
+    Of page-table entries read, and of times. NaN where there are too
     few of one, or where a count is zero, which has no logarithm. Layouts are
     programs, not sizes of one thing, and have none.
     """
@@ -124,7 +120,7 @@ def exponents_frame(frame: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Cell] = dict(zip(CURVE, map(str, key), strict=True))
         row |= {"nr_sizes": int(spans.nunique()), "least_span_bytes": int(spans.min()), "most_span_bytes": int(spans.max())}
         row |= _exponent_cells("count_exponent", curve, COUNT + "entries_read")
-        row |= _exponent_cells("time_exponent", curve, "time_process_median_s")
+        row |= _exponent_cells("time_exponent", curve, "time_mean_s")
         rows.append(row)
     whole = ("nr_sizes", "least_span_bytes", "most_span_bytes")
     floats = [f"{kind}exponent{end}" for kind in (COUNT, TIME) for end in ("", "_low", "_high")]

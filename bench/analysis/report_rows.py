@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from bench.analysis import stats
 from bench.errors import MeasurementError
 from bench.runs.record import Counted
 from mmmodel.constants import PAGE_SIZE
@@ -27,12 +27,10 @@ class Row(msgspec.Struct, frozen=True):
     nr_populated: int  # pages in memory before the call
     nr_looked_up: int  # addresses at which the call looked for a page
     nr_entries: int  # page-table entries it read, all levels
-    seconds: float  # of one call, median
-    low: float  # seconds, least
-    high: float  # seconds, most
-    nr_values: int  # timed values
-    ns_per_page: float  # median by all pages of the span, in memory or not
-    speedup: float | None  # baseline's median by this one's; None without a baseline
+    seconds: stats.Interval  # of one call
+    nr_processes: int  # in which it was timed
+    ns_per_page: float  # by all pages of the span, in memory or not
+    speedup: stats.Interval | None  # baseline's time by this one's; None without a baseline
 
 
 def entries_read(counters: Mapping[str, int]) -> int:
@@ -40,24 +38,18 @@ def entries_read(counters: Mapping[str, int]) -> int:
     return sum(counters[f"model_{level}_read"] for level in LEVELS)
 
 
-def speedup(baseline: float, seconds: float) -> float:
-    """Return how many times faster `seconds` is than `baseline`; below 1 if it is slower."""
-    return baseline / seconds
-
-
 def rows(counted: Sequence[Counted], times: Mapping[str, Sequence[float]]) -> list[Row]:
-    """Return a row for every counted call, in the same order; `times` is by name, in seconds."""
+    """Return a row for every counted call, in the same order; `times` is by name, in seconds, one for each process."""
     missing = [one.name for one in counted if not times.get(one.name)]
     if missing:
         raise MeasurementError(f"there is no time for {missing[0]}")
-    medians = {one.name: statistics.median(times[one.name]) for one in counted}
-    return [_row(one, times[one.name], medians) for one in counted]
+    names = {one.name for one in counted}
+    return [_row(one, times, f"{one.point.group}/{BASELINE}" in names) for one in counted]
 
 
-def _row(one: Counted, values: Sequence[float], medians: Mapping[str, float]) -> Row:
+def _row(one: Counted, times: Mapping[str, Sequence[float]], has_baseline: bool) -> Row:
     """Return the row of one counted call."""
-    seconds = medians[one.name]
-    baseline = medians.get(f"{one.point.group}/{BASELINE}")
+    seconds = stats.geometric_mean(times[one.name])
     return Row(
         group=one.point.group,
         scenario=one.point.scenario.name,
@@ -68,11 +60,9 @@ def _row(one: Counted, values: Sequence[float], medians: Mapping[str, float]) ->
         nr_looked_up=one.counters["model_pages_looked_up"],
         nr_entries=entries_read(one.counters),
         seconds=seconds,
-        low=min(values),
-        high=max(values),
-        nr_values=len(values),
-        ns_per_page=seconds * 1e9 / (one.span // PAGE_SIZE),
-        speedup=None if baseline is None else speedup(baseline, seconds),
+        nr_processes=len(times[one.name]),
+        ns_per_page=seconds.estimate * 1e9 / (one.span // PAGE_SIZE),
+        speedup=stats.ratio(times[f"{one.point.group}/{BASELINE}"], times[one.name]) if has_baseline else None,
     )
 
 

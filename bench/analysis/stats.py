@@ -1,8 +1,23 @@
-"""Statistics of times: intervals of ratios, of scaling exponents, and of the median of paired differences.
+"""Statistics of times: the one estimator, and intervals of it, of ratios, of scaling exponents, of paired differences.
 
-Values of one process are not independent of each other (they share its
-memory layout), so whatever compares two sets of times does so over one mean
-per process. Everything here works on logarithms: times are ratios.
+What a call takes is estimated in one way everywhere (`ESTIMATOR`): of each
+process the median of its values, of all processes the geometric mean. Values
+of one process are not independent of each other, as they share its memory
+layout: pooled, they pass for more data than there are, and intervals come out
+several times too narrow. So a process counts once. Within it, what disturbs a
+value (an interrupt, another process's turn) only adds, to few values and much:
+the median is free of it, and a mean of five microsecond calls is not. Between
+processes, layouts make some slower than others, often in two groups, and
+whoever runs the call draws one of them: all count, which a median of three
+processes would not have. On logarithms, as times are ratios: the estimate of a
+ratio is then the ratio of the estimates, B / A the inverse of A / B, and an
+exponent is fitted to what tables and figures show.
+
+Intervals are Student's t of logarithms, over processes. One degree of freedom
+gives none: its quantile is 12.7, so the interval would tell how few data there
+are and not how they scatter. The gate, whose rate of false alarms must hold
+whatever the distribution, judges differences of interleaved processes by the
+sign test; their median is that of a ratio's logarithm, process by process.
 """
 
 from __future__ import annotations
@@ -17,10 +32,13 @@ from scipy import stats
 from bench.errors import MeasurementError
 
 CONFIDENCE = 0.95
+ESTIMATOR = "geometric mean over the processes of each one's median"  # as tables and figures name it
+LEAST_FREEDOM = 2  # degrees, of an interval
+LEAST_PROCESSES = LEAST_FREEDOM + 1  # of a time or a ratio that has an interval
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """An estimate with its confidence interval. The ends are infinite where the data are too few for one."""
+    """An estimate with its confidence interval. Where the data are too few for one it ends at infinity."""
 
     estimate: float
     low: float
@@ -30,6 +48,11 @@ class Interval(msgspec.Struct, frozen=True):
     def contains(self, value: float) -> bool:
         """Tell whether `value` lies within the interval, ends included."""
         return self.low <= value <= self.high
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether the data were enough for an interval."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 def positive(values: Sequence[float], what: str) -> np.ndarray:
@@ -43,24 +66,24 @@ def positive(values: Sequence[float], what: str) -> np.ndarray:
 
 
 def geometric_mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return the geometric mean of process means with the t interval of their logarithms."""
+    """Return the geometric mean of what processes took with the t interval of its logarithm."""
     logs = np.log(positive(values, "the run"))
     center = float(np.mean(logs))
-    if len(logs) < 2:
+    if len(logs) < LEAST_PROCESSES:
         return Interval(_exp(center), 0.0, math.inf, confidence)
     margin = _t_margin(float(np.std(logs, ddof=1)) / math.sqrt(len(logs)), len(logs) - 1, confidence)
     return Interval(_exp(center), _exp(center - margin), _exp(center + margin), confidence)
 
 
 def ratio(new: Sequence[float], old: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return new / old of two independent sets of process means: geometric means, Welch's t interval of their logarithms.
+    """Return new / old of what two independent sets of processes took: of geometric means, with Welch's t interval.
 
-    With fewer than two processes in either there is no interval: it is from zero to infinity.
+    With fewer than three processes in either there is no interval: it is from zero to infinity.
     """
     logs = [np.log(positive(values, what)) for values, what in ((new, "the new run"), (old, "the old run"))]
     center = float(np.mean(logs[0]) - np.mean(logs[1]))
     estimate = _exp(center)
-    if min(map(len, logs)) < 2:
+    if min(map(len, logs)) < LEAST_PROCESSES:
         return Interval(estimate, 0.0, math.inf, confidence)
     # By hand, since scipy's ttest_ind() has no interval where neither run has a spread, and warns where it is next to nothing.
     errors = [float(np.var(one, ddof=1)) / len(one) for one in logs]

@@ -20,6 +20,7 @@ from bench.measuring import counting, timing
 from bench.measuring.repetition import check_counts, repetition_for
 from bench.progress import progress_bar
 from bench.runs import record, storage
+from bench.runs.pyperf_file import seconds_by_process
 from bench.tables import formats, report_tables
 from bench.tables.table import Page
 from bench.targets import registry
@@ -113,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
             storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
             benchmarks = time_all(request, results, progress)
             storage.save_wall(directory / storage.WALL_FILE, benchmarks)
-    rows = report_rows.rows(counted, {one.get_name(): one.get_values() for one in benchmarks})
+    rows = report_rows.rows(counted, {one.get_name(): seconds_by_process(one) for one in benchmarks})
     files = _draw(final, request.plots or final / "figures")
     _print(rows, request, final, files)
     return 0

@@ -17,6 +17,7 @@ from bench.measuring import collect
 from bench.measuring.repetition import Policy, check_counts
 from bench.progress import progress_bar
 from bench.runs import storage
+from bench.runs.pyperf_file import seconds_by_process
 from bench.tables import formats
 from bench.tables.report_tables import sweep_table
 from bench.tables.table import Page
@@ -163,7 +164,7 @@ def main(argv: Sequence[str]) -> int:
             run = storage.run_name("sweep", storage.now(), str(machine["source_digest"]))
             with storage.run_directory(directory, run) as (part, final):
                 collect.save(part, request, machine, done)
-    times = {one.get_name(): one.get_values() for one in done.benchmarks}
+    times = {one.get_name(): seconds_by_process(one) for one in done.benchmarks}
     rows = report_rows.rows(done.counted, times) if request.timed else []
     formats.show(Page((sweep_table(done.counted, rows),)), "terminal")
     print(f"raw data: {final}")

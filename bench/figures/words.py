@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bench.analysis.stats import Interval
-from bench.number_format import change, significant
-from bench.tables.table import Cells, Table
+from bench.analysis.stats import ESTIMATOR, Interval
+from bench.number_format import TOO_FEW, change, seconds, significant
+from bench.tables.table import INTERVAL, Cells, Table
 
 EXACT = "exact counters"
 TIMES = "times of this machine"
 BOTH = "times of this machine, and exact counters beside them"
 MINUS = "\u2212"
+POINTS = f"points are the {ESTIMATOR}, vertical lines their {INTERVAL}s; where there are too few processes for one, no line"
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -40,9 +40,14 @@ def deviation(relative: float) -> str:
 
 def times(interval: Interval) -> str:
     """Return a ratio with its interval: 2.51 [2.4, 2.63]."""
-    if math.isinf(interval.high):
-        return f"{significant(interval.estimate)} (too few for an interval)"
+    if not interval.is_known:
+        return f"{significant(interval.estimate)} ({TOO_FEW} for an interval)"
     return f"{significant(interval.estimate)} [{significant(interval.low)}, {significant(interval.high)}]"
+
+
+def time_ends(interval: Interval) -> str:
+    """Return the ends of the interval of a time: 478 ms .. 502 ms."""
+    return f"{seconds(interval.low)} .. {seconds(interval.high)}" if interval.is_known else TOO_FEW
 
 
 def left_out(nr_calls: int, why: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 
 import msgspec
 
@@ -15,8 +16,12 @@ class Process(msgspec.Struct, frozen=True):
     """One worker process of a timed point, which measured at least one value."""
 
     values: tuple[float, ...]  # seconds of one call
-    seconds: float  # their mean
     started: float | None  # seconds after the run's first process; None where the file does not say
+
+    @property
+    def seconds(self) -> float:
+        """What a call took in this process: the median of its values; bench.analysis.stats says why."""
+        return statistics.median(self.values)
 
 
 class LoadedPoint(msgspec.Struct, frozen=True):
@@ -49,8 +54,8 @@ class LoadedPoint(msgspec.Struct, frozen=True):
         return self.record
 
     @property
-    def means(self) -> list[float]:
-        """Seconds of one call, a mean for each process."""
+    def by_process(self) -> list[float]:
+        """What a call took, in seconds, in each process."""
         return [one.seconds for one in self.processes]
 
     @property

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import pyperf
 
 from bench.errors import MeasurementError, UsageError, one_line
@@ -104,14 +103,22 @@ def timed_point(path: Path, name: str, benchmark: pyperf.Benchmark) -> LoadedPoi
         nr_vmas=number_of_things(path, name, ours.get("vmas")),
         nr_populated=number_of_things(path, name, ours.get("populated")),
         counters_digest=str(ours.get("counters", "")),
-        processes=tuple(_process(run) for run in benchmark.get_runs() if run.values),  # others only calibrated
+        processes=_processes(benchmark),
     )
 
 
-def _process(run: pyperf.Run) -> Process:
-    """Return one process of a benchmark, its start in seconds since the epoch."""
-    values = tuple(map(float, run.values))
-    return Process(values, float(np.mean(values)), _timestamp(run.get_metadata().get("date")))
+def _processes(benchmark: pyperf.Benchmark) -> tuple[Process, ...]:
+    """Return the processes that measured, others only calibrated; their starts in seconds since the epoch."""
+    return tuple(
+        Process(tuple(map(float, run.values)), _timestamp(run.get_metadata().get("date")))
+        for run in benchmark.get_runs()
+        if run.values
+    )
+
+
+def seconds_by_process(benchmark: pyperf.Benchmark) -> list[float]:
+    """Return what a call took, in seconds, in each process that measured."""
+    return [one.seconds for one in _processes(benchmark)]
 
 
 def _timestamp(date: object) -> float | None:

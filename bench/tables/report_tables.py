@@ -8,12 +8,15 @@ from itertools import groupby
 from bench.analysis.budgets import Judged
 from bench.analysis.report_rows import BASELINE, Row, entries_read
 from bench.analysis.reported import Reported
-from bench.number_format import NONE, approximate, count, interval, multiple, seconds, seconds_range, significant
+from bench.analysis.stats import ESTIMATOR
+from bench.number_format import NONE, TOO_FEW, approximate, count, interval, multiple, seconds, seconds_range, significant
 from bench.runs.record import Counted
-from bench.tables.table import Cells, Table
+from bench.tables.table import INTERVAL, Cells, Table
 
-MEASURED = "The model, measured here (median; least .. most of all timed values)"
+MEASURED = f"The model, measured here (time: {ESTIMATOR})"
 COUNTED = "The model, counted"
+TOOK = ("time", INTERVAL, "processes")
+FASTER = ("x faster", INTERVAL)
 
 
 def report_table(rows: Sequence[Row]) -> Table:
@@ -21,10 +24,10 @@ def report_table(rows: Sequence[Row]) -> Table:
 
     def cells(row: Row) -> Cells:
         did = count(row.nr_populated), count(row.nr_looked_up), count(row.nr_entries)
-        took = seconds(row.seconds), _spread(row), str(row.nr_values), significant(row.ns_per_page), _times_faster(row)
+        took = *_took(row), significant(row.ns_per_page), *_faster(row)
         return row.group.split("/", 1)[1], row.implementation, approximate(row.span), *did, *took
 
-    heads = ("span", "populated", "looked up", "entries read", "time", "spread", "values", "ns/page", "x faster")
+    heads = ("span", "populated", "looked up", "entries read", *TOOK, "ns/page", *FASTER)
     sections = tuple(tuple(map(cells, group)) for _, group in groupby(rows, key=lambda row: row.group))
     return Table(MEASURED, ("scenario", "implementation"), heads, sections)
 
@@ -39,9 +42,9 @@ def sweep_table(counted: Sequence[Counted], rows: Sequence[Row]) -> Table:
 
     def took(number: int) -> Cells:
         row = rows[number] if rows else None
-        return (seconds(row.seconds), _spread(row), str(row.nr_values), _times_faster(row)) if row else ()
+        return (*_took(row), *_faster(row)) if row else ()
 
-    timed = ("time", "spread", "values", "x faster") if rows else ()
+    timed = (*TOOK, *FASTER) if rows else ()
     groups = groupby(range(len(counted)), key=lambda number: counted[number].point.group)
     return Table(
         MEASURED if rows else COUNTED,
@@ -79,16 +82,25 @@ def speed_table(figures: Sequence[Judged]) -> Table:
     return Table("Speed and size of the model (median; least .. most)", ("what",), heads, (tuple(rows),))
 
 
-def _spread(row: Row) -> str:
-    """Return the least and most of a row's times in one unit."""
-    return seconds_range(row.low, row.high, row.seconds)
+def _took(row: Row) -> Cells:
+    """Return a row's time, its interval in the same unit, and the number of processes."""
+    time = row.seconds
+    ends = seconds_range(time.low, time.high, time.estimate) if time.is_known else TOO_FEW
+    return seconds(time.estimate), ends, str(row.nr_processes)
+
+
+def _faster(row: Row) -> Cells:
+    """Return the ratio to the baseline, and its interval; the baseline's is 1 by definition."""
+    if row.implementation == BASELINE or row.speedup is None:
+        return _times_faster(row), ""
+    return _times_faster(row), interval(row.speedup.low, row.speedup.high, multiple) if row.speedup.is_known else TOO_FEW
 
 
 def _times_faster(row: Row) -> str:
     """Return the ratio to the baseline as text."""
     if row.speedup is None or row.implementation == BASELINE:
         return "1" if row.speedup is not None else NONE
-    return multiple(row.speedup)
+    return multiple(row.speedup.estimate)
 
 
 def sentence(rows: Sequence[Row]) -> str:
@@ -99,17 +111,17 @@ def sentence(rows: Sequence[Row]) -> str:
     comparable = [group for group in groups.values() if BASELINE in group and len(group) > 1]
     if not comparable:
         row = max(rows, key=lambda one: one.span)
-        return f"{row.implementation} took {seconds(row.seconds)} for {approximate(row.span)}, {_did(row)}."
+        return f"{row.implementation} took {seconds(row.seconds.estimate)} for {approximate(row.span)}, {_did(row)}."
     group = max((one for one in comparable), key=_weight)
     base = group[BASELINE]
     rest = "; ".join(
-        f"{row.implementation} took {seconds(row.seconds)}, {_did(row)}, {_times_faster(row)} times faster"
+        f"{row.implementation} took {seconds(row.seconds.estimate)}, {_did(row)}, {_times_faster(row)} times faster"
         for name, row in group.items()
         if name != BASELINE
     )
     return (
         f"To unlock {approximate(base.span)} with {_pages(base.nr_populated, 'page')} in memory, {BASELINE} took"
-        f" {seconds(base.seconds)}, {_did(base)}; {rest}; all left the same state."
+        f" {seconds(base.seconds.estimate)}, {_did(base)}; {rest}; all left the same state."
     )
 
 

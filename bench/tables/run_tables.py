@@ -10,10 +10,10 @@ import pandas as pd
 from bench.analysis.comparison import Comparison
 from bench.analysis.dataframes import COUNT, CURVE, TIME, Kind, has
 from bench.analysis.report_rows import BASELINE
-from bench.analysis.stats import CONFIDENCE
-from bench.number_format import NONE, approximate, count, exponent, interval, multiple, ratio, seconds, significant
+from bench.analysis.stats import ESTIMATOR, LEAST_PROCESSES
+from bench.number_format import NONE, TOO_FEW, approximate, count, exponent, interval, multiple, ratio, seconds, significant
 from bench.tables.changes import ABSENT
-from bench.tables.table import Page, Table
+from bench.tables.table import INTERVAL, Page, Table
 
 # Counters that have a column in tables for people: name, head, and whether also where all are zero. CSV has every counter.
 SHOWN = (
@@ -28,8 +28,7 @@ SHOWN = (
     ("unevictable_pgs_munlocked", "munlocked", False),
     ("model_faults", "faults", False),
 )
-_PERCENT = f"{CONFIDENCE:.0%}".replace("%", " %")
-NO_INTERVAL = f"{NONE} instead of an interval: it needs at least two processes, a ratio's in each of the two."
+NO_INTERVAL = f"{TOO_FEW}: an interval needs at least {LEAST_PROCESSES} processes, a ratio's of each of the two."
 NO_EXPONENT = f"{NONE} instead of an exponent: it was measured at fewer than three sizes, or a count is zero."
 NOT_INTERLEAVED = (
     "B was not timed in turn with A: what else changed on the machine in between is in the ratios."
@@ -102,20 +101,20 @@ def _times_table(points: pd.DataFrame) -> Table:
     """Return the table of times."""
 
     def cells(row: Row) -> tuple[str, ...]:
-        mean = _interval(row, "time_mean_low_s", "time_mean_high_s", seconds)
-        faster = _interval(row, "time_speedup_low", "time_speedup_high", multiple)
+        mean = _interval(row, "time_mean{}_s", seconds)
+        faster = _interval(row, "time_speedup{}", multiple)
         if row["implementation"] == BASELINE:
             faster = ""  # it is 1 by definition
         values = f"{_whole(row['time_values'])} in {_whole(row['time_processes'])}"
         return (
             *(_what(row), row["implementation"]),
-            *(_maybe(seconds, row["time_median_s"]), _maybe(seconds, row["time_mean_s"]), mean),
+            *(_maybe(seconds, row["time_mean_s"]), mean),
             NONE if pd.isna(row["time_values"]) else values,
             *(_maybe(significant, row["time_ns_per_page"]), _maybe(multiple, row["time_speedup"]), faster),
         )
 
-    heads = ("median", "mean", f"{_PERCENT} interval", "values", "ns/page", "x faster", f"{_PERCENT} interval")
-    title = f"Times (median of all values, so many in so many processes; geometric mean of process means; {BASELINE}'s by it)"
+    heads = ("time", INTERVAL, "values", "ns/page", "x faster", INTERVAL)
+    title = f"Times ({ESTIMATOR}; x faster: than {BASELINE})"
     return Table(title, ("what", "implementation"), heads, _sections(points, cells))
 
 
@@ -128,7 +127,7 @@ def _exponents_table(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Table:
         spans = interval(row["least_span_bytes"], row["most_span_bytes"], approximate)
         return _curve(row), row["implementation"], str(row["nr_sizes"]), spans, *found
 
-    heads = ("sizes", "spans", *(text for _, head in wanted for text in (f"k ({head})", f"{_PERCENT} interval")))
+    heads = ("sizes", "spans", *(text for _, head in wanted for text in (f"k ({head})", INTERVAL)))
     return Table("Scaling: cost ~ span**k", ("what", "implementation"), heads, _sections(exponents, cells, CURVE[:2]))
 
 
@@ -140,7 +139,7 @@ def _both_exponents_table(exponents: pd.DataFrame) -> Table:
         found = [cell for name, _ in wanted for run in "ab" for cell in _exponent(row, name, f"_{run}")]
         return _curve(row), row["implementation"], str(row["nr_sizes"]), *found
 
-    heads = [text for _, head in wanted for run in "AB" for text in (f"k ({head}) {run}", f"{_PERCENT} interval")]
+    heads = [text for _, head in wanted for run in "AB" for text in (f"k ({head}) {run}", INTERVAL)]
     return Table(
         "Scaling: cost ~ span**k, over the sizes that both have",
         ("what", "implementation"),
@@ -158,10 +157,10 @@ def _difference_tables(found: Comparison) -> Iterable[Table]:
         return (
             *(_what(row), row["implementation"], _word(row["count_same"])),
             *(_maybe(seconds, row["time_a_s"]), _maybe(seconds, row["time_b_s"]), _maybe(ratio, row["time_ratio"])),
-            *(_interval(row, "time_ratio_low", "time_ratio_high", ratio), _word(row["time_verdict"])),
+            *(_interval(row, "time_ratio{}", ratio), _word(row["time_verdict"])),
         )
 
-    heads = ("A", "B", "B / A", f"{_PERCENT} interval", "B is")
+    heads = ("A", "B", "B / A", INTERVAL, "B is")
     compared = found.points[found.points["status"] == "compared"]
     title = f"A: {found.a}   B: {found.b}"
     yield Table(title, ("what", "implementation", "counters"), heads, _sections(compared, cells))
@@ -196,7 +195,7 @@ def _remarks(found: Comparison) -> Iterable[str]:
     yield "; ".join(parts) + "."
     if len(verdicts):
         yield (
-            f"B / A: geometric means of process means; {_PERCENT} interval (Welch's t, of logarithms) of each point by itself:"
+            f"Times: {ESTIMATOR}; B / A with its {INTERVAL} (Welch's t, of logarithms) of each point by itself:"
             " one in twenty is expected to miss 1 where nothing changed."
         )
         yield NOT_INTERLEAVED
@@ -256,13 +255,15 @@ def _whole(value: Any) -> str:
     return _maybe(lambda number: count(int(number)), value)
 
 
-def _interval(row: Row, low: str, high: str, text: Callable[[float], str]) -> str:
-    """Return an interval, or that there is none."""
-    ends = row[low], row[high]
-    return NONE if any(map(pd.isna, ends)) else interval(*ends, text)
+def _interval(row: Row, name: str, text: Callable[[float], str]) -> str:
+    """Return the interval of an estimate: that there is no estimate, or that the data are too few, if so."""
+    found, low, high = (row[name.format(end)] for end in ("", "_low", "_high"))
+    if any(map(pd.isna, (low, high))):
+        return _maybe(lambda _: TOO_FEW, found)
+    return interval(low, high, text)
 
 
 def _exponent(row: Row, name: str, suffix: str = "") -> tuple[str, str]:
     """Return an exponent and its interval."""
-    ends = _interval(row, f"{name}_low{suffix}", f"{name}_high{suffix}", exponent)
+    ends = _interval(row, f"{name}{{}}{suffix}", exponent)
     return _maybe(exponent, row[name + suffix]), ends

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.analysis.stats import CONFIDENCE
+
+INTERVAL = f"{CONFIDENCE:.0%} interval".replace("%", " %")  # head of a column
 Cells = tuple[str, ...]  # a row: a cell for each column
 
 

@@ -1,4 +1,4 @@
-"""Distribution of times: for each call the empirical distribution of its processes' means, every process a mark."""
+"""Distribution of times: for each call the empirical distribution of its processes, each of them a mark."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bench.figures.words import MINUS
 
 COLUMNS = 3
 WORDS = -0.42  # where panels end below 0: room for words
-SHOWN = 0.8  # largest deviation from the median that the common scale is stretched to; marks beyond it lie on its end
+SHOWN = 0.8  # largest deviation that the common scale is stretched to; marks beyond it lie on its end
 
 
 def draw(data: Distribution) -> Figure:
-    """Return a panel for each call: share of processes against deviation from the median."""
+    """Return a panel for each call: share of processes against deviation from what all took."""
     lines = -(-len(data.groups) // COLUMNS)
     inches = 1.9 * lines + 1.0
     with style():
@@ -32,7 +32,7 @@ def draw(data: Distribution) -> Figure:
             last = index + COLUMNS >= len(data.groups)
             axes.tick_params(labelbottom=last)
             if last:
-                axes.set_xlabel("deviation from the median")
+                axes.set_xlabel("deviation from the mean")
             if index % COLUMNS == 0:
                 axes.set_ylabel("share of processes")
         used = {one.implementation for group in data.groups for one in group.samples}
@@ -43,7 +43,7 @@ def draw(data: Distribution) -> Figure:
 
 
 def _panel(axes: Axes, group: Samples, reach: float) -> None:
-    """Draw one call's distributions, the median and the number of each in words."""
+    """Draw one call's distributions, the time and the number of each in words."""
     for one in group.samples:
         x = [min(max(value - 1, -reach), reach) for value in one.relative]
         axes.plot(x, one.shares, drawstyle="steps-post", zorder=3, clip_on=False, **looks()[one.implementation])

@@ -1,17 +1,16 @@
-"""How the processes' means of each call are distributed."""
+"""How what the processes of each call took is distributed."""
 
 from __future__ import annotations
 
-import statistics
-
 import msgspec
 
+from bench.analysis.stats import geometric_mean
 from bench.figures.inputs import Skipped, main_groups
 from bench.runs.loaded import LoadedPoint, LoadedRun
 
 NAME = "distribution"
 MOST_GROUPS = 6
-# With fewer values not even the median has a 95 % interval: that of the sign test is infinite.
+# With fewer values not even their middle has a 95 % interval that holds for any distribution: the sign test gives none.
 FEWEST_PROCESSES = 6
 
 
@@ -19,18 +18,18 @@ class Sample(msgspec.Struct, frozen=True):
     """One implementation's processes."""
 
     implementation: str
-    means: tuple[float, ...]  # seconds, ascending
-    median: float  # seconds
+    by_process: tuple[float, ...]  # seconds, ascending
+    seconds: float  # what all together took, as tables have it
 
     @property
     def relative(self) -> tuple[float, ...]:
-        """Means by their median."""
-        return tuple(mean / self.median for mean in self.means)
+        """What each took by what all took."""
+        return tuple(one / self.seconds for one in self.by_process)
 
     @property
     def shares(self) -> tuple[float, ...]:
         """Share of the processes that are as fast as each, or faster."""
-        return tuple(number / len(self.means) for number in range(1, len(self.means) + 1))
+        return tuple(number / len(self.by_process) for number in range(1, len(self.by_process) + 1))
 
 
 class Samples(msgspec.Struct, frozen=True):
@@ -50,7 +49,7 @@ class Distribution(msgspec.Struct, frozen=True):
 
     @property
     def reach(self) -> float:
-        """Largest deviation from a median, as a fraction."""
+        """Largest deviation from what all processes took, as a fraction."""
         return max(abs(value - 1) for group in self.groups for one in group.samples for value in one.relative)
 
 
@@ -70,5 +69,4 @@ def prepare(run: LoadedRun) -> list[Distribution | Skipped]:
 
 def _sample(one: LoadedPoint) -> Sample:
     """Return the processes of one measurement."""
-    means = tuple(sorted(one.means))
-    return Sample(one.implementation, means, statistics.median(means))
+    return Sample(one.implementation, tuple(sorted(one.by_process)), geometric_mean(one.by_process).estimate)

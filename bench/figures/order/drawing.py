@@ -1,4 +1,4 @@
-"""Run order: each process by the median of its measurement, against when it started and against its number."""
+"""Run order: each process by the time of its measurement, against when it started and against its number."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw(data: Order) -> Figure:
         _marks(by_number, data, lambda one: one.number)
         by_time.set_title("By the time at which the process started")
         by_time.set_xlabel("minutes after the run\u2019s first process")
-        by_time.set_ylabel("mean by median of its measurement")
+        by_time.set_ylabel("by the time of its measurement")
         by_number.set_title("By its number")
         by_number.set_xlabel("process of its measurement")
         by_number.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bench.analysis.stats import geometric_mean
 from bench.figures.inputs import Skipped
 from bench.runs.loaded import LoadedPoint, LoadedRun
 
@@ -23,7 +24,7 @@ class Value(msgspec.Struct, frozen=True):
     implementation: str
     number: int  # of the process among those of its measurement, from 1
     minutes: float  # after the run's first process
-    relative: float  # its mean by the median of its measurement
+    relative: float  # what it took by what its measurement says, as tables have it
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -48,10 +49,10 @@ def prepare(run: LoadedRun) -> list[Order | Skipped]:
 
 def _values(one: LoadedPoint) -> list[Value]:
     """Return the processes of one measurement; those that do not say when they started have no place."""
-    median = statistics.median(one.means)
+    whole = geometric_mean(one.by_process).estimate
     started = sorted((process.started, process.seconds) for process in one.processes if process.started is not None)
     return [
-        Value(one.counted.name, one.implementation, number, start / 60, seconds / median)
+        Value(one.counted.name, one.implementation, number, start / 60, seconds / whole)
         for number, (start, seconds) in enumerate(started, start=1)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.analysis.stats import ESTIMATOR
 from bench.figures.order.numbers import Order
 from bench.figures.words import TIMES, Words, deviation, table
 
@@ -27,10 +28,10 @@ def describe(data: Order) -> Words:
         data.name,
         title_words(data),
         TIMES,
-        "Each mark is one worker process: its mean by the median of its measurement. There are no intervals: every process is"
-        " shown. Left: against the time at which it started, to show drift of the machine during the run. Right: against its"
-        " number within its measurement, to show what only the first processes suffer. Without drift, marks lie about 1"
-        " everywhere.",
+        "Each mark is one worker process: the median of its values by the time of its measurement, which is the"
+        f" {ESTIMATOR}. There are no intervals: every process is shown. Left: against the time at which it started, to show"
+        " drift of the machine during the run. Right: against its number within its measurement, to show what only"
+        " the first processes suffer. Without drift, marks lie about 1 everywhere.",
         f"{len(data.values):,} processes in {data.minutes:.1f} minutes. Median deviation by quarters of the run: {drift}.",
         (table("Drift: median deviation in each quarter of the run", ("started after", "processes", "deviation"), rows),),
     )

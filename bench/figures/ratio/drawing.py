@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
@@ -62,7 +61,7 @@ def _times(axes: Axes, ratio: Ratio, look: dict[str, Any]) -> None:
     x, y = [one.fraction for one in ratio.points], [one.seconds.estimate for one in ratio.points]
     axes.plot(x, y, zorder=3, clip_on=False, **look)
     for one in ratio.points:
-        if math.isinf(one.seconds.high):
+        if not one.seconds.is_known:
             open_look = look | {"linestyle": "none", "markerfacecolor": "white"}
             axes.plot([one.fraction], [one.seconds.estimate], zorder=4, clip_on=False, **open_look)
         elif one.seconds.low < one.seconds.high:

@@ -95,7 +95,7 @@ def _point(slower: LoadedPoint, faster: LoadedPoint) -> RatioPoint:
     return RatioPoint(
         counted.nr_populated / (counted.span // PAGE_SIZE),
         counted.span / counted.nr_populated,
-        ratio(slower.means, faster.means),
+        ratio(slower.by_process, faster.by_process),
         entries_read(counted.counters) / fewer if fewer else None,
     )
 

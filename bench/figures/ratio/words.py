@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bench.analysis.stats import ESTIMATOR, LEAST_PROCESSES
 from bench.figures.ratio.numbers import Density, Ratio, RatioPoint
 from bench.figures.words import BOTH, Words, table, times
 from bench.number_format import approximate, percent, significant
+from bench.tables.table import INTERVAL
 
 
 def title_words(data: Density) -> str:
@@ -64,11 +66,12 @@ def describe(data: Density) -> Words:
         title_words(data),
         BOTH,
         "How many times as long one implementation takes as another, by the fraction of pages that is in memory. Left: times;"
-        " points are ratios of the geometric means of the processes\u2019 means, vertical lines their 95 % intervals"
+        f" points are ratios (each time is the {ESTIMATOR}), vertical lines their {INTERVAL}s"
         " (Welch\u2019s t, of logarithms). Right: page-table entries read, which are exact and have no interval. At 1 both cost"
         " the same; a"
         " circle and a dotted line mark where times cross 1 beyond doubt: intervals lie above 1 on one side, below on the"
-        " other. An open point has no interval: it needs two processes of each.",
+        " other. An open point has no interval:"
+        f" it needs {LEAST_PROCESSES} processes of each.",
         " ".join(sentences),
         (
             table("Crossovers of times", ("ratio", "crossover"), crossovers, 2),

@@ -39,19 +39,20 @@ def draw(data: Report) -> Figure:
         figure = new_figure(4.0)
         heading(figure, title_words(data), data.summary)
         time_axes, entry_axes = figure.subplots(1, 2)
-        _panel(time_axes, data, lambda call: call.seconds)
+        _panel(time_axes, data, lambda call: call.seconds.estimate)
         _panel(entry_axes, data, lambda call: call.nr_entries)
         for call in data.all_calls:
-            spread(time_axes, call.span, call.low, call.high, looks()[call.implementation]["color"])
+            if call.seconds.is_known:
+                spread(time_axes, call.span, call.seconds.low, call.seconds.high, looks()[call.implementation]["color"])
         time_axes.set_title("Time")
         entry_axes.set_title("Page-table entries read")
-        times = [value for call in data.all_calls for value in (call.low, call.high)]
+        times = [value for call in data.all_calls for value in call.shown]
         time_axis(time_axes, [*times, *(one.seconds for one in data.marks)])
         count_axis(entry_axes.yaxis, [call.nr_entries for call in data.all_calls])
         for axes in (time_axes, entry_axes):
             _places(axes, data)
         _marks(time_axes, data)
-        _values(time_axes, data, lambda call: call.seconds, seconds)
+        _values(time_axes, data, lambda call: call.seconds.estimate, seconds)
         _values(entry_axes, data, lambda call: call.nr_entries, lambda value: f"{value:,.0f}")
         _legend(figure, data)
         place(figure, left=0.55, right=0.32, top=0.6, bottom=1.22, wspace=0.33)

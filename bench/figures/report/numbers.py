@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from bench.analysis.report_rows import LEVELS, entries_read
 from bench.analysis.reported import REPORTED, REPORTED_SPAN, Reported
+from bench.analysis.stats import Interval, geometric_mean
 from bench.figures.inputs import Skipped, having, names, skipped
 from bench.runs.loaded import LoadedPoint, LoadedRun, slug
 from bench.workloads.scenario import LAYOUT
@@ -25,11 +25,15 @@ class Call(msgspec.Struct, frozen=True):
 
     implementation: str
     span: int  # bytes
-    seconds: float  # median of the processes' means
-    low: float  # seconds, least and most of these means
-    high: float
+    seconds: Interval
     nr_processes: int
     nr_entries: int  # page-table entries read, all levels
+
+    @property
+    def shown(self) -> tuple[float, ...]:
+        """Every time, in seconds, that has a place on an axis: the estimate, and the ends of its interval if it has one."""
+        ends = (self.seconds.low, self.seconds.high) if self.seconds.is_known else ()
+        return (self.seconds.estimate, *ends)
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -91,7 +95,7 @@ def _report(scenario: str, points: Sequence[LoadedPoint], programs: tuple[Progra
 
 def _marks(report: Report) -> tuple[Reported, ...]:
     """Return the real kernels that lie near something measured: others would stretch the axis and push the data together."""
-    most = max((call.seconds for call in report.at_reported_span()), default=0.0)
+    most = max((call.seconds.estimate for call in report.at_reported_span()), default=0.0)
     ascending = tuple(sorted(REPORTED, key=lambda one: one.seconds))
     return ascending if most * MOST_FACTOR >= ascending[-1].seconds else ()
 
@@ -115,9 +119,7 @@ def _call(one: LoadedPoint) -> Call:
     return Call(
         one.implementation,
         one.counted.span,
-        statistics.median(one.means),
-        min(one.means),
-        max(one.means),
-        len(one.means),
+        geometric_mean(one.by_process),
+        len(one.processes),
         entries_read(one.counted.counters),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bench.analysis.reported import REPORTED, REPORTED_SPAN
 from bench.figures.report.numbers import Report
-from bench.figures.words import BOTH, Words, table
+from bench.figures.words import BOTH, POINTS, Words, table, time_ends
 from bench.number_format import approximate, seconds
+from bench.tables.table import INTERVAL
 from mmmodel.kernels import implementation
 
 KERNELS = "real kernels, as reported in 2021 (not measured here)"
@@ -29,10 +30,10 @@ def describe(data: Report) -> Words:
     rows = []
     for program, calls in (("", data.calls), *((one.name, one.calls) for one in data.programs)):
         for call in calls:
-            spread = f"{seconds(call.low)} .. {seconds(call.high)}"
-            cells = (approximate(call.span), seconds(call.seconds), spread, f"{call.nr_processes}", f"{call.nr_entries:,}")
+            time = seconds(call.seconds.estimate), time_ends(call.seconds), f"{call.nr_processes}"
+            cells = (approximate(call.span), *time, f"{call.nr_entries:,}")
             rows.append((program or data.scenario, call.implementation, *cells))
-    header = ("address space", "implementation", "span", "time", "least .. most", "processes", "entries read")
+    header = ("address space", "implementation", "span", "time", INTERVAL, "processes", "entries read")
     facts = "; ".join(f"{name}, {how}, {span}: {time}, {entries} entries read" for name, how, span, time, _, _, entries in rows)
     tables = [table("Time and entries read of each call", header, tuple(rows), 2)]
     if data.marks:
@@ -48,9 +49,8 @@ def _caption(data: Report) -> str:
     programs = " Points without a line, at a dotted line, are address spaces of real programs." if data.programs else ""
     marks = f" Crosses are {KERNELS}, for {approximate(REPORTED_SPAN)}." if data.marks else ""
     return (
-        f"munlockall() against reserved address space{what}, both scales logarithmic. Left: time; points are medians of the"
-        " processes\u2019 means, vertical lines go from the least of these to the most. Right: page-table entries read, which"
-        f" are exact and have no interval; a count of zero has no place on the scale.{programs}{marks}"
+        f"munlockall() against reserved address space{what}, both scales logarithmic. Left: time; {POINTS}. Right: page-table"
+        f" entries read, which are exact and have no interval; a count of zero has no place on the scale.{programs}{marks}"
     )
 
 

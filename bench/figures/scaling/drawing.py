@@ -55,15 +55,15 @@ def draw(data: Scaling) -> Figure:
 
 
 def _costs(axes: Axes, data: Scaling, pick: Pick) -> None:
-    """Draw one quantity of each implementation with its least and most. A zero has no place on a log scale."""
+    """Draw one quantity of each implementation with its intervals. A zero has no place on a log scale."""
     for curve in data.curves:
         cost, look = pick(curve), looks()[curve.implementation]
         points = [(span, value) for span, value in zip(curve.spans, cost.values, strict=True) if value > 0]
         if points:
             axes.plot(*zip(*points, strict=True), zorder=3, clip_on=False, **look)
-        for span, low, high in zip(curve.spans, cost.low, cost.high, strict=True):
-            if low < high:
-                spread(axes, span, low, high, look["color"])
+        for span, interval in zip(curve.spans, cost.intervals, strict=bool(cost.intervals)):
+            if interval.is_known:
+                spread(axes, span, interval.low, interval.high, look["color"])
     grid(axes)
     span_axis(axes, data.spans)
     axes.tick_params(labelbottom=False)

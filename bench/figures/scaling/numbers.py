@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
 
 from bench.analysis.report_rows import LEVELS, entries_read
-from bench.analysis.stats import Interval, exponent, local_exponents
+from bench.analysis.stats import Interval, exponent, geometric_mean, local_exponents
 from bench.figures.inputs import Skipped, having, names, skipped
 from bench.runs.loaded import LoadedPoint, LoadedRun, slug
 from bench.workloads.scenario import LAYOUT, Scenario
@@ -24,15 +23,15 @@ class Cost(msgspec.Struct, frozen=True):
     """One quantity along a curve."""
 
     values: tuple[float, ...]  # at each span
-    low: tuple[float, ...]  # least and most of each; of an exact quantity the value itself
-    high: tuple[float, ...]
+    intervals: tuple[Interval, ...]  # of each, as far as known; of an exact quantity none
     exponent: Interval | None  # k of value ~ span**k; None where a zero forbids it
     local: tuple[float, ...]  # k from each span to the next, one fewer than spans; empty where a zero forbids it
 
     @property
     def shown(self) -> tuple[float, ...]:
         """Everything that has a place on a logarithmic scale."""
-        return tuple(value for value in (*self.values, *self.low, *self.high) if value > 0)
+        ends = [end for one in self.intervals if one.is_known for end in (one.low, one.high)]
+        return tuple(value for value in (*self.values, *ends) if value > 0)
 
 
 class Curve(msgspec.Struct, frozen=True):
@@ -41,7 +40,7 @@ class Curve(msgspec.Struct, frozen=True):
     implementation: str
     spans: tuple[int, ...]  # bytes, ascending
     nr_processes: tuple[int, ...]  # at each span
-    seconds: Cost  # median of the processes' means
+    seconds: Cost
     entries: Cost  # page-table entries read, all levels
 
     @property
@@ -91,27 +90,26 @@ def _curves(points: Sequence[LoadedPoint]) -> tuple[Curve, ...]:
         mine = sorted((one for one in points if one.implementation == implementation), key=lambda one: one.counted.span)
         if len({one.counted.span for one in mine}) >= FEWEST_SPANS:
             spans = tuple(one.counted.span for one in mine)
-            seconds = [statistics.median(one.means) for one in mine]
+            seconds = [geometric_mean(one.by_process) for one in mine]
             entries = [entries_read(one.counted.counters) for one in mine]
             curves.append(
                 Curve(
                     implementation,
                     spans,
                     tuple(len(one.processes) for one in mine),
-                    _cost(spans, seconds, [min(one.means) for one in mine], [max(one.means) for one in mine]),
-                    _cost(spans, entries, entries, entries),
+                    _cost(spans, [one.estimate for one in seconds], seconds),
+                    _cost(spans, entries, ()),
                 )
             )
     return tuple(curves)
 
 
-def _cost(spans: Sequence[int], values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Cost:
+def _cost(spans: Sequence[int], values: Sequence[float], intervals: Sequence[Interval]) -> Cost:
     """Return a quantity with its exponents, where it has any."""
     powers = min(values) > 0
     return Cost(
         tuple(values),
-        tuple(low),
-        tuple(high),
+        tuple(intervals),
         exponent(spans, values) if powers else None,
         tuple(local_exponents(spans, values)) if powers else (),
     )

@@ -6,9 +6,9 @@ import math
 
 from bench.analysis.stats import Interval
 from bench.figures.scaling.numbers import Scaling
-from bench.figures.words import BOTH, MINUS, Words, table
+from bench.figures.words import BOTH, MINUS, POINTS, Words, table, time_ends
 from bench.number_format import approximate, seconds
-from bench.tables.table import Table
+from bench.tables.table import INTERVAL, Table
 
 
 def exponent_words(interval: Interval | None) -> str:
@@ -40,10 +40,9 @@ def describe(data: Scaling) -> Words:
         title_words(data),
         BOTH,
         f"{data.operation}() on spans of {approximate(data.spans[0])} to {approximate(data.spans[-1])} ({data.summary}), both"
-        " scales logarithmic. Left: time; points are medians of the processes\u2019 means, vertical lines go from the least of"
-        " these to the most. Right: page-table entries read, which are exact and have no interval; a count of zero has no place"
-        " on the scale. Below each: the exponent from one span to the next, 1 where the cost doubles with the span, 0 where it"
-        " does not grow. In brackets: the 95 % interval of the exponent fitted to all spans.",
+        f" scales logarithmic. Left: time; {POINTS}. Right: page-table entries read, which are exact and have no interval; a"
+        " count of zero has no place on the scale. Below each: the exponent from one span to the next, 1 where the cost doubles"
+        " with the span, 0 where it does not grow. In brackets: the 95 % interval of the exponent fitted to all spans.",
         f"{fits}.",
         (_points_table(data), _exponents_table(data)),
     )
@@ -56,14 +55,14 @@ def _points_table(data: Scaling) -> Table:
             curve.implementation,
             approximate(span),
             seconds(curve.seconds.values[index]),
-            f"{seconds(curve.seconds.low[index])} .. {seconds(curve.seconds.high[index])}",
+            time_ends(curve.seconds.intervals[index]),
             f"{curve.nr_processes[index]}",
             f"{curve.entries.values[index]:,.0f}",
         )
         for curve in data.curves
         for index, span in enumerate(curve.spans)
     ]
-    header = ("implementation", "span", "time", "least .. most", "processes", "entries read")
+    header = ("implementation", "span", "time", INTERVAL, "processes", "entries read")
     return table("Time and entries read at each span", header, tuple(rows), 2)
 
 

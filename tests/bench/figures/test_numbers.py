@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.analysis import stats
 from bench.analysis.report_rows import entries_read
 from bench.analysis.reported import REPORTED, REPORTED_SPAN
 from bench.analysis.stats import Interval
@@ -57,8 +58,8 @@ def test_scaling_has_every_span_of_every_implementation(run: LoadedRun) -> None:
         for index, span in enumerate(SPANS):
             one = points[Point(SCENARIOS["report"].resized(span), curve.implementation).name]
             assert curve.entries.values[index] == entries_read(one.counted.counters)
-            assert curve.seconds.low[index] == pytest.approx(min(one.means))
-            assert curve.seconds.low[index] < curve.seconds.values[index] < curve.seconds.high[index]
+            assert curve.seconds.intervals[index] == stats.geometric_mean(one.by_process)
+            assert curve.seconds.values[index] == curve.seconds.intervals[index].estimate
 
 
 def test_exponents_are_those_of_the_made_up_costs(run: LoadedRun) -> None:
@@ -162,8 +163,9 @@ def test_distributions_have_one_value_for_each_process(run: LoadedRun) -> None:
     data = only(distribution.prepare(run))
     for group in data.groups:
         for one in group.samples:
-            assert len(one.means) == sample_run.NR_PROCESSES
-            assert one.relative == pytest.approx([mean / (sum(one.means[2:4]) / 2) for mean in sorted(one.means)])
+            assert len(one.by_process) == sample_run.NR_PROCESSES
+            middle = math.prod(one.by_process) ** (1 / sample_run.NR_PROCESSES)
+            assert one.relative == pytest.approx([seconds / middle for seconds in sorted(one.by_process)])
 
 
 def test_run_order_is_that_of_the_starts(run: LoadedRun) -> None:
@@ -173,7 +175,8 @@ def test_run_order_is_that_of_the_starts(run: LoadedRun) -> None:
     last = 10 * (len(run.counted_points) - 1) + sample_run.NR_PROCESSES - 1
     assert data.minutes == pytest.approx(timedelta(seconds=last) / timedelta(minutes=1))
     # The sample's processes are each slower than the one before.
-    assert [one.relative for one in data.values if one.number == 1] == pytest.approx([1 / 1.025] * len(run.counted_points))
+    middle = math.prod(1 + process / 100 for process in range(sample_run.NR_PROCESSES)) ** (1 / sample_run.NR_PROCESSES)
+    assert [one.relative for one in data.values if one.number == 1] == pytest.approx([1 / middle] * len(run.counted_points))
     assert sum(number for number, _ in data.parts) == len(data.values)
 
 
@@ -190,7 +193,7 @@ def test_drift_is_told_by_quarters_of_the_time_from_the_first_process_to_the_las
 
 def test_a_process_that_does_not_say_when_it_started_has_no_place(run: LoadedRun) -> None:
     first = run.counted_points[0]
-    nameless = msgspec.structs.replace(first, processes=(Process((1.0,), 1.0, None), *first.processes[1:]))
+    nameless = msgspec.structs.replace(first, processes=(Process((1.0,), None), *first.processes[1:]))
     data = only(order.prepare(msgspec.structs.replace(run, points=run.points | {first.counted.name: nameless})))
     assert len(data.values) == len(run.counted_points) * sample_run.NR_PROCESSES - 1
 
@@ -287,8 +290,8 @@ def test_the_report_has_every_span_and_the_real_kernels(run: LoadedRun) -> None:
     assert len(data.calls) == len(SPANS) * len(IMPLEMENTATIONS)
     for call in data.calls:
         one = points[Point(SCENARIOS["report"].resized(call.span), call.implementation).name]
-        assert (call.low, call.high) == pytest.approx((min(one.means), max(one.means)))
-        assert call.seconds == pytest.approx(sum(sorted(one.means)[2:4]) / 2)
+        assert call.seconds == stats.geometric_mean(one.by_process)
+        assert call.seconds.estimate == pytest.approx(math.prod(one.by_process) ** (1 / len(one.processes)))
         assert call.nr_entries == entries_read(one.counted.counters)
     assert data.marks == REPORTED
 

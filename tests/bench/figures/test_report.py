@@ -1,6 +1,7 @@
 """The figure of the report: what is in it, whatever was measured."""
 
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from bench.analysis.reported import REPORTED, REPORTED_SPAN
+from bench.analysis.stats import Interval
 from bench.figures import inputs
 from bench.figures.kinds import prepare
 from bench.figures.report.drawing import draw
@@ -49,13 +51,13 @@ def test_both_panels_show_every_number(whole: tuple[Report, Figure]) -> None:
     data, figure = whole
     time_axes, entry_axes = figure.axes
     assert len(data.all_calls) == 4 * len(IMPLEMENTATIONS)
-    for axes, field in ((time_axes, "seconds"), (entry_axes, "nr_entries")):
+    for axes, field in ((time_axes, "seconds.estimate"), (entry_axes, "nr_entries")):
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
         shown = points(axes)
         for call in data.all_calls:
-            assert (float(call.span), float(getattr(call, field))) in shown, call
+            assert (float(call.span), float(attrgetter(field)(call))) in shown, call
     ends = {y for line in time_axes.lines for y in ys(line)}
-    assert {end for call in data.all_calls for end in (call.low, call.high)} <= ends
+    assert {end for call in data.all_calls for end in (call.seconds.low, call.seconds.high)} <= ends
 
 
 def test_the_reports_span_the_program_and_the_real_kernels_are_marked(whole: tuple[Report, Figure]) -> None:
@@ -102,7 +104,7 @@ def test_one_span_has_labelled_axes_and_no_marks_from_far_away(
     for axis in (time_axes.xaxis, time_axes.yaxis, entry_axes.xaxis, entry_axes.yaxis):
         assert len(labels_of(axis)) >= 2
     assert texts_outside(figure) == []
-    most = max(call.high for call in data.calls)
+    most = max(call.seconds.high for call in data.calls)
     assert most < time_axes.get_ylim()[1] < 10 * most
     assert crosses_in(time_axes) == []
     assert legend_texts(figure) == [implementation_words(name) for name in implementations]
@@ -115,7 +117,7 @@ def test_layouts_alone_have_a_figure(tmp_path: Path) -> None:
 
 
 def test_a_count_of_zero_is_left_out_not_invented() -> None:
-    calls = tuple(Call("page-walk", span, 1.0, 1.0, 1.0, 1, 0) for span in SPANS)
+    calls = tuple(Call("page-walk", span, Interval(1.0, 1.0, 1.0), 3, 0) for span in SPANS)
     time_axes, entry_axes = draw(Report("report", "report", "", calls, (), ())).axes
     assert [len(xs(line)) for line in time_axes.lines if line.get_marker() != "None"] == [len(SPANS)]
     assert [line for line in entry_axes.lines if line.get_marker() != "None"] == []

@@ -41,7 +41,7 @@ def test_scaling_is_log_log_and_complete(drawn: Drawn) -> None:
             cost = getattr(curve, field)
             assert set(zip(curve.spans, cost.values, strict=True)) <= points(axes)
             assert set(cost.local) <= {y for _, y in points(local)}
-    assert {y for curve in data.curves for y in (*curve.seconds.low, *curve.seconds.high)} <= {y for _, y in points(time_axes)}
+    assert {y for curve in data.curves for y in curve.seconds.shown} <= {y for _, y in points(time_axes)}
 
 
 def test_the_legend_of_scaling_has_the_exponents(drawn: Drawn) -> None:
@@ -110,7 +110,7 @@ def test_distributions_show_every_process_and_their_number(drawn: Drawn) -> None
     assert [axes.get_title("left") for axes in panels] == [group.group for group in data.groups]
     for axes, group in zip(panels, data.groups, strict=True):
         curves = [line for line in axes.lines if line.get_marker() != "None"]
-        assert [len(xs(line)) for line in curves] == [len(one.means) for one in group.samples]
+        assert [len(xs(line)) for line in curves] == [len(one.by_process) for one in group.samples]
         for line, one in zip(curves, group.samples, strict=True):
             assert xs(line) == pytest.approx([value - 1 for value in one.relative])
             assert ys(line) == pytest.approx([number / 6 for number in (1, 2, 3, 4, 5, 6)])

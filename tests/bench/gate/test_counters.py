@@ -153,10 +153,18 @@ def test_a_floor_by_counters(fast: int, verdict: Verdict) -> None:
     assert [one.verdict for one in laws.judge_floors([FLOOR], counted, None)] == [verdict]
 
 
-@pytest.mark.parametrize(("fast", "verdict"), [([1.0, 1.1], "pass"), ([3.0, 3.1], "regression"), ([0.1, 9.0], "inconclusive")])
+@pytest.mark.parametrize(
+    ("fast", "verdict"),
+    [
+        ([1.0, 1.1, 1.0], "pass"),
+        ([3.0, 3.1, 3.0], "regression"),
+        ([0.1, 9.0, 1.0], "inconclusive"),
+        ([1.0, 1.1], "inconclusive"),  # two processes have no interval
+    ],
+)
 def test_a_floor_by_times(fast: list[float], verdict: Verdict) -> None:
     counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(1))}
-    found = laws.judge_floors([FLOOR], counted, {BASE: [100.0, 101.0], FAST: fast})
+    found = laws.judge_floors([FLOOR], counted, {BASE: [100.0, 101.0, 99.0], FAST: fast})
     assert [one.verdict for one in found] == ["pass", verdict]
 
 

@@ -40,7 +40,7 @@ def test_a_run_by_name_and_by_path(run: Path) -> None:
     assert (one.span, one.nr_vmas, one.nr_populated) == (64 << 20, 1, 0)
     assert one.counters is not None and one.counters["model_pte_read"] == 16384
     assert len(one.values) == 6
-    assert one.means == pytest.approx([16384e-9 * 0.995, 16384e-9 * 1.005, 16384e-9])
+    assert one.by_process == pytest.approx([16384e-9 * 0.995, 16384e-9 * 1.005, 16384e-9])
 
 
 def test_a_pyperf_file_has_no_counters_but_their_digest(run: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_point_that_was_only_timed_or_only_counted(tmp_path: Path) -> None:
     path = kept.write(tmp_path / "run", [kept.counted(here, 5)], [kept.timed(there, [[1.0]])])
     points = loading.load(str(path), tmp_path).points
     assert not points[here.name].processes and points[here.name].counters_digest
-    assert points[there.name].counters is None and points[there.name].processes == (Process((1.0,), 1.0, None),)
+    assert points[there.name].counters is None and points[there.name].processes == (Process((1.0,), None),)
     assert points[here.name].counters_digest == record.digest_of(kept.counted(here, 5).counters)
 
 
@@ -205,7 +205,7 @@ def test_processes_that_only_calibrated_are_none(tmp_path: Path) -> None:
             for values in ([], [1.0, 3.0], [5.0])]  # fmt: skip
     path = kept.write(tmp_path / "run", times=[pyperf.Benchmark(runs)])
     one = loading.load(str(path), tmp_path).points[NAME]
-    assert one.means == [2.0, 5.0] and one.values == [1.0, 3.0, 5.0]
+    assert one.by_process == [2.0, 5.0] and one.values == [1.0, 3.0, 5.0]
 
 
 def test_starts_are_relative_to_the_first_counted_process(tmp_path: Path) -> None:

@@ -77,6 +77,12 @@ def exponent(value: float, digits: int = 3) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def exponent_range(low: float, high: float, digits: int = 3) -> str:
+    """Return the least and the most of several exponents: 0.000 .. 0.661; one where both are written alike."""
+    ends = [exponent(end, digits) for end in (low, high)]
+    return ends[0] if ends[0] == ends[1] else " .. ".join(ends)
+
+
 def interval(low: float, high: float, text: Callable[[float], str]) -> str:
     """Return an interval whose ends `text` writes: 0.98 .. 1.02."""
     return f"{text(low)} .. {text(high)}"

@@ -139,7 +139,7 @@ def _exponents(a: LoadedRun, b: LoadedRun, alike: list[str]) -> pd.DataFrame:
     found = []
     for run, suffix in ((a, "_a"), (b, "_b")):
         points = dataframes.points_frame(run)
-        exponents = dataframes.exponents_frame(points[points["name"].isin(alike)])
+        exponents = dataframes.exponents_frame(points[points["name"].isin(alike)], run)
         kept = [name for name in exponents.columns if name.startswith((COUNT, TIME))]
         found.append(exponents.set_index([*CURVE, "nr_sizes"])[kept].add_suffix(suffix))
     return found[0].join(found[1], how="inner").reset_index()

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis import stats
@@ -25,7 +24,6 @@ COUNT: Final = "count_"
 TIME: Final = "time_"
 GROUP: Final = ["operation", "scenario", "size"]  # what implementations are compared on
 CURVE: Final = ["operation", "scenario", "implementation"]  # what is fitted over its sizes
-LEAST_SIZES = 3  # of an exponent that has an interval
 POINT: Final = ["name", *GROUP, "implementation"]
 TIMES: Final = [
     "time_mean_s",  # bench.analysis.stats says of what, with its interval
@@ -38,6 +36,18 @@ TIMES: Final = [
     "time_speedup_low",
     "time_speedup_high",
 ]
+EXPONENTS: Final = [
+    "count_exponent",  # of the entries read, fitted; then the least and the most from one span to the next: exact
+    "count_exponent_low",
+    "count_exponent_high",
+    "time_exponent",  # of the times, fitted, with its interval where the shape is "power"
+    "time_exponent_low",
+    "time_exponent_high",
+    "time_exponent_local_low",  # least and most from one span to the next
+    "time_exponent_local_high",
+    "time_exponent_shape",  # "power", "curved" (no one power fits), "too few" (data for an interval)
+]
+Shape = Literal["power", "curved", "too few"]
 Cell = str | int | float | None
 
 
@@ -104,38 +114,54 @@ def interval_cells(name: str, interval: stats.Interval, unit: str = "") -> dict[
     return {name + unit: interval.estimate, f"{name}_low{unit}": low, f"{name}_high{unit}": high}
 
 
-def exponents_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return k of cost ~ span**k for each operation, scenario and implementation that has at least three spans.
+def exponents_frame(frame: pd.DataFrame, run: LoadedRun) -> pd.DataFrame:
+    """Return k of cost ~ span**k for each operation, scenario and implementation of `frame` that has at least three spans.
 
-    Of page-table entries read, and of times. NaN where there are too
-    few of one, or where a count is zero, which has no logarithm. Layouts are
-    programs, not sizes of one thing, and have none.
+    `frame` has points of `run`. EXPONENTS says what the columns are. NaN where a
+    quantity is known at fewer spans, or where a count is zero, which has no
+    logarithm. Layouts are programs, not sizes of one thing, and have none.
     """
     rows: list[dict[str, Cell]] = []
     sized = frame[frame["span_bytes"].notna() & (frame["scenario"] != LAYOUT)]
     for key, curve in sized.groupby(CURVE, sort=False):
         spans = curve["span_bytes"].astype("int64")
-        if spans.nunique() < LEAST_SIZES:
+        if spans.nunique() < stats.LEAST_SIZES:
             continue
         row: dict[str, Cell] = dict(zip(CURVE, map(str, key), strict=True))
         row |= {"nr_sizes": int(spans.nunique()), "least_span_bytes": int(spans.min()), "most_span_bytes": int(spans.max())}
-        row |= _exponent_cells("count_exponent", curve, COUNT + "entries_read")
-        row |= _exponent_cells("time_exponent", curve, "time_mean_s")
+        row |= _counted_exponent(curve)
+        row |= _timed_exponent([run.points[str(name)] for name in curve["name"]])
         rows.append(row)
     whole = ("nr_sizes", "least_span_bytes", "most_span_bytes")
-    floats = [f"{kind}exponent{end}" for kind in (COUNT, TIME) for end in ("", "_low", "_high")]
-    return typed(rows, dict.fromkeys(CURVE, "str") | dict.fromkeys(whole, "Int64") | dict.fromkeys(floats, "float64"))
+    types = dict.fromkeys(CURVE, "str") | dict.fromkeys(whole, "Int64") | dict.fromkeys(EXPONENTS, "float64")
+    return typed(rows, types | {"time_exponent_shape": "str"})
 
 
-def _exponent_cells(name: str, curve: pd.DataFrame, quantity: str) -> dict[str, Cell]:
-    """Return the exponent of one quantity along a curve; nothing where it has none."""
-    if quantity not in curve:
+def _counted_exponent(curve: pd.DataFrame) -> dict[str, Cell]:
+    """Return the cells of the entries read along a curve; nothing where they have no exponent."""
+    if COUNT + "entries_read" not in curve:
         return {}
-    known = curve[curve[quantity].notna()]
-    values = known[quantity].astype("float64").to_numpy()
-    if known["span_bytes"].nunique() < LEAST_SIZES or not np.all(values > 0):
+    known = curve[curve[COUNT + "entries_read"].notna()]
+    entries = known[COUNT + "entries_read"].astype("int64").tolist()
+    if known["span_bytes"].nunique() < stats.LEAST_SIZES or min(entries) <= 0:
         return {}
-    return interval_cells(name, stats.exponent(known["span_bytes"].astype("float64").tolist(), values.tolist()))
+    found = stats.exponent(known["span_bytes"].astype("int64").tolist(), entries)
+    ends = {"count_exponent_low": min(found.local), "count_exponent_high": max(found.local)}
+    return {"count_exponent": found.fitted.estimate, **ends}
+
+
+def _timed_exponent(curve: Sequence[LoadedPoint]) -> dict[str, Cell]:
+    """Return the cells of the times along a curve; nothing where they have no exponent."""
+    timed = [(one.span, seconds) for one in curve for seconds in one.by_process if one.span]
+    if len({span for span, _ in timed}) < stats.LEAST_SIZES:
+        return {}
+    spans, times = zip(*timed, strict=True)
+    found = stats.exponent(spans, times)
+    shape: Shape = "curved" if found.curved else "power" if found.fitted.is_known else "too few"
+    cells: dict[str, Cell] = {"time_exponent": found.fitted.estimate, "time_exponent_shape": shape}
+    if shape == "power":
+        cells |= interval_cells("time_exponent", found.fitted)
+    return cells | {"time_exponent_local_low": min(found.local), "time_exponent_local_high": max(found.local)}
 
 
 def has(frame: pd.DataFrame, kind: Kind) -> bool:

@@ -18,6 +18,9 @@ gives none: its quantile is 12.7, so the interval would tell how few data there
 are and not how they scatter. The gate, whose rate of false alarms must hold
 whatever the distribution, judges differences of interleaved processes by the
 sign test; their median is that of a ratio's logarithm, process by process.
+
+What was counted is exact: it has no interval. Its exponents are those from
+each size to the next, and whether they are one and the same can be seen.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from bench.errors import MeasurementError
 CONFIDENCE = 0.95
 ESTIMATOR = "geometric mean over the processes of each one's median"  # as tables and figures name it
 LEAST_FREEDOM = 2  # degrees, of an interval
+LEAST_SIZES = 3  # of an exponent: two always lie on a line
+ROUNDING = 1e-9  # of a logarithm: less than that is no curvature
 LEAST_PROCESSES = LEAST_FREEDOM + 1  # of a time or a ratio that has an interval
 
 
@@ -53,6 +58,14 @@ class Interval(msgspec.Struct, frozen=True):
     def is_known(self) -> bool:
         """Tell whether the data were enough for an interval."""
         return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+class Exponent(msgspec.Struct, frozen=True):
+    """How a measured quantity grows with a size: as size**k, if at all as one power."""
+
+    fitted: Interval  # k, by least squares of logarithms
+    local: tuple[float, ...]  # k from each size to the next
+    curved: bool  # local exponents rise or fall with the size, beyond chance: there is no one k
 
 
 def positive(values: Sequence[float], what: str) -> np.ndarray:
@@ -94,23 +107,52 @@ def ratio(new: Sequence[float], old: Sequence[float], confidence: float = CONFID
     return Interval(estimate, _exp(center - margin), _exp(center + margin), confidence)
 
 
-def exponent(sizes: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return k of value ~ size**k, fitted by least squares on logarithms, with its t interval.
+def exponent(sizes: Sequence[float], values: Sequence[float], confidence: float = CONFIDENCE) -> Exponent:
+    """Return how values grow with their sizes; `sizes` has a size again for each process that was timed at it.
 
-    Data that fit exactly give an interval with next to no width. Two values give no interval: its ends are infinite.
+    Raises MeasurementError if there are no two sizes.
     """
     x, y = _logarithms(sizes, values)
-    if np.ptp(x) == 0:
+    ascending = np.unique(x)
+    if len(ascending) < 2:
         raise MeasurementError("a scaling exponent needs at least two sizes")
+    middles = [float(np.mean(y[x == one])) for one in ascending]
+    local = tuple(float(slope) for slope in np.diff(middles) / np.diff(ascending))
+    return Exponent(_line(x, y, confidence), local, _is_curved(x, y, confidence))
+
+
+def _line(x: np.ndarray, y: np.ndarray, confidence: float) -> Interval:
+    """Return the slope of a line through points, with its t interval; no interval of fewer than three different x.
+
+    Data that fit exactly give an interval with next to no width.
+    """
     # By hand, since scipy's linregress() gives a constant quantity no standard error, where it is zero.
     x, y = x - x.mean(), y - y.mean()
     square = float(np.sum(x**2))
     slope = float(np.sum(x * y)) / square
-    if len(x) < 3:
+    if len(np.unique(x)) < LEAST_SIZES or len(x) - 2 < LEAST_FREEDOM:
         return Interval(slope, -math.inf, math.inf, confidence)
     error = math.sqrt(float(np.sum((y - slope * x) ** 2)) / (len(x) - 2) / square)
     margin = _t_margin(error, len(x) - 2, confidence)
     return Interval(slope, slope - margin, slope + margin, confidence)
+
+
+def _is_curved(x: np.ndarray, y: np.ndarray, confidence: float) -> bool:
+    """Tell whether points bend away from every line: a t test of what a square adds to the fit.
+
+    Of a fit by 1, x and x**2 the last coefficient is zero where local exponents neither rise nor fall. Drift of the machine
+    from one size to the next is in the residual, and so is not taken for a bend. Too few points show none.
+    """
+    freedom = len(x) - 3
+    if len(np.unique(x)) < LEAST_SIZES or freedom < LEAST_FREEDOM:
+        return False
+    x = (x - x.mean()) / np.ptp(x)
+    basis, triangle = np.linalg.qr(np.stack([np.ones_like(x), x, x**2], axis=1))
+    parts = basis.T @ y
+    bend, error = float(parts[2]), math.sqrt(float(np.sum((y - basis @ parts) ** 2)) / freedom)
+    # `bend` is the coefficient times triangle[2, 2], whose standard error is that of one point.
+    height = abs(bend / float(triangle[2, 2])) / 4  # of the bend above the line between the ends
+    return height > ROUNDING and abs(bend) > _t_margin(error, freedom, confidence)
 
 
 def local_exponents(sizes: Sequence[float], values: Sequence[float]) -> list[float]:

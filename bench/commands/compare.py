@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis import comparison
-from bench.analysis.dataframes import LEAST_SIZES
+from bench.analysis.stats import LEAST_SIZES
 from bench.commands import parser_of, table
 from bench.errors import MeasurementError
 from bench.runs import loading

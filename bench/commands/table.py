@@ -11,6 +11,7 @@ import pandas as pd
 from bench import environment
 from bench.analysis import dataframes
 from bench.analysis.dataframes import COUNT, TIME, Kind
+from bench.analysis.stats import LEAST_SIZES
 from bench.commands import parser_of
 from bench.errors import MeasurementError
 from bench.runs import loading
@@ -56,15 +57,16 @@ def _kinds(args: argparse.Namespace, points: pd.DataFrame) -> tuple[Kind, ...]:
 def main(argv: Sequence[str]) -> int:
     """Show a run."""
     args = _parse(argv)
-    points = dataframes.points_frame(loading.load(args.run, runs_directory(args)))
+    run = loading.load(args.run, runs_directory(args))
+    points = dataframes.points_frame(run)
     for column, words in (("scenario", args.scenario), ("implementation", args.impl), ("operation", args.op)):
         points = dataframes.select(points, column, words)
     if not len(points):
         raise MeasurementError(f"{args.run} has nothing of what was asked for together")
     kinds = _kinds(args, points)
-    exponents = dataframes.exponents_frame(points)
+    exponents = dataframes.exponents_frame(points, run)
     if args.exponents and not len(exponents):
-        raise MeasurementError(f"{args.run} has no scenario at {dataframes.LEAST_SIZES} sizes, which an exponent needs")
+        raise MeasurementError(f"{args.run} has no scenario at {LEAST_SIZES} sizes, which an exponent needs")
     page = run_tables.table_page(points, exponents, kinds, args.exponents)
     if args.format == "csv":
         formats.show_csv(dataframes.only(exponents if args.exponents else points, kinds), page)

@@ -60,6 +60,7 @@ def measure_and_judge(request: Request, progress: Progress) -> Outcome:
             counted = {name: one for name, one in first.items() if isinstance(one, Expected)}
             seconds = law_timing.time_laws(request.checks, progress)
             outcome.findings += laws.judge_laws(request.checks.laws, counted, seconds)
+            outcome.findings += laws.judge_bounds(request.checks.bounds, counted)
             outcome.findings += laws.judge_floors(request.checks.floors, counted, seconds)
     if "times" in request.parts:
         with _failure_as_finding("times", outcome):

@@ -8,10 +8,22 @@ from typing import Any, cast
 import pandas as pd
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.dataframes import COUNT, CURVE, TIME, Kind, has
+from bench.analysis.dataframes import COUNT, CURVE, TIME, Kind, Shape, has
 from bench.analysis.report_rows import BASELINE
 from bench.analysis.stats import ESTIMATOR, LEAST_PROCESSES
-from bench.number_format import NONE, TOO_FEW, approximate, count, exponent, interval, multiple, ratio, seconds, significant
+from bench.number_format import (
+    NONE,
+    TOO_FEW,
+    approximate,
+    count,
+    exponent,
+    exponent_range,
+    interval,
+    multiple,
+    ratio,
+    seconds,
+    significant,
+)
 from bench.tables.changes import ABSENT
 from bench.tables.table import INTERVAL, Page, Table
 
@@ -29,6 +41,10 @@ SHOWN = (
     ("model_faults", "faults", False),
 )
 NO_INTERVAL = f"{TOO_FEW}: an interval needs at least {LEAST_PROCESSES} processes, a ratio's of each of the two."
+CURVED: Shape = "curved"
+EXACT_EXPONENT = "k (entries) is exact: from each size to the next; the least .. the most where it is no power law."
+CURVED_EXPONENT = f"{CURVED}: no one power fits the times; k is the least .. the most from each size to the next."
+FEW_EXPONENT = f"{TOO_FEW} (of k): its interval needs three sizes, and two values more than the two that make a line."
 NO_EXPONENT = f"{NONE} instead of an exponent: it was measured at fewer than three sizes, or a count is zero."
 NOT_INTERLEAVED = (
     "B was not timed in turn with A: what else changed on the machine in between is in the ratios."
@@ -46,10 +62,24 @@ def table_page(points: pd.DataFrame, exponents: pd.DataFrame, kinds: Sequence[Ki
         tables += [_times_table(points)] if TIME in kinds else []
     if len(exponents):
         tables.append(_exponents_table(exponents, kinds))
-    remarks = [NO_EXPONENT] if any(bool(exponents[kind + "exponent"].isna().any()) for kind in kinds) else []
+    remarks = list(_exponent_remarks(exponents, kinds)) if len(exponents) else []
     if TIME in kinds and not only_exponents and _lacks_interval(points):
         remarks.append(NO_INTERVAL)
     return Page(tuple(tables), remarks=tuple(remarks))
+
+
+def _exponent_remarks(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Iterable[str]:
+    """Yield how to read the exponents of one run or of two."""
+    if COUNT in kinds:
+        yield EXACT_EXPONENT
+    shapes = {shape for name in exponents.filter(like="_exponent_shape") for shape in exponents[name]}
+    if TIME in kinds and CURVED in shapes:
+        yield CURVED_EXPONENT
+    ends = ("exponent", "exponent_a", "exponent_b")
+    if any(bool(exponents[kind + end].isna().any()) for kind in kinds for end in ends if kind + end in exponents):
+        yield NO_EXPONENT
+    if TIME in kinds and TOO_FEW in shapes:
+        yield FEW_EXPONENT
 
 
 def _lacks_interval(points: pd.DataFrame) -> bool:
@@ -66,6 +96,8 @@ def compare_page(found: Comparison, only_exponents: bool = False) -> Page:
     if len(found.exponents):
         tables.append(_both_exponents_table(found.exponents))
     remarks = [] if only_exponents else list(_remarks(found))
+    if len(found.exponents):
+        remarks += _exponent_remarks(found.exponents, [kind for kind, _ in KINDS if has(found.exponents, kind)])
     return Page(tuple(tables), _warnings(found), tuple(remarks))
 
 
@@ -123,23 +155,23 @@ def _exponents_table(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Table:
     wanted = [(kind, head) for kind, head in KINDS if kind in kinds]
 
     def cells(row: Row) -> tuple[str, ...]:
-        found = [cell for kind, _ in wanted for cell in _exponent(row, f"{kind}exponent")]
+        found = [cell for kind, _ in wanted for cell in _exponent(row, kind)]
         spans = interval(row["least_span_bytes"], row["most_span_bytes"], approximate)
         return _curve(row), row["implementation"], str(row["nr_sizes"]), spans, *found
 
-    heads = ("sizes", "spans", *(text for _, head in wanted for text in (f"k ({head})", INTERVAL)))
+    heads = ("sizes", "spans", *(text for kind, head in wanted for text in _exponent_heads(kind, head)))
     return Table("Scaling: cost ~ span**k", ("what", "implementation"), heads, _sections(exponents, cells, CURVE[:2]))
 
 
 def _both_exponents_table(exponents: pd.DataFrame) -> Table:
     """Return the table of scaling exponents of two runs."""
-    wanted = [(f"{kind}exponent", head) for kind, head in KINDS if has(exponents, kind)]
+    wanted = [(kind, head) for kind, head in KINDS if has(exponents, kind)]
 
     def cells(row: Row) -> tuple[str, ...]:
-        found = [cell for name, _ in wanted for run in "ab" for cell in _exponent(row, name, f"_{run}")]
+        found = [cell for kind, _ in wanted for run in "ab" for cell in _exponent(row, kind, f"_{run}")]
         return _curve(row), row["implementation"], str(row["nr_sizes"]), *found
 
-    heads = [text for _, head in wanted for run in "AB" for text in (f"k ({head}) {run}", INTERVAL)]
+    heads = [text for kind, head in wanted for run in "AB" for text in _exponent_heads(kind, head, f" {run}")]
     return Table(
         "Scaling: cost ~ span**k, over the sizes that both have",
         ("what", "implementation"),
@@ -263,7 +295,22 @@ def _interval(row: Row, name: str, text: Callable[[float], str]) -> str:
     return interval(low, high, text)
 
 
-def _exponent(row: Row, name: str, suffix: str = "") -> tuple[str, str]:
-    """Return an exponent and its interval."""
-    ends = _interval(row, f"{name}{{}}{suffix}", exponent)
-    return _maybe(exponent, row[name + suffix]), ends
+def _exponent_heads(kind: Kind, head: str, run: str = "") -> tuple[str, ...]:
+    """Return the heads of an exponent's columns: what is exact has no interval."""
+    return (f"k ({head}){run}",) if kind == COUNT else (f"k ({head}){run}", INTERVAL)
+
+
+def _exponent(row: Row, kind: Kind, suffix: str = "") -> tuple[str, ...]:
+    """Return an exponent, and the interval of one that was measured; where it is not one, the least and the most of several."""
+    name = f"{kind}exponent"
+    if kind == COUNT:
+        return (_range(row, name, suffix),)
+    if row[f"{name}_shape{suffix}"] == CURVED:
+        return _range(row, f"{name}_local", suffix), CURVED
+    return _maybe(exponent, row[name + suffix]), _interval(row, f"{name}{{}}{suffix}", exponent)
+
+
+def _range(row: Row, name: str, suffix: str) -> str:
+    """Return the least and the most of the exponents from one size to the next."""
+    low, high = (row[f"{name}_{end}{suffix}"] for end in ("low", "high"))
+    return NONE if any(map(pd.isna, (low, high))) else exponent_range(low, high)

@@ -65,6 +65,7 @@ EVERY_SCENARIO = tuple(
 FULL_SCALE = [Group(SCENARIOS["report"], only=STEP_OVER_HOLES),
               Group(SCENARIOS["report"].resized(1 << 50, levels=5), only=STEP_OVER_HOLES),
               Group(sparse(256 * GiB, TiB), only=QUICKLY_PREPARED)]  # fmt: skip
+EMPTY_CURVE = (*SPAN_CURVE, FULL_SCALE[1])  # nothing in memory: 2 GiB to 2 TiB, and 1 PiB
 REFERENCE: tuple[Group, ...] = (
     *DEFAULT,
     *EVERY_SCENARIO,

@@ -125,7 +125,7 @@ MAY_IMPORT = {
     "analysis": {"errors", "workloads", "runs"},
     "tables": {"number_format", "runs", "analysis"},
     "figures": {"errors", "environment", "workloads"} | SAYING,
-    "gate": {"errors", "environment", "tables", "analysis"} | MEASURING,
+    "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,
     "commands": {"errors", "environment", "progress", "traces", "figures", "gate"} | MEASURING | SAYING,
     "__main__": {"errors", "commands"},
     "__init__": set(),

@@ -166,9 +166,7 @@ def test_an_implementation(tmp_path: Path) -> None:
     kept = only_run(results)
     entries = {one["point"]["implementation"]: one["counters"]["model_pgd_read"] for one in counted(kept)}
     assert entries["page-walk"] > entries["vma-skip"] == 0
-    table, _, _ = run(
-        tree, ["table", str(kept)], ["compare", str(kept), str(kept)], ["plot", str(kept), "--plots", str(plots)]
-    )
+    table, _, _ = run(tree, ["table", str(kept)], ["compare", str(kept), str(kept)], ["plot", str(kept), "--plots", str(plots)])
     assert "vma-skip" in table
     assert "vma-skip" in (plots / "index.html").read_text(encoding="utf-8")
 

@@ -96,10 +96,10 @@ def _guide(axes: Axes, height: float, span: float) -> None:
 
 def _legends(figure: Figure, data: Scaling, picks: tuple[Pick, Pick]) -> None:
     """Put a legend with fitted exponents below each column."""
-    for pick, left in zip(picks, (0.1, 0.585), strict=True):
+    titles = "fitted: \u221d span^k, with 95 % interval", "exact: k from each span to the next"
+    for pick, left, title in zip(picks, (0.1, 0.585), titles, strict=True):
         lines = [
-            line(curve.implementation, f"{curve.implementation}: k = {exponent_words(pick(curve).exponent)}")
-            for curve in data.curves
+            line(curve.implementation, f"{curve.implementation}: k = {exponent_words(pick(curve))}") for curve in data.curves
         ]
         figure.legend(handles=lines, loc="lower left", bbox_to_anchor=(left, 0.0), handlelength=3.4, alignment="left",
-                      title="fitted: \u221d span^k, with 95 % interval", title_fontsize=7.5)  # fmt: skip
+                      title=title, title_fontsize=7.5)  # fmt: skip

@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 
 from bench.analysis.report_rows import LEVELS, entries_read
-from bench.analysis.stats import Interval, exponent, geometric_mean, local_exponents
+from bench.analysis.stats import Exponent, Interval, exponent, geometric_mean, local_exponents
 from bench.figures.inputs import Skipped, having, names, skipped
 from bench.runs.loaded import LoadedPoint, LoadedRun, slug
 from bench.workloads.scenario import LAYOUT, Scenario
@@ -24,7 +24,7 @@ class Cost(msgspec.Struct, frozen=True):
 
     values: tuple[float, ...]  # at each span
     intervals: tuple[Interval, ...]  # of each, as far as known; of an exact quantity none
-    exponent: Interval | None  # k of value ~ span**k; None where a zero forbids it
+    exponent: Exponent | None  # of what was measured; None where it is exact, or where a zero forbids it
     local: tuple[float, ...]  # k from each span to the next, one fewer than spans; empty where a zero forbids it
 
     @property
@@ -90,26 +90,27 @@ def _curves(points: Sequence[LoadedPoint]) -> tuple[Curve, ...]:
         mine = sorted((one for one in points if one.implementation == implementation), key=lambda one: one.counted.span)
         if len({one.counted.span for one in mine}) >= FEWEST_SPANS:
             spans = tuple(one.counted.span for one in mine)
-            seconds = [geometric_mean(one.by_process) for one in mine]
             entries = [entries_read(one.counted.counters) for one in mine]
             curves.append(
                 Curve(
                     implementation,
                     spans,
                     tuple(len(one.processes) for one in mine),
-                    _cost(spans, [one.estimate for one in seconds], seconds),
-                    _cost(spans, entries, ()),
+                    _measured(spans, mine),
+                    _exact(spans, entries),
                 )
             )
     return tuple(curves)
 
 
-def _cost(spans: Sequence[int], values: Sequence[float], intervals: Sequence[Interval]) -> Cost:
-    """Return a quantity with its exponents, where it has any."""
-    powers = min(values) > 0
-    return Cost(
-        tuple(values),
-        tuple(intervals),
-        exponent(spans, values) if powers else None,
-        tuple(local_exponents(spans, values)) if powers else (),
-    )
+def _measured(spans: Sequence[int], points: Sequence[LoadedPoint]) -> Cost:
+    """Return the times along a curve."""
+    seconds = [geometric_mean(one.by_process) for one in points]
+    pairs = [(span, value) for span, one in zip(spans, points, strict=True) for value in one.by_process]
+    found = exponent([span for span, _ in pairs], [value for _, value in pairs])
+    return Cost(tuple(one.estimate for one in seconds), tuple(seconds), found, found.local)
+
+
+def _exact(spans: Sequence[int], values: Sequence[int]) -> Cost:
+    """Return what was counted along a curve."""
+    return Cost(tuple(values), (), None, tuple(local_exponents(spans, values)) if min(values) > 0 else ())

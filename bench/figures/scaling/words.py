@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
-from bench.analysis.stats import Interval
-from bench.figures.scaling.numbers import Scaling
+from bench.analysis.stats import ROUNDING
+from bench.figures.scaling.numbers import Cost, Scaling
 from bench.figures.words import BOTH, MINUS, POINTS, Words, table, time_ends
-from bench.number_format import approximate, seconds
+from bench.number_format import TOO_FEW, approximate, exponent, exponent_range, seconds
 from bench.tables.table import INTERVAL, Table
 
 
-def exponent_words(interval: Interval | None) -> str:
-    """Return a fitted exponent with its interval: 1.002 [0.998, 1.006]."""
-    if interval is None:
+def exponent_words(cost: Cost) -> str:
+    """Return the exponent of a cost: 1.002 [0.998, 1.006], 1.000 exactly; or how far those from span to span go, if not one."""
+    if not cost.local:
         return "none"
-    if math.isinf(interval.low):
-        return f"{interval.estimate:.2f}"
-    digits = 2 if interval.high - interval.low > 0.01 else 3
-    ends = [f"{end:.{digits}f}" for end in (interval.estimate, interval.low, interval.high)]
-    best, low, high = (end.replace("-", "") if float(end) == 0 else end.replace("-", MINUS) for end in ends)
-    return f"{best} [{low}, {high}]" if interval.low != interval.high else f"{best} exactly"
+    if cost.exponent is None:
+        text = _range(cost.local, 3)
+        if max(cost.local) - min(cost.local) < ROUNDING:
+            return f"{text} exactly"
+        return f"{text}, no power law" if " .. " in text else text
+    fitted = cost.exponent.fitted
+    if cost.exponent.curved:
+        return f"{_range(cost.local, 2)}, curved"
+    if not fitted.is_known:
+        return f"{_signed(exponent(fitted.estimate, 2))} ({TOO_FEW} for an interval)"
+    digits = 2 if fitted.high - fitted.low > 0.01 else 3
+    best, low, high = (_signed(exponent(one, digits)) for one in (fitted.estimate, fitted.low, fitted.high))
+    return f"{best} [{low}, {high}]"
+
+
+def _range(local: Sequence[float], digits: int) -> str:
+    """Return the least and the most exponent from a span to the next."""
+    return _signed(exponent_range(min(local), max(local), digits))
+
+
+def _signed(text: str) -> str:
+    """Return a number with the sign that stands in text."""
+    return text.replace("-", MINUS)
 
 
 def title_words(data: Scaling) -> str:
@@ -31,8 +48,8 @@ def title_words(data: Scaling) -> str:
 def describe(data: Scaling) -> Words:
     """Return the figure in words."""
     fits = "; ".join(
-        f"{curve.implementation}: time grows as span to the power of {exponent_words(curve.seconds.exponent)},"
-        f" entries read to the power of {exponent_words(curve.entries.exponent)}"
+        f"{curve.implementation}: time grows as span to the power of {exponent_words(curve.seconds)},"
+        f" entries read to the power of {exponent_words(curve.entries)}"
         for curve in data.curves
     )
     return Words(
@@ -42,7 +59,9 @@ def describe(data: Scaling) -> Words:
         f"{data.operation}() on spans of {approximate(data.spans[0])} to {approximate(data.spans[-1])} ({data.summary}), both"
         f" scales logarithmic. Left: time; {POINTS}. Right: page-table entries read, which are exact and have no interval; a"
         " count of zero has no place on the scale. Below each: the exponent from one span to the next, 1 where the cost doubles"
-        " with the span, 0 where it does not grow. In brackets: the 95 % interval of the exponent fitted to all spans.",
+        " with the span, 0 where it does not grow. In brackets: the 95 % interval of the exponent"
+        " fitted to the times of all processes. Where these bend away from every line (it says so), and of entries read, which"
+        " are exact: the least and the most exponent from span to span.",
         f"{fits}.",
         (_points_table(data), _exponents_table(data)),
     )
@@ -72,10 +91,10 @@ def _exponents_table(data: Scaling) -> Table:
         (
             curve.implementation,
             f"{approximate(curve.spans[0])} .. {approximate(curve.spans[-1])}",
-            exponent_words(curve.seconds.exponent),
-            exponent_words(curve.entries.exponent),
+            exponent_words(curve.seconds),
+            exponent_words(curve.entries),
         )
         for curve in data.curves
     )
     header = ("implementation", "spans", "time", "entries read")
-    return table("Exponents k of cost ~ span^k, with 95 % intervals", header, rows, 2)
+    return table("Exponents k of cost ~ span^k: fitted to times, exact of entries read", header, rows, 2)

@@ -64,10 +64,11 @@ def test_scaling_has_every_span_of_every_implementation(run: LoadedRun) -> None:
 
 def test_exponents_are_those_of_the_made_up_costs(run: LoadedRun) -> None:
     by_name = {curve.implementation: curve for curve in only(scaling.prepare(run)).curves}
-    assert by_name["per-page"].seconds.exponent.contains(1)
+    assert by_name["per-page"].seconds.exponent.fitted.contains(1)
+    assert not by_name["per-page"].seconds.exponent.curved
     assert by_name["per-page"].seconds.local == pytest.approx([1, 1, 1], abs=0.01)
     assert by_name["page-walk"].seconds.local == pytest.approx([0, 0, 0], abs=1e-9)
-    assert by_name["page-walk"].entries.exponent == Interval(0, 0, 0)
+    assert exponent_words(by_name["page-walk"].entries) == "0.000 exactly"
 
 
 def test_crossovers_are_where_the_made_up_costs_are_equal(run: LoadedRun) -> None:
@@ -390,13 +391,27 @@ def test_names_become_safe_parts_of_paths(name: str) -> None:
         (Interval(1.0, 0.998, 1.002), "1.000 [0.998, 1.002]"),
         (Interval(0.04, -0.1, 0.18), "0.04 [\u22120.10, 0.18]"),
         (Interval(-0.0001, -0.0002, 0.0), "0.000 [0.000, 0.000]"),
-        (Interval(1.0, -math.inf, math.inf), "1.00"),
-        (Interval(1.0, 1.0, 1.0), "1.000 exactly"),
-        (None, "none"),
+        (Interval(1.91, -math.inf, math.inf), "1.91 (too few for an interval)"),
     ],
 )
-def test_exponents_in_words(interval: Interval | None, words: str) -> None:
-    assert exponent_words(interval) == words
+def test_measured_exponents_in_words(interval: Interval, words: str) -> None:
+    cost = scaling.Cost((1.0, 1.0, 1.0), (interval,) * 3, stats.Exponent(interval, (-0.1, 2.0), curved=False), (-0.1, 2.0))
+    assert exponent_words(cost) == words
+    bent = msgspec.structs.replace(cost, exponent=stats.Exponent(interval, (-0.1, 2.0), curved=True))
+    assert exponent_words(bent) == "\u22120.10 .. 2.00, curved"
+
+
+@pytest.mark.parametrize(
+    ("local", "words"),
+    [
+        ((1.0, 1.0), "1.000 exactly"),
+        ((1.0, 1.0002), "1.000"),
+        ((0.0, 0.6609), "0.000 .. 0.661, no power law"),
+        ((), "none"),  # a count of zero
+    ],
+)
+def test_exact_exponents_in_words(local: tuple[float, ...], words: str) -> None:
+    assert exponent_words(scaling.Cost((1.0,) * 3, (), None, local)) == words
 
 
 def test_tables_have_a_cell_for_every_column(run: LoadedRun) -> None:

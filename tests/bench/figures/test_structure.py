@@ -49,7 +49,7 @@ def test_the_legend_of_scaling_has_the_exponents(drawn: Drawn) -> None:
     said = legend_texts(figure)
     for curve in data.curves:
         for cost in (curve.seconds, curve.entries):
-            assert f"{curve.implementation}: k = {exponent_words(cost.exponent)}" in said
+            assert f"{curve.implementation}: k = {exponent_words(cost)}" in said
 
 
 def test_ratios_have_their_intervals_and_a_line_at_one(drawn: Drawn) -> None:

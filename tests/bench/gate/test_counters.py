@@ -1,14 +1,14 @@
 """Counters against the expectation, laws and floors: each way to be wrong has its verdict."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
 from bench.errors import MeasurementError
 from bench.gate import counters, expectation, laws
-from bench.gate.checks import Floor, Law
+from bench.gate.checks import CHECKS, Bound, Floor, Law, top_level_entries
 from bench.gate.counting_process import CountingProcess, Line, read_lines
 from bench.gate.expectation import Expected
 from bench.gate.verdict import Verdict
@@ -166,6 +166,50 @@ def test_a_floor_by_times(fast: list[float], verdict: Verdict) -> None:
     counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(1))}
     found = laws.judge_floors([FLOOR], counted, {BASE: [100.0, 101.0, 99.0], FAST: fast})
     assert [one.verdict for one in found] == ["pass", verdict]
+
+
+BOUND = Bound(
+    "bounded", (*CURVE, Group(SCENARIOS["report"]), Group(SCENARIOS["report"].resized(1 << 50, levels=5))), "page-walk"
+)
+
+
+@pytest.mark.parametrize(
+    ("at_2tib", "verdict", "text"),
+    [
+        (5, "pass", "5 read on munlockall/report/2TiB, at most 5 allowed"),
+        (6, "regression", "6 read"),
+        (4096, "regression", "4,096"),
+    ],
+)
+def test_a_bound_by_the_entries_of_the_top_page_table(at_2tib: int, verdict: Verdict, text: str) -> None:
+    read = {group.points(["page-walk"])[0].name: 1 for group in BOUND.curve} | {"munlockall/report/2TiB/page-walk": at_2tib}
+    counted = {name: changed(counters=entries(number)) for name, number in read.items()}
+    (found,) = laws.judge_bounds([BOUND], counted)
+    assert found.verdict == verdict and found.text.startswith(text)
+    (found,) = laws.judge_bounds([BOUND], dict(list(counted.items())[1:]))
+    assert (found.verdict, found.text) == ("error", "1 of its 6 sizes were not measured")
+
+
+@pytest.mark.parametrize(("span", "levels", "most"), [(4096, 4, 1), (8192, 4, 2), (1 << 41, 4, 5), (1 << 50, 5, 5)])
+def test_a_span_touches_so_many_entries_of_the_top_page_table(span: int, levels: Literal[4, 5], most: int) -> None:
+    assert top_level_entries(SCENARIOS["report"].resized(span, levels)) == most
+
+
+def test_the_reports_own_entries_are_held_by_a_law_that_is_true_of_them() -> None:
+    """They are no power of the span (1, 1, 1, 1, 2, 5): a law of an exponent could only be about another scenario."""
+    checks = CHECKS["reference"]
+    held = {(one.implementation, group.scenario.name) for one in checks.bounds for group in one.curve}
+    assert held == {(name, "report") for name in ("hole-skip", "page-walk")}
+    for law in checks.laws:
+        (scenario,) = {group.scenario.name for group in law.curve}
+        assert law.what.endswith(f"on {scenario}") and law.what.startswith(f"{law.implementation}: ")
+
+
+def test_a_law_by_counters_is_exact() -> None:
+    names = [group.points(["per-page"])[0].name for group in CURVE]
+    bent = {name: changed(counters=entries(number)) for name, number in zip(names, (1000, 4000, 13_000, 64_000), strict=True)}
+    (found,) = laws.judge_laws([LAW], bent, None)
+    assert found.verdict == "regression" and found.text == "exponent 0.850 .. 1.150 from size to size, law 0.95 .. 1.05"
 
 
 def test_a_floor_without_its_benchmarks_is_an_error() -> None:

@@ -24,6 +24,16 @@ def base_directory() -> Path:
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
+def shipped_results() -> Path:
+    """Return the directory of what results/ of the checkout had when the package was built: in a checkout it does not exist."""
+    return Path(__file__).resolve().parent / "data" / "results"
+
+
+def results_directories(asked: Path | None = None) -> tuple[Path, ...]:
+    """Return where runs that are named are looked for, in this order; new ones go to the first."""
+    return (asked,) if asked else (base_directory() / "results", shipped_results())
+
+
 def inherited_settings() -> list[str]:
     """Return the names of the environment variables that a measuring subprocess must get too, sorted."""
     return sorted(name for name in os.environ if name in _INHERITED or name.startswith(_INHERITED_PREFIXES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench import environment
 from bench.analysis import comparison
 from bench.analysis.stats import LEAST_SIZES
 from bench.commands import parser_of, table
@@ -19,8 +20,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("b", metavar="B", help="the new run, likewise")
     table.add_arguments(parser)
     args = parser.parse_args(argv)
-    directory = table.runs_directory(args)
-    found = comparison.compare(loading.load(args.a, directory), loading.load(args.b, directory))
+    found = comparison.compare(*(loading.load(run, *environment.results_directories(args.results)) for run in (args.a, args.b)))
     if args.exponents and not len(found.exponents):
         raise MeasurementError(f"{args.a} and {args.b} have no scenario at {LEAST_SIZES} sizes in common")
     page = run_tables.compare_page(found, args.exponents)

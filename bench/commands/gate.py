@@ -62,7 +62,7 @@ def read_request(args: argparse.Namespace) -> Request:
     if args.rounds < rule.least_rounds:
         raise UsageError(f"--rounds must be at least {rule.least_rounds} to judge {len(checks.timed)} benchmarks")
     return Request(
-        expectation=args.expectation or environment.base_directory() / "results" / expectation.FILE,
+        expectation=args.expectation or _expectation_file(args.accept),
         suite=args.suite,
         checks=checks,
         accept=args.accept,
@@ -72,6 +72,12 @@ def read_request(args: argparse.Namespace) -> Request:
         seed=args.seed,
         rule=rule,
     )
+
+
+def _expectation_file(accept: bool) -> Path:
+    """Return the expectation of the checkout, which `--accept` writes, or else the one that the package was built with."""
+    own, *others = (directory / expectation.FILE for directory in environment.results_directories())
+    return own if accept else next((path for path in (own, *others) if path.is_file()), own)
 
 
 def _reports(args: argparse.Namespace) -> dict[str, Path]:

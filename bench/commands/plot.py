@@ -39,7 +39,7 @@ def read_request(argv: Sequence[str]) -> Request:
     asked = {name for word in args.only for name in word.split(",")}
     if unknown := sorted(asked - set(kinds.KINDS)):
         raise UsageError(f"unknown figure {one_line(unknown[0], 60)!r}; known are {known}")
-    runs = tuple(inputs.find_runs(args.run, args.results or environment.base_directory() / "results"))
+    runs = tuple(inputs.find_runs(args.run, environment.results_directories(args.results)))
     return Request(
         runs=runs,
         plots=args.plots or inputs.figures_directory(runs, not asked),

@@ -40,12 +40,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def runs_directory(args: argparse.Namespace) -> Path:
-    """Return where runs that are named are looked for."""
-    found: Path = args.results or environment.base_directory() / "results"
-    return found
-
-
 def _kinds(args: argparse.Namespace, points: pd.DataFrame) -> tuple[Kind, ...]:
     """Return what to show of what the run has."""
     present = [kind for kind in KINDS if dataframes.has(points, kind)]
@@ -57,7 +51,7 @@ def _kinds(args: argparse.Namespace, points: pd.DataFrame) -> tuple[Kind, ...]:
 def main(argv: Sequence[str]) -> int:
     """Show a run."""
     args = _parse(argv)
-    run = loading.load(args.run, runs_directory(args))
+    run = loading.load(args.run, *environment.results_directories(args.results))
     points = dataframes.points_frame(run)
     for column, words in (("scenario", args.scenario), ("implementation", args.impl), ("operation", args.op)):
         points = dataframes.select(points, column, words)

@@ -27,35 +27,34 @@ class Skipped(msgspec.Struct, frozen=True):
     reason: str
 
 
-def find_runs(paths: Sequence[Path], directory: Path) -> list[Path]:
-    """Return the run directories asked for, by path or name; by default the reference, else the newest run of `directory`."""
+def find_runs(paths: Sequence[Path], directories: Sequence[Path]) -> list[Path]:
+    """Return runs by path or name; by default the reference, else the newest, of the first directory with any."""
     if paths:
-        found = [loading.find(str(path), directory) for path in paths]
-        for path in found:
-            if not (path / storage.COUNTERS_FILE).is_file():
-                raise UsageError(f"{one_line(path, 120)} is no run: it has no {storage.COUNTERS_FILE}")
-        return found
-    if (directory / REFERENCE / storage.COUNTERS_FILE).is_file():
-        return [directory / REFERENCE]
-    # Names end with time and digest, but begin with a command: the time in the file decides.
-    found = [path.parent for path in directory.glob(f"[!.]*/{storage.COUNTERS_FILE}")]
-    if not found:
-        raise UsageError(f"there is no run in {one_line(directory, 120)}; make one by `report`, or name a run's directory")
-    return [max(found, key=lambda path: (storage.load_counters(path / storage.COUNTERS_FILE).created, path.name))]
+        return [loading.find(str(path), *directories) for path in paths]
+    for directory in directories:
+        if (directory / REFERENCE / storage.COUNTERS_FILE).is_file():
+            return [directory / REFERENCE]
+        # Names end with time and digest, but begin with a command: the time in the file decides.
+        if found := [path.parent for path in directory.glob(f"[!.]*/{storage.COUNTERS_FILE}")]:
+            return [max(found, key=lambda path: (storage.load_counters(path / storage.COUNTERS_FILE).created, path.name))]
+    raise UsageError(f"there is no run in {one_line(directories[0], 120)}; make one by `report`, or name a run's directory")
 
 
 def figures_directory(runs: Sequence[Path], every_kind: bool) -> Path:
     """Return where figures belong: plots/ has all of the reference's, which are kept; others lie beside the first run."""
-    base = environment.base_directory()
-    is_reference = [run.resolve() for run in runs] == [(base / "results" / REFERENCE).resolve()]
-    return base / "plots" if is_reference and every_kind else runs[0] / "figures"
+    references = [(directory / REFERENCE).resolve() for directory in environment.results_directories()]
+    if every_kind and len(runs) == 1 and runs[0].resolve() in references:
+        return environment.base_directory() / "plots"
+    first = runs[0]
+    return first / "figures" if first.is_dir() else first.with_name(f"{first.stem}-figures")
 
 
 def load_run(path: Path) -> LoadedRun:
-    """Read and check a run directory. Times may be missing; counters may not."""
+    """Read and check a run: a directory or a file. Times may be missing, and in a file of pyperf's counters are."""
     run = loading.load_path(path)
-    if not run.counted_points:
-        raise MeasurementError(f"{one_line(path, 120)} has no {storage.COUNTERS_FILE}")
+    unknown = next((one for one in run.points.values() if one.implementation not in names()), None)
+    if unknown:
+        raise MeasurementError(f"{one_line(unknown.name, 120)} is of an implementation that is not known")
     for one in run.counted_points:
         _check(one.counted)
     return run
@@ -65,8 +64,6 @@ def _check(one: Counted) -> None:
     """Raise MeasurementError if figures cannot be made of these numbers."""
     if one.span < PAGE_SIZE or not 0 <= one.nr_populated <= one.span // PAGE_SIZE:
         raise MeasurementError(f"{one_line(one.name, 120)} has a span or a number of pages in memory that cannot be")
-    if one.point.implementation not in names():
-        raise MeasurementError(f"{one_line(one.name, 120)} is of an implementation that is not known")
 
 
 def names() -> tuple[str, ...]:
@@ -89,7 +86,7 @@ def by_group(points: Iterable[LoadedPoint]) -> dict[str, dict[str, LoadedPoint]]
     """Return the points by group, then by implementation in their usual order."""
     groups: dict[str, dict[str, LoadedPoint]] = {}
     for one in points:
-        groups.setdefault(one.counted.point.group, {})[one.implementation] = one
+        groups.setdefault(one.name.group, {})[one.implementation] = one
     return {group: {name: members[name] for name in names() if name in members} for group, members in groups.items()}
 
 
@@ -108,8 +105,8 @@ def main_groups(points: Iterable[LoadedPoint], most: int) -> dict[str, dict[str,
     if not chosen:
         largest: dict[tuple[str, str], tuple[int, str]] = {}
         for name, members in groups.items():
-            one = next(iter(members.values())).counted
-            key = (one.point.operation, one.point.scenario.name)
-            largest[key] = max(largest.get(key, (0, "")), (one.span, name))
+            one = next(iter(members.values()))
+            key = (one.name.operation, one.name.scenario)
+            largest[key] = max(largest.get(key, (0, "")), (one.span or 0, name))
         chosen = [name for _, name in largest.values()]
     return {name: groups[name] for name in chosen[:most]}

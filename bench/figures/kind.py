@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from bench.figures.inputs import Skipped
 from bench.figures.words import Words
 from bench.runs.loaded import LoadedRun
+from bench.runs.storage import COUNTERS_FILE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,11 @@ class Kind(Generic[T]):
 
     def prepared(self, run: LoadedRun) -> list[Prepared[T] | Skipped]:
         """Return the figures of this kind that a run has, or why it has none."""
-        return [one if isinstance(one, Skipped) else Prepared(self, one) for one in self.prepare(run)]
+        uncounted = "" if run.counted_points else f"; this run has no {COUNTERS_FILE}"
+        return [
+            Skipped(one.name, one.reason + uncounted) if isinstance(one, Skipped) else Prepared(self, one)
+            for one in self.prepare(run)
+        ]
 
 
 @dataclass(frozen=True)

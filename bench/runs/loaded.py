@@ -87,9 +87,14 @@ class LoadedRun(msgspec.Struct, frozen=True):
         return tuple(one for one in self.points.values() if one.record)
 
     @property
+    def timed_points(self) -> tuple[LoadedPoint, ...]:
+        """The points that were timed, and counted, too, if any of the run was."""
+        return tuple(one for one in self.counted_points or self.points.values() if one.processes)
+
+    @property
     def nr_foreign(self) -> int:
-        """Number of timed benchmarks that nothing was counted for."""
-        return len(self.points) - len(self.counted_points)
+        """Number of timed benchmarks that nothing was counted for, where others were counted."""
+        return len(self.points) - len(self.counted_points) if self.counted_points else 0
 
 
 def slug(text: str) -> str:

@@ -37,9 +37,9 @@ def _read(path: Path) -> _Files:
     return _Files(counters_file or path, content, wall_file or path, benchmarks)
 
 
-def load(where: str, directory: Path) -> LoadedRun:
-    """Return the run that `where` names: a path, or a name in the directory of runs; raise if it cannot be trusted."""
-    return load_path(find(where, directory), one_line(where, 160))
+def load(where: str, *directories: Path) -> LoadedRun:
+    """Return the run that `where` names: a path, or a name in a directory of runs; raise if it cannot be trusted."""
+    return load_path(find(where, *directories), one_line(where, 160))
 
 
 def load_path(path: Path, where: str = "") -> LoadedRun:
@@ -82,9 +82,9 @@ def _since_first_start(points: Mapping[str, LoadedPoint]) -> dict[str, LoadedPoi
     }
 
 
-def find(where: str, directory: Path) -> Path:
-    """Return the file or run directory that `where` names; raise UsageError if there is none."""
-    for path in (Path(where), directory / where) if where else ():
+def find(where: str, *directories: Path) -> Path:
+    """Return the file or run directory that `where` names, the first there is; raise UsageError if there is none."""
+    for path in (Path(where), *(directory / where for directory in directories)) if where else ():
         if path.is_file():
             return path
         if path.is_dir():
@@ -97,8 +97,9 @@ def find(where: str, directory: Path) -> Path:
             )
     if not where:
         raise UsageError("the name of a run is empty")
-    known = _listed(_runs_in(directory)) or "no runs"
-    raise UsageError(f"there is no file, no directory and no run {one_line(where, 120)!r}; {directory} has {known}")
+    known = "; ".join(f"{one} has {_listed(_runs_in(one)) or 'no runs'}" for one in directories if one.is_dir())
+    made = known or f"{directories[0]} does not exist: run in a checkout, or make a run by `report`"
+    raise UsageError(f"there is no file, no directory and no run {one_line(where, 120)!r}; {made}")
 
 
 def _files(path: Path) -> tuple[Path | None, Path | None]:

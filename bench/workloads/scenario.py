@@ -102,7 +102,12 @@ class PointName(msgspec.Struct, frozen=True):
     implementation: str
 
     def __str__(self) -> str:
-        return f"{self.operation}/{self.scenario}/{self.size}/{self.implementation}"
+        return f"{self.group}/{self.implementation}"
+
+    @property
+    def group(self) -> str:
+        """What the names of points to compare have in common."""
+        return f"{self.operation}/{self.scenario}/{self.size}"
 
 
 def size_part(scenario: Scenario) -> str:

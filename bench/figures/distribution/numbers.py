@@ -55,15 +55,15 @@ class Distribution(msgspec.Struct, frozen=True):
 
 def prepare(run: LoadedRun) -> list[Distribution | Skipped]:
     """Return the samples of the main calls."""
-    enough = [one for one in run.counted_points if len(one.processes) >= FEWEST_PROCESSES]
+    enough = [one for one in run.timed_points if len(one.processes) >= FEWEST_PROCESSES]
     groups = main_groups(enough, len(enough))
     # Few processes tell little of a distribution: the groups that have most come first.
     order = sorted(groups, key=lambda group: -max(len(one.processes) for one in groups[group].values()))
     shown = [Samples(group, tuple(map(_sample, groups[group].values()))) for group in order[:MOST_GROUPS]]
     if not shown:
         return [Skipped(NAME, f"it needs a call that was timed in {FEWEST_PROCESSES} processes or more")]
-    timed = {one.counted.point.group for one in run.counted_points if one.processes}
-    nr_too_few = len(timed - {one.counted.point.group for one in enough})
+    timed = {one.name.group for one in run.timed_points}
+    nr_too_few = len(timed - {one.name.group for one in enough})
     return [Distribution(NAME, tuple(shown), len(groups) - len(shown), nr_too_few)]
 
 

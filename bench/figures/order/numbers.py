@@ -39,7 +39,7 @@ class Order(msgspec.Struct, frozen=True):
 
 def prepare(run: LoadedRun) -> list[Order | Skipped]:
     """Return every process of measurements that had two or more, in the order of their starts."""
-    values = [value for one in run.counted_points if len(one.processes) > 1 for value in _values(one)]
+    values = [value for one in run.timed_points if len(one.processes) > 1 for value in _values(one)]
     values.sort(key=lambda one: (one.minutes, one.point, one.number))
     if len(values) < FEWEST_TIMED:
         reason = f"it needs {FEWEST_TIMED} processes or more that say when they started, of measurements with two or more"
@@ -52,7 +52,7 @@ def _values(one: LoadedPoint) -> list[Value]:
     whole = geometric_mean(one.by_process).estimate
     started = sorted((process.started, process.seconds) for process in one.processes if process.started is not None)
     return [
-        Value(one.counted.name, one.implementation, number, start / 60, seconds / whole)
+        Value(str(one.name), one.implementation, number, start / 60, seconds / whole)
         for number, (start, seconds) in enumerate(started, start=1)
     ]
 

@@ -58,6 +58,20 @@ def test_only_some_figures(written: Path, tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines()[-1] == f"page:    {tmp_path / 'index.html'}"
 
 
+def test_a_plain_pyperf_file_is_a_run(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.json"
+    file.write_bytes((written / "results" / "sample" / "wall.json").read_bytes())
+    assert main(["plot", str(file)]) == 0
+    out = capsys.readouterr().out
+    made = {path.name for path in (tmp_path / "mine-figures" / "mine.json").iterdir()}
+    assert made == {"distribution.svg", "distribution.png", "order.svg", "order.png"}
+    for name in ("report", "scaling", "ratio", "cost"):
+        assert f"skipped: {name} of mine.json: " in out
+    assert out.count("; this run has no counters.json") == 4
+    page = (tmp_path / "mine-figures" / "index.html").read_text(encoding="utf-8")
+    assert "left out" not in page and "<td>0 calls in" not in page
+
+
 def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Run the command, which fails; return exit code and message."""
     code = main(["plot", *arguments])
@@ -73,8 +87,8 @@ def test_bad_requests_write_nothing(written: Path, tmp_path: Path, capsys: pytes
         ([sample, "--only", "pie"], 2, "unknown figure 'pie'; known are report, scaling, ratio, cost, distribution, order"),
         ([str(tmp_path / "nosuch")], 2, "there is no file, no directory and no run"),
         ([str(tmp_path / "other")], 2, "is no run: it has neither counters.json nor wall.json; the runs in it are sample"),
-        ([str(copy / "counters.json")], 2, "is no run: it has no counters.json"),
         ([sample, counted], 2, "two runs are named sample"),
+        ([str(written / "results" / "sample" / "wall.json"), "--only", "cost"], 2, "; this run has no counters.json"),
         ([counted, "--only", "ratio"], 2, "no figure can be made of sample: ratio: it needs"),
     ]
     for arguments, code, message in cases:

@@ -364,16 +364,16 @@ def test_calls_that_were_only_timed_are_counted_as_left_out(tmp_path: Path) -> N
 
 def test_the_reference_comes_before_newer_runs_and_those_before_older(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no run in"):
-        inputs.find_runs([], tmp_path)
+        inputs.find_runs([], [tmp_path])
     for name, created in (("zzz", "2026-01-01T00:00:00Z"), ("aaa", "2026-01-02T00:00:00Z"), (".part", "2027-01-01T00:00:00Z")):
         path = write_run(tmp_path / name, timed=False) / storage.COUNTERS_FILE
         path.write_bytes(storage.encode_json(msgspec.structs.replace(storage.load_counters(path), created=created)))
-    assert inputs.find_runs([], tmp_path) == [tmp_path / "aaa"]
+    assert inputs.find_runs([], [tmp_path]) == [tmp_path / "aaa"]
     write_run(tmp_path / "reference", timed=False)
-    assert inputs.find_runs([], tmp_path) == [tmp_path / "reference"]
-    assert inputs.find_runs([Path("zzz"), tmp_path / "aaa"], tmp_path) == [tmp_path / "zzz", tmp_path / "aaa"]
+    assert inputs.find_runs([], [tmp_path]) == [tmp_path / "reference"]
+    assert inputs.find_runs([Path("zzz"), tmp_path / "aaa"], [tmp_path]) == [tmp_path / "zzz", tmp_path / "aaa"]
     with pytest.raises(UsageError, match="no run 'nosuch'"):
-        inputs.find_runs([Path("nosuch")], tmp_path)
+        inputs.find_runs([Path("nosuch")], [tmp_path])
 
 
 @pytest.mark.parametrize("name", ["../../etc", ".hidden", "a/b", "", "...", "<script>", "\x1b[31m", "é" * 300])

@@ -168,11 +168,12 @@ def _section(section: Section) -> Iterable[str]:
 def _facts(run: LoadedRun) -> Iterable[str]:
     """Yield what the run was made with."""
     nr_processes = sum(len(one.processes) for one in run.timed_points)
+    told = run.machine or run.facts
     facts = {
         "command": run.command,
         "counted": f"{run.created + ', ' if run.created else ''}{len(run.counted_points):,} calls",
         "timed": f"{len(run.timed_points):,} calls in {nr_processes:,} processes",
-        **{key.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for key, value in (run.machine or run.facts).items()},
+        **{key.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for key, value in told.items()},
     }
     yield '<div class="wide" tabindex="0" role="region" aria-label="Facts of the run">'
     yield '<table class="facts"><caption>Command and machine</caption>'

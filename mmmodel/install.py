@@ -215,7 +215,7 @@ def _reclaim(s: State, pfn: int, slot: int, vm_flags: int) -> bool:
         return True
     exclusive = SWP_EXCLUSIVE if s.ctl[KERNEL] >= V6_1 and page["flags"] & PG_anon_exclusive != 0 else 0
     page_remove_rmap(s, pfn, vm_flags, False)
-    s.entries[slot] = swap_entry(SWP_SWAPFILE | exclusive, page_to_slot(s, pfn))
+    s.entries[slot] = swap_entry(SWP_SWAPFILE | exclusive, int(page_to_slot(s, pfn)))
     return True
 
 

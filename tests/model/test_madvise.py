@@ -171,8 +171,8 @@ def test_reclaim_drops_what_was_freed_and_not_written_to_again(impl: str) -> Non
     check_mm(mm)
 
 
-def test_free_gives_swap_back(impl: str) -> None:
-    mm = Mm(impl)
+def test_free_gives_swap_back(make_mm: MakeMm, impl: str) -> None:
+    mm = make_mm(impl)
     map_anon(mm, 2)
     mm.touch(BASE, 2 * PAGE, "write")
     mm.swap_out(BASE, 2 * PAGE)

@@ -168,6 +168,10 @@ class Programs(RuleBasedStateMachine):
     def touch_again(self, who: int, at: int, nbytes: int, access: str) -> None:
         self.call(who, "touch", at, nbytes, access)
 
+    @rule(who=WHO, at=ADDRESSES, nbytes=BYTES)
+    def swap_out(self, who: int, at: int, nbytes: int) -> None:
+        self.call(who, "swap_out", at, nbytes)
+
     @rule(who=WHO, at=ODD_ADDRESSES, nbytes=ODD_BYTES)
     def mlock(self, who: int, at: int, nbytes: int) -> None:
         self.call(who, "mlock", at, nbytes)

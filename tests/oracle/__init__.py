@@ -6,7 +6,8 @@ for page tables and no idea of cost. The fast model is held to its answers, and 
 
 Kernel file -> module here: mm/vmstat.c and mm/swap.c -> `lru`, struct page -> `folio`, mm/mmap.c -> `vma`, `mmap`,
 mm/memory.c and mm/huge_memory.c -> `pagetable`, `fault`, mm/gup.c -> `gup`, mm/mlock.c -> `mlock`, mm/mremap.c ->
-`mremap`, kernel/fork.c -> `fork`, fs/proc/task_mmu.c -> `proc`, the system calls -> `mm`.
+`mremap`, kernel/fork.c -> `fork`, mm/swapfile.c and mm/vmscan.c -> `swap`, fs/proc/task_mmu.c -> `proc`, the
+system calls -> `mm`.
 """
 
 from .mm import OracleMm

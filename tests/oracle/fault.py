@@ -7,6 +7,7 @@ from .folio import File, Folio
 from .lru import Lru510
 from .mmstruct import MmStruct
 from .pagetable import Pmd, Pte, split_huge_pmd
+from .swap import delete_from_swap_cache, free_swap_cache, swap_in, try_to_free_swap
 from .vma import Vma, anon_vma_prepare
 
 FAULT_AROUND_PAGES = 16
@@ -75,7 +76,9 @@ def handle_pte_fault(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> None:
     """handle_pte_fault()."""
     pte = mm.ptes.get(vpn)
     if pte is None:
-        if vma.file is None:
+        if vpn in mm.swapped:
+            do_swap_page(mm, vma, vpn, write=write)
+        elif vma.file is None:
             do_anonymous_page(mm, vma, vpn, write=write)
         elif not write:
             do_read_fault(mm, vma, vpn, vma.file)
@@ -126,7 +129,8 @@ def may_reuse(mm: MmStruct, folio: Folio, subpage: int) -> bool:
     """Whether this process may write to its anonymous page without copying.
 
     5.10 wants to have the only reference: one held by a per-CPU batch, or those of the other 511 pages of a
-    compound page, make it copy. 6.1 trusts PG_anon_exclusive, and drains its own batch before it counts.
+    compound page, make it copy, and so does the swap cache's. 6.1 trusts PG_anon_exclusive, drains its own batch before
+    it counts, and gives up swap that nobody else needs.
     """
     if not mm.series:
         return folio.refcount == 1 and folio.mapcount(subpage) == 1
@@ -136,7 +140,40 @@ def may_reuse(mm: MmStruct, folio: Folio, subpage: int) -> bool:
         return False
     if not folio.on_lru:
         mm.lru.drain()
+    if folio.refcount == 2:
+        try_to_free_swap(mm.lru, folio)
     return folio.refcount == 1
+
+
+def do_swap_page(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> None:
+    """do_swap_page(): a write gets the page if it is this process's alone, and else maps it first and then copies it."""
+    swapped = mm.swapped[vpn]
+    slot = swapped.slot
+    folio = swap_in(mm, slot)
+    if mm.series:
+        if write and not folio.on_lru:
+            mm.lru.drain()
+        del mm.swapped[vpn]
+        slot.count -= 1
+        if vma.vm_flags & VM_LOCKED or folio.mlocked or (write and folio.refcount == 2):
+            try_to_free_swap(mm.lru, folio)
+        alone = swapped.exclusive or folio.refcount == 1
+        if alone:
+            folio.exclusive.add(0)
+        reuse = write and alone
+    else:
+        reuse = write and folio.mapcount() + slot.count == 1
+        if reuse:  # reuse_swap_page()
+            delete_from_swap_cache(mm.lru, folio)
+        del mm.swapped[vpn]
+        slot.count -= 1
+        if vma.vm_flags & VM_LOCKED or folio.mlocked:
+            try_to_free_swap(mm.lru, folio)
+    pte = mm.ptes[vpn] = Pte(folio, write=reuse and bool(vma.vm_flags & VM_WRITE), dirty=reuse)
+    folio.map_pte(mm, vpn)
+    mm.lru.rmap_added(folio, vma)
+    if write and not reuse:
+        do_wp_page(mm, vma, vpn, pte)
 
 
 def wp_page_copy(mm: MmStruct, vma: Vma, vpn: int) -> None:
@@ -152,6 +189,8 @@ def wp_page_copy(mm: MmStruct, vma: Vma, vpn: int) -> None:
     folio.unmap_pte(mm, vpn, old.subpage)
     mm.lru.rmap_removed(folio, vma, compound=False)
     mm.lru.put(folio)
+    if mm.series:
+        free_swap_cache(mm.lru, folio)
     if isinstance(mm.lru, Lru510) and vma.vm_flags & VM_LOCKED and folio.mlocked and not folio.is_large:
         mm.lru.munlock_vma_page(folio)
     mm.lru.put(folio)
@@ -176,7 +215,7 @@ def map_file_page(mm: MmStruct, vma: Vma, vpn: int, folio: Folio, *, dirty: bool
     writable = vma.vm_flags & (VM_SHARED | VM_WRITE) == VM_SHARED | VM_WRITE
     mm.ptes[vpn] = Pte(folio, write=writable, dirty=dirty)
     folio.map_pte(mm, vpn)
-    mm.lru.file_rmap_added(folio, vma)
+    mm.lru.rmap_added(folio, vma)
 
 
 def do_read_fault(mm: MmStruct, vma: Vma, vpn: int, file: File) -> None:
@@ -196,7 +235,7 @@ def fault_around(mm: MmStruct, vma: Vma, vpn: int, file: File) -> None:
     for around in range(first, last):
         index = vma.pgoff_of(around)
         folio = file.cache.get(index)
-        if folio is not None and index < file.nr_pages and around not in mm.ptes:
+        if folio is not None and index < file.nr_pages and around not in mm.ptes and around not in mm.swapped:
             folio.refcount += 1
             map_file_page(mm, vma, around, folio)
 

@@ -29,6 +29,14 @@ class AnonVma:
         self.nr_links = 0  # VMAs that have it in their chain
 
 
+class Slot:
+    """A page of swap space."""
+
+    def __init__(self) -> None:
+        self.count = 0  # ptes that refer to it
+        self.cache: Folio | None = None  # its page in the swap cache
+
+
 class Folio:
     """A page, or the 512 pages of a transparent huge page, which stay together also when mapped by ptes.
 
@@ -45,6 +53,9 @@ class Folio:
         self.pte_maps: dict[int, set[Mapping]] = {}  # subpage -> ptes
         self.double_map = False  # PageDoubleMap: a PMD was split while another mapped it, and one still does
         self.exclusive: set[int] = set()  # subpages with PG_anon_exclusive (6.1)
+        self.slot: Slot | None = None  # in the swap cache, for this slot
+        self.swapbacked = anon or file is not None  # not so after MADV_FREE
+        self.dirty = False  # PG_dirty, of anonymous pages; ptes have their own
         self.mlocked = False
         self.unevictable = False
         self.on_lru = False

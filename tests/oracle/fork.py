@@ -8,6 +8,7 @@ from .mlock import munlock_vma_pages_range
 from .mmap import release_file
 from .mmstruct import MmStruct
 from .pagetable import Pmd, Pte, finish_mmu, zap_range
+from .swap import SwapPte
 from .vma import Vma
 
 
@@ -55,6 +56,11 @@ def copy_page_range(child: MmStruct, parent: MmStruct, vma: Vma) -> None:
     """Share every page; what either process may write to later is write-protected in both."""
     cow = vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
     child.tables |= {nr for nr in parent.tables if vma.start >> 9 <= nr <= (vma.end - 1) >> 9}  # the empty ones too
+    for vpn in parent.in_swap(vma.start, vma.end):
+        swapped = parent.swapped[vpn]
+        swapped.exclusive = False
+        swapped.slot.count += 1
+        child.swapped[vpn] = SwapPte(swapped.slot, exclusive=False)
     for vpn in parent.entries(vma.start, vma.end):
         pte = parent.ptes.get(vpn)
         if pte is None:

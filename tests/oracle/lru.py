@@ -129,8 +129,8 @@ class Lru(ABC):
         """lru_cache_add_inactive_or_unevictable() for a page just mapped in `vma`."""
 
     @abstractmethod
-    def file_rmap_added(self, folio: Folio, vma: Vma) -> None:
-        """Tail of page_add_file_rmap()."""
+    def rmap_added(self, folio: Folio, vma: Vma) -> None:
+        """Tail of page_add_file_rmap(), and of page_add_anon_rmap() for a page from swap."""
 
     @abstractmethod
     def rmap_removed(self, folio: Folio, vma: Vma, compound: bool) -> None:
@@ -158,8 +158,8 @@ class Lru510(Lru):
             self.set_mlocked(folio)
         self.lru_cache_add(folio)
 
-    def file_rmap_added(self, folio: Folio, vma: Vma) -> None:
-        """5.10 has no hook here: a file page faulted in later is not mlocked."""
+    def rmap_added(self, folio: Folio, vma: Vma) -> None:
+        """5.10 has no hook here: a page of a file or from swap, faulted in later, is not mlocked."""
 
     def rmap_removed(self, folio: Folio, vma: Vma, compound: bool) -> None:
         """page_remove_rmap(): with the last mapping, of a huge page the last by a PMD, goes PG_mlocked."""
@@ -283,8 +283,8 @@ class Lru61(Lru):
         self.set_mlocked(folio)
         self.queue("new", folio)
 
-    def file_rmap_added(self, folio: Folio, vma: Vma) -> None:
-        """page_add_file_rmap() ends with mlock_vma_page()."""
+    def rmap_added(self, folio: Folio, vma: Vma) -> None:
+        """Both end with mlock_vma_page()."""
         if counts_as_locked(vma.vm_flags):
             self.mlock_folio(folio)
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from . import constants as c
 from .constants import EACCES, EAGAIN, EINVAL, ENOMEM, HPAGE_PMD_NR, PAGE_SHIFT, PAGE_SIZE, failure, page_align
 from .files import punch_hole
+from .folio import Folio
 from .mmstruct import MmStruct
-from .pagetable import zap_page_range
+from .pagetable import Pte, zap_page_range
+from .swap import free_swap_and_cache, try_to_free_swap
 from .vma import Vma, change_flags_of_range
 
 
@@ -94,7 +96,7 @@ def madvise_vma(mm: MmStruct, vma: Vma, start: int, end: int, advice: int) -> Vm
         return set_flags(mm, vma, start, end, FLAG_ADVICE[advice](vma, vma.vm_flags))
     if advice == c.MADV_REMOVE:
         remove(mm, vma, start, end)
-    elif advice == c.MADV_WILLNEED:  # of memory whose pages are never in swap here
+    elif advice == c.MADV_WILLNEED:  # reading ahead into the swap cache changes no answer
         mm.lru.drain()
     else:
         forbidden = c.VM_HUGETLB | c.VM_PFNMAP | (0 if advice == c.MADV_DONTNEED_LOCKED else c.VM_LOCKED)
@@ -125,6 +127,8 @@ def free(mm: MmStruct, vma: Vma, start: int, end: int) -> None:
     if vma.file is not None:
         raise failure(EINVAL)
     mm.lru.drain()
+    for vpn in mm.in_swap(start, end):
+        free_swap_and_cache(mm, vpn)
     for first in mm.huge_pmds(start, end):
         whole = start <= first and first + HPAGE_PMD_NR <= end
         assert whole or mm.pmds[first >> 9].folio is None, "the model says that it does not model this"
@@ -132,7 +136,18 @@ def free(mm: MmStruct, vma: Vma, start: int, end: int) -> None:
         folio = mm.ptes[vpn].folio
         if folio is not None:
             assert not folio.is_large, "the model says that it does not model this"
-            mm.ptes[vpn].dirty = False
+            free_page(mm, mm.ptes[vpn], folio)
+
+
+def free_page(mm: MmStruct, pte: Pte, folio: Folio) -> None:
+    """madvise_free_pte_range() for one page, and mark_page_lazyfree(): of shared pages only those never in swap."""
+    if folio.slot is not None or folio.dirty:
+        if folio.mapcount() != 1 or (folio.slot is not None and not try_to_free_swap(mm.lru, folio)):
+            return
+        folio.dirty = False
+    pte.dirty = False
+    if folio.on_lru and not folio.unevictable:
+        folio.swapbacked = False
 
 
 def remove(mm: MmStruct, vma: Vma, start: int, end: int) -> None:

@@ -24,6 +24,7 @@ from .mmstruct import Machine, MmStruct
 from .mremap import mremap
 from .msync import msync
 from .proc import VmaInfo, pagemap, smaps
+from .swap import swap_out
 
 
 class OracleMm:
@@ -103,6 +104,10 @@ class OracleMm:
                 handle_mm_fault(self.mm, vma, vpn, write=write)
             except SigbusError:
                 raise failure(EFAULT) from None
+
+    def swap_out(self, addr: int, length: int) -> int:
+        """Reclaim the evictable anonymous pages of a range that are mapped once: how many."""
+        return swap_out(self.mm, addr >> PAGE_SHIFT, addr + length >> PAGE_SHIFT)
 
     def fork(self) -> OracleMm:
         """fork(2): the child's address space, on the same machine."""

@@ -11,6 +11,7 @@ from .lru import Lru, Lru61, Lru510
 
 if TYPE_CHECKING:
     from .pagetable import Pmd, Pte
+    from .swap import SwapPte
     from .vma import Vma
 
 MMAP_WINDOW = (1 << 35) - 1  # pages; DEFAULT_MAP_WINDOW: what lies above is given only by a hint
@@ -42,7 +43,8 @@ class MmStruct:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.vmas: list[Vma] = []
-        self.ptes: dict[int, Pte] = {}  # page number -> pte that is not none
+        self.ptes: dict[int, Pte] = {}  # page number -> present pte
+        self.swapped: dict[int, SwapPte] = {}  # page number -> pte whose page is in swap
         self.pmds: dict[int, Pmd] = {}  # page number >> 9 -> huge PMD
         self.tables: set[int] = set()  # page number >> 9 of every page table, empty ones as well
         self.locked_vm = 0  # pages; 64 bits, unsigned
@@ -124,13 +126,17 @@ class MmStruct:
         if vma.file is not None:
             vma.file.vmas.remove((self, vma))
 
-    # populated page table entries
+    # page table entries that are not none
 
     def populated(self, start: int, end: int) -> list[int]:
-        """Page numbers in [start, end) with a pte, in order."""
+        """Page numbers in [start, end) with a present pte, in order."""
         if end - start <= len(self.ptes):
             return [vpn for vpn in range(start, end) if vpn in self.ptes]
         return sorted(vpn for vpn in self.ptes if start <= vpn < end)
+
+    def in_swap(self, start: int, end: int) -> list[int]:
+        """Page numbers in [start, end) whose page is in swap, in order."""
+        return sorted(vpn for vpn in self.swapped if start <= vpn < end)
 
     def huge_pmds(self, start: int, end: int) -> list[int]:
         """First page numbers of the huge PMDs that intersect [start, end), in order."""

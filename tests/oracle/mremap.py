@@ -225,6 +225,8 @@ def move_extent(mm: MmStruct, vma: Vma, start: int, end: int, delta: int) -> Non
     elif whole and new_nr not in mm.tables:
         mm.tables.remove(nr)
     mm.tables.add(new_nr)
+    for vpn in mm.in_swap(start, end):
+        mm.swapped[vpn + delta] = mm.swapped.pop(vpn)
     for vpn in mm.populated(start, end):
         pte = mm.ptes[vpn + delta] = mm.ptes.pop(vpn)
         if pte.folio is not None:

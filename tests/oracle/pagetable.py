@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .constants import HPAGE_PMD_NR, VM_SHARED, VM_WRITE
 from .folio import Folio
 from .mmstruct import MmStruct
+from .swap import free_swap_and_cache, free_swap_cache
 
 if TYPE_CHECKING:
     from .vma import Vma
@@ -81,6 +82,8 @@ def unmap_pmd(mm: MmStruct, vma: Vma, pmd_nr: int) -> Folio | None:
 def zap_range(mm: MmStruct, vma: Vma, start: int, end: int) -> list[Folio]:
     """unmap_page_range(): returns the mmu_gather, for finish_mmu()."""
     gather = []
+    for vpn in mm.in_swap(start, end):
+        free_swap_and_cache(mm, vpn)
     for vpn in mm.huge_pmds(start, end):
         if vpn < start or vpn + HPAGE_PMD_NR > end:
             split_huge_pmd(mm, vma, vpn >> 9)
@@ -96,6 +99,7 @@ def finish_mmu(mm: MmStruct, gather: list[Folio]) -> None:
     if gather:
         mm.lru.drain()
     for folio in gather:
+        free_swap_cache(mm.lru, folio)
         mm.lru.put(folio)
 
 

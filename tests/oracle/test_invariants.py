@@ -45,6 +45,7 @@ class Program:
             "mmap_file": lambda: mm.mmap(addr, length, prot, c.MAP_FIXED | share, rng.choice(self.files), 2 * PAGE),
             "munmap": lambda: mm.munmap(addr, length),
             "mprotect": lambda: mm.mprotect(addr, length, prot),
+            "swap_out": lambda: mm.swap_out(addr, length),
             "mlock": lambda: mm.mlock2(addr, length, rng.randrange(2)),
             "munlock": lambda: mm.munlock(addr, length),
             "mlockall": lambda: mm.mlockall(rng.choice([1, 2, 3, 5, 6, 7])),
@@ -56,7 +57,7 @@ class Program:
             "truncate": lambda: rng.choice(self.files).truncate(rng.randrange(40) * PAGE),
             "drain": self.first.lru_add_drain_all,
         }
-        often = ("mmap", "mlock", "munlock", "touch", "touch")
+        often = ("mmap", "mlock", "munlock", "touch", "touch", "swap_out")
         try:
             calls[rng.choice([*calls, *often])]()
         except OSError:
@@ -83,9 +84,12 @@ def check(mms: list[MmStruct], files: list[OracleFile]) -> None:
         held += check_tables(mm)
         all_files |= {vma.file for vma in mm.vmas if vma.file is not None}
     held += [folio for file in all_files for folio in file.cache.values()]
+    swapped = [pte.slot for mm in mms for pte in mm.swapped.values()]
+    cached = [slot.cache for slot in swapped if slot.cache is not None]
     references = Counter(map(id, held))
-    folios = {id(folio): folio for folio in held}.values()
-    assert all(folio.refcount == references[id(folio)] for folio in folios)
+    folios = {id(folio): folio for folio in held + cached}.values()
+    assert all(folio.refcount == references[id(folio)] + (folio.slot is not None) for folio in folios)
+    assert all(slot.count == swapped.count(slot) for slot in swapped)
     assert lru.stat["nr_mlock"] == sum(folio.nr for folio in folios if folio.mlocked)
     assert lru.stat["nr_unevictable"] == sum(folio.nr for folio in folios if folio.on_lru and folio.unevictable)
 
@@ -102,6 +106,10 @@ def check_vmas(mm: MmStruct) -> None:
 def check_tables(mm: MmStruct) -> list[Folio]:
     """Entries lie in VMAs, agree with the reverse map and are writable only where the VMA is. Returns their folios."""
     folios = []
+    for vpn in mm.swapped:
+        assert mm.vma_at(vpn).anon_vma is not None
+        assert vpn >> 9 in mm.tables
+        assert vpn not in mm.ptes
     for vpn, pte in mm.ptes.items():
         vma = mm.vma_at(vpn)
         assert vpn >> 9 in mm.tables

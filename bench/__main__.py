@@ -12,7 +12,21 @@ from pathlib import Path
 
 from bench import __version__
 from bench.commands import COMMANDS
-from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError, UsageError, one_line
+from bench.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_MEASUREMENT,
+    EXIT_USAGE,
+    BenchError,
+    UsageError,
+    internal_error,
+    one_line,
+    told,
+)
+
+JUDGE = "gate"  # whose exit code 1 is a verdict, and 3 that there is none
+_STANDARD_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a write
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)  # open files, memory, processes
 
 
 def _overview() -> str:
@@ -29,7 +43,8 @@ def _overview() -> str:
             *lines,
             "",
             "unlockall-bench COMMAND --help tells a command's options.",
-            "exit codes: 0 done, 1 differences found, 2 bad usage or input, 3 measurement cannot be trusted, 130 interrupted",
+            "exit codes: 0 done, 1 differences found, 2 bad usage or input, 3 measurement cannot be trusted,",
+            "70 internal error, 130 interrupted",
         ]
     )
 
@@ -55,33 +70,44 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _told(error: Exception, command: str) -> int:
+    """Tell an error in one line; return the exit code that it ends the command with."""
+    if isinstance(error, BenchError):
+        line, code = told(error), error.exit_code
+    elif isinstance(error, OSError) and error.errno in _STANDARD_OUTPUT and error.filename is None:
+        _drop_output()
+        line, code = f"cannot write standard output: {error.strerror}", EXIT_USAGE
+    elif isinstance(error, OSError) and error.errno in _LIMITS:
+        line, code = f"this needs more than the system allows: {error.strerror}", EXIT_MEASUREMENT
+    elif isinstance(error, MemoryError):
+        line, code = "this needs more memory than there is", EXIT_MEASUREMENT
+    else:
+        line, code = internal_error(error), EXIT_MEASUREMENT if command == JUDGE else EXIT_INTERNAL
+    print(f"unlockall-bench: {line}", file=sys.stderr)
+    return code
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; tell errors in one line on standard error."""
     if sys.stdout is None:  # closed by the caller
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an old terminal may know no µ
+    words = sys.argv[1:] if argv is None else argv
     try:
-        code = run(sys.argv[1:] if argv is None else argv)
+        code = run(words)
         sys.stdout.flush()  # a reader that went away is noticed here, not at exit
         return code
     except SystemExit as request:  # argparse after --help
         return request.code if isinstance(request.code, int) else EXIT_USAGE
-    except BenchError as error:
-        print(f"unlockall-bench: {one_line(error, 1000)}", file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         print("unlockall-bench: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         _drop_output()
         return EXIT_INTERRUPTED
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename is not None:
-            raise
-        _drop_output()
-        print(f"unlockall-bench: cannot write standard output: {error.strerror}", file=sys.stderr)
-        return EXIT_USAGE
+    except Exception as error:
+        return _told(error, words[0] if words else "")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 import shlex
 import sys
 from importlib import metadata
@@ -41,7 +42,18 @@ def inherited_settings() -> list[str]:
 
 def command_line() -> str:
     """Return the command of this process as somebody would type it to repeat it."""
-    return shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    return " ".join(["python", "-m", "bench", *map(_quoted, sys.argv[1:])])
+
+
+def _quoted(word: str) -> str:
+    """Return a word as a shell takes it; bytes that are no UTF-8, as file names may have, stand as in $'\\xff'."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        plain = re.compile(rb"[A-Za-z0-9/._=-]")
+        shown = (chr(byte) if plain.match(bytes([byte])) else f"\\x{byte:02x}" for byte in os.fsencode(word))
+        return f"$'{''.join(shown)}'"
+    return shlex.quote(word)
 
 
 def _cpu_model() -> str:

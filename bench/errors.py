@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import traceback
+
 EXIT_DIFFERENCES = 1  # a comparison that was asked for found some
 EXIT_USAGE = 2
 EXIT_MEASUREMENT = 3
+EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: this program is at fault, and nothing else is said by that code
 EXIT_INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 
 
@@ -31,3 +36,21 @@ def one_line(text: object, limit: int = 300) -> str:
     """
     shown = "".join(char if char.isprintable() else "?" for char in " ".join(str(text).split()))
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def told(error: BaseException) -> str:
+    """Return an error as one line, with the notes that were added to it on its way."""
+    return "; ".join([one_line(error, 1000), *(one_line(note) for note in getattr(error, "__notes__", ()))])
+
+
+def internal_error(error: BaseException) -> str:
+    """Return the one line about an error that nothing foresaw; its traceback goes to a file, which the line names."""
+    lines = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
+    line = f"internal error: {type(error).__name__}: {told(error)}"
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="unlockall-bench-", suffix=".traceback")
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(lines)
+    except OSError as unwritten:
+        return f"{line}; its traceback could not be kept: {unwritten.strerror}"
+    return f"{line}; its traceback is in {name}"

@@ -103,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
         storage.make_directory(directory)
     points = [Point(group, implementation) for group in request.groups for implementation in request.implementations]
     for point in points:
-        registry.check_memory(point)
+        registry.check(point)
     with progress_bar() as progress:
         registry.load(request.implementations, progress)
         machine = environment.machine_facts()
@@ -115,8 +115,12 @@ def main(argv: Sequence[str]) -> int:
             benchmarks = time_all(request, results, progress)
             storage.save_wall(directory / storage.WALL_FILE, benchmarks)
     rows = report_rows.rows(counted, {one.get_name(): seconds_by_process(one) for one in benchmarks})
+    _print(rows, request, final)
     files = _draw(final, request.plots or final / "figures")
-    _print(rows, request, final, files)
+    print(f"figures:  {', '.join(str(path) for path in files) or 'none'}")
+    print()
+    print(report_tables.sentence(rows))
+    sys.stdout.flush()
     return 0
 
 
@@ -133,14 +137,11 @@ def _draw(run: Path, plots: Path) -> list[Path]:
     return files
 
 
-def _print(rows: Sequence[report_rows.Row], request: Request, run: Path, figures: Sequence[Path]) -> None:
-    """Print tables, where the files are, and the sentence."""
+def _print(rows: Sequence[report_rows.Row], request: Request, run: Path) -> None:
+    """Print tables, and where the run is kept: known before anything is drawn of it."""
     tables = [report_tables.report_table(rows)]
     if any(group.name == "report" and group.span == reported.REPORTED_SPAN for group in request.groups):
         tables.append(report_tables.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
     formats.show(Page(tuple(tables)), "terminal")
     print(f"raw data: {run}")
-    print(f"figures:  {', '.join(str(path) for path in figures) or 'none'}")
-    print()
-    print(report_tables.sentence(rows))
     sys.stdout.flush()

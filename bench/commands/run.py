@@ -141,7 +141,7 @@ def _scratch_files(args: argparse.Namespace, destination: Destination) -> Iterat
 def _count(points: Sequence[Point], progress: Progress) -> list[record.Counted]:
     """Count the calls and compare the states that they leave."""
     for point in points:
-        registry.check_memory(point)
+        registry.check(point)
     return [done.counted for done in counting.count_points(points, progress)]
 
 
@@ -163,10 +163,21 @@ def main(argv: Sequence[str]) -> int:
         args.plan = str(part.with_name("plan.json"))
         storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
         program.time_and_check(plan)
-        where = _keep(part, destination, counted)
+        where = _keep_or_rescue(part, destination, counted)
     if where and not args.quiet:
         print(f"raw data: {where}")
     return 0
+
+
+def _keep_or_rescue(part: Path, destination: Destination, counted: Sequence[record.Counted]) -> Path | None:
+    """Put the finished file where it belongs; where that fails, keep it elsewhere, and say where in the error."""
+    try:
+        return _keep(part, destination, counted)
+    except Exception as error:
+        rescued = Path(tempfile.mkdtemp(prefix="unlockall-bench-")) / storage.WALL_FILE
+        shutil.copyfile(part, rescued)
+        error.add_note(f"what was timed is kept in {rescued}")
+        raise
 
 
 def _keep(part: Path, destination: Destination, counted: Sequence[record.Counted]) -> Path | None:

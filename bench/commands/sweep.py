@@ -23,14 +23,12 @@ from bench.tables.report_tables import sweep_table
 from bench.tables.table import Page
 from bench.targets import registry
 from bench.workloads import scenario, selection, sizes
-from bench.workloads.scenario import FAMILIES, Operation, Pattern, Scenario
+from bench.workloads.scenario import FAMILIES, LEAST_SPAN, Operation, Pattern, Scenario
 from bench.workloads.suite import Group, points_of
-from mmmodel.constants import PAGE_SIZE
 
 SPANS = "2GiB,16GiB,128GiB"
 STEPS = "none,1GiB,2MiB"
 NONE = "none"  # in place of a step: no page is in memory
-LEAST_SPAN = {"munlock-part": 4 * PAGE_SIZE}  # bytes
 
 
 class Grid(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from rich.progress import Progress
 
 from bench.analysis.counter_diff import Change, changes
-from bench.errors import MeasurementError, one_line
+from bench.errors import MeasurementError, UsageError, internal_error, one_line
 from bench.gate import arms, counters, expectation, law_timing, laws, times
 from bench.gate.checks import Checks
 from bench.gate.counting_process import CountingProcess
@@ -76,12 +76,16 @@ def _failure_as_finding(part: Part, outcome: Outcome) -> Iterator[None]:
         yield
     except MeasurementError as error:
         outcome.findings.append(Finding(part, "the measurement", "error", one_line(error)))
+    except UsageError:
+        raise
+    except Exception as error:  # of this program; what the other parts find is told all the same
+        outcome.findings.append(Finding(part, "the measurement", "error", internal_error(error)))
 
 
 def _count_twice(points: Sequence[Point], progress: Progress) -> tuple[Counts, Counts]:
     """Count all points in two processes at once, each with another hash seed; return what each says."""
     for point in points:
-        registry.check_memory(point)
+        registry.check(point)
     task = progress.add_task("counting, twice", total=None)
     both = [CountingProcess(points, {"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
     first, second = (one.results() for one in both)

@@ -239,7 +239,7 @@ def _check_memory(request: Request, scheduler: str) -> None:
     """Refuse a request with a point that does not fit in memory, before anything is done."""
     if request.timed or not scheduler:  # else nothing is built here
         for point in request.points:
-            registry.check_memory(point)
+            registry.check(point)
 
 
 def _digest(request: Request) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from rich.progress import Progress
 
 from bench import environment
-from bench.errors import MeasurementError, UsageError
+from bench.errors import MeasurementError, UsageError, one_line
 from bench.runs.record import Counted
 from bench.targets import registry
 from bench.workloads.scenario import Point
@@ -92,7 +92,10 @@ def count(point: Point) -> CountResult:
     """Run the measured call once and read its counters; UsageError if the target has none."""
     prepared = registry.prepare(point)
     started = time.perf_counter()
-    prepared.call()
+    try:
+        prepared.call()
+    except OSError as error:  # an error of the call that is measured, not of this program
+        raise MeasurementError(f"{point.name} failed: {one_line(error)}") from None
     seconds = time.perf_counter() - started
     counters = prepared.counters()
     if counters is None:

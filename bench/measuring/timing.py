@@ -136,7 +136,7 @@ class PyperfProgram:
             call: Callable[[int], float] = _not_here
             facts: dict[str, str | int] = {}
             # A worker measures one point, or each in turn. The others only keep their place in the order, unbuilt.
-            if args.worker and args.worker_task in (None, index):
+            if args.in_process or (args.worker and args.worker_task in (None, index)):
                 warm_up(point)
                 prepared = registry.prepare(point)
                 expected = plan.counters.get(point.name, "")

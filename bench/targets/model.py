@@ -299,21 +299,13 @@ def _protection(perms: str) -> int:
 
 
 def _measured_call(point: Point, space: Mm, start: int) -> Callable[[], object]:
-    """Return the call that is counted and timed."""
+    """Return the call that is counted and timed; refuse_call() was asked before."""
     span = point.scenario.span
+    quarter = span // 4 & -PAGE_SIZE
     calls: dict[str, Callable[[], object]] = {
         "munlockall": space.munlockall,
         "mlockall": lambda: space.mlockall(const.MCL_CURRENT | const.MCL_FUTURE),
         "exit": space.exit,
-    }
-    if point.operation in calls:
-        return calls[point.operation]
-    if point.scenario.name == LAYOUT:
-        raise UsageError(f"{point.operation} is not measured on a layout; {', '.join(calls)} are")
-    quarter = span // 4 & -PAGE_SIZE
-    if point.operation == "munlock-part" and not quarter:
-        raise UsageError(f"munlock-part needs at least 4 pages, a span of {4 * PAGE_SIZE} bytes")
-    calls |= {
         "munlock": lambda: space.munlock(start, span),
         "munlock-part": lambda: space.munlock(start + quarter, span - 2 * quarter),
         "munmap": lambda: space.munmap(start, span),

@@ -12,7 +12,7 @@ from bench.errors import UsageError, one_line
 from bench.number_format import approximate
 from bench.targets import model
 from bench.targets.target import Prepared, Target, TraceTarget
-from bench.workloads.scenario import Point
+from bench.workloads.scenario import Point, refuse_call
 
 
 def targets() -> dict[str, Target]:
@@ -53,8 +53,8 @@ def _show_progress(progress: Progress, task: TaskID, done: int, total: int, _nam
 
 
 def prepare(point: Point) -> Prepared:
-    """Build what a point asks for. Refused before it starts when memory would not suffice."""
-    check_memory(point)
+    """Build what a point asks for. Refused before it starts when it cannot be measured, or memory would not suffice."""
+    check(point)
     return find(point.implementation).prepare(point)
 
 
@@ -63,8 +63,9 @@ def needed_bytes(point: Point) -> int:
     return find(point.implementation).needed_bytes(point)
 
 
-def check_memory(point: Point) -> None:
-    """Raise UsageError if a point would not fit in memory."""
+def check(point: Point) -> None:
+    """Raise UsageError if a point's call cannot be made, or it would not fit in memory."""
+    refuse_call(point)
     needed, available = needed_bytes(point), psutil.virtual_memory().available
     if needed > available:
         raise UsageError(

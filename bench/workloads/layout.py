@@ -140,8 +140,10 @@ def load(name_or_path: str) -> Layout:
 
 def load_file(path: Path) -> Layout:
     """Load and check one layout file."""
-    packed = _read(path)
     where = one_line(path, 120)
+    if any("\ud800" <= char <= "\udfff" for char in str(path)):  # it stands in results, which are UTF-8
+        raise UsageError(f"the name of layout file {where} is no UTF-8")
+    packed = _read(path)
     try:
         document = msgspec.json.decode(_unpack(packed, where), type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -93,6 +93,22 @@ class Point(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.json.encode(work, order="deterministic")).hexdigest()[:16]
 
 
+ON_A_LAYOUT: tuple[Operation, ...] = ("munlockall", "mlockall", "exit")  # what needs no span of its own
+LEAST_SPAN: dict[Operation, int] = {"munlock-part": 4 * PAGE_SIZE}  # bytes
+
+
+def refuse_call(point: Point) -> None:
+    """Raise UsageError if a point's call cannot be made on its address space, so that nothing is built for it."""
+    scenario, operation = point.scenario, point.operation
+    if scenario.name == LAYOUT and operation not in ON_A_LAYOUT:
+        raise UsageError(f"{operation} is not measured on a layout; {', '.join(ON_A_LAYOUT)} are")
+    if operation == "touch" and scenario.prot_none:
+        others = ", ".join(one.name for one in SCENARIOS.values() if not one.prot_none and one.name != LAYOUT)
+        raise UsageError(f"touch is not measured on {scenario.name}, which cannot be accessed (PROT_NONE); try {others}")
+    if scenario.span < LEAST_SPAN.get(operation, 0):
+        raise UsageError(f"{operation} needs at least 4 pages, a span of {LEAST_SPAN[operation]} bytes")
+
+
 class PointName(msgspec.Struct, frozen=True):
     """The parts of a point's name."""
 

@@ -1,6 +1,9 @@
 """The command line: bad usage is one clear line and exit code 2, and nothing is written."""
 
+import errno
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import commands
+from bench import commands, environment
 from bench.__main__ import main
 
 
@@ -129,3 +132,52 @@ def test_the_table_of_commands_is_true() -> None:
     modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
     assert modules == {"__init__", *commands.COMMANDS}
     assert all(line[0].islower() for line in commands.COMMANDS.values())
+
+
+def test_an_error_that_nothing_foresaw_is_one_line_and_no_verdict(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(argv: list[str]) -> int:
+        raise KeyError(f"no {argv}")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for command, code in (("list", 70), ("compare", 70), ("gate", 3)):  # 1 would say that differences were found
+        monkeypatch.setattr(f"bench.commands.{command}.main", broken)
+        assert main([command]) == code
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert "internal error: KeyError: 'no []'" in err
+        where = re.search(r"traceback is in (\S+)", err)
+        assert where
+        assert "in broken" in Path(where[1]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError()])
+def test_a_limit_of_the_system_is_told_as_such(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(argv: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr("bench.commands.list.main", refused)
+    assert main(["list"]) == 3
+    assert "needs more" in capsys.readouterr().err
+
+
+def test_few_open_files_are_no_regression(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bench", "gate", "--suite", "quick", "--only", "counters", "--expectation", str(tmp_path)]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))  # noqa: E731
+    done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=limit)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_line_with_bytes_that_are_no_text_can_be_kept_and_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["report", "--results", os.fsdecode(b"/tmp/a b'\xff\xe9"), "é"]
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    line = environment.command_line()
+    line.encode()
+    program = "import os, sys; sys.stdout.buffer.write(b'|'.join(map(os.fsencode, sys.argv[1:])))"
+    shell = line.replace("python -m bench", f"{sys.executable} -c \"$0\"")
+    done = subprocess.run(["bash", "-c", shell, program], capture_output=True, check=True)
+    assert done.stdout == b"|".join(map(os.fsencode, words))

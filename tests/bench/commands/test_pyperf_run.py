@@ -12,7 +12,7 @@ import pyperf
 import pytest
 
 from bench.commands import run
-from bench.errors import UsageError
+from bench.errors import MeasurementError, UsageError
 from bench.runs import storage
 from bench.runs.storage import PREFIX
 from bench.workloads import suite
@@ -45,6 +45,37 @@ def test_a_file_is_pyperfs_and_grows_by_append(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout) == (2, "")
     assert "already exists" in again.stderr
     assert [one.name for one in tmp_path.iterdir()] == ["times.json"]
+
+
+def test_a_call_that_cannot_be_made_is_bad_usage(tmp_path: Path) -> None:
+    for scenario in ("report", "sparse-2MiB"):
+        done = command(scenario, "--op", "touch", "--results", str(tmp_path))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"touch is not measured on {scenario}, which cannot be accessed (PROT_NONE)" in done.stderr
+
+
+def test_in_this_process_as_pyperf_can(tmp_path: Path) -> None:
+    done = command(*SMALL, "--in-process", "-o", str(tmp_path / "times.json"))
+    assert done.returncode == 0, done.stderr
+    assert storage.load_wall(tmp_path / "times.json")[NAME].get_nvalue() == 1
+
+
+def test_a_directory_whose_name_is_no_text_keeps_the_run(tmp_path: Path) -> None:
+    results = tmp_path / os.fsdecode(b"\xff")
+    done = command(*SMALL, "--results", str(results))
+    assert done.returncode == 0, done.stderr
+    (directory,) = results.iterdir()
+    assert r"\xff'" in storage.load_counters(directory / storage.COUNTERS_FILE).command
+
+
+def test_what_was_timed_is_kept_where_its_place_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    part = tmp_path / "part.json"
+    part.write_bytes(b"times")
+    with pytest.raises(MeasurementError, match="cannot write") as caught:
+        run._keep_or_rescue(part, run.Destination(output=tmp_path / "gone" / "x.json"), [])
+    (note,) = caught.value.__notes__
+    assert Path(note.rpartition(" ")[2]).read_bytes() == b"times"
 
 
 def test_without_a_file_a_run_directory_is_made(tmp_path: Path) -> None:

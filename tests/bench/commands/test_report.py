@@ -110,8 +110,8 @@ def test_layouts_build_as_captured(layout: str) -> None:
 
 def test_memory_is_checked_before_anything_is_built() -> None:
     with pytest.raises(UsageError, match=r"would need \d+ bytes"):
-        registry.check_memory(Point(SCENARIOS["dense"].resized(1 << 46), "page-walk"))
-    registry.check_memory(Point(SCENARIOS["report"].resized(1 << 46), "page-walk"))
+        registry.check(Point(SCENARIOS["dense"].resized(1 << 46), "page-walk"))
+    registry.check(Point(SCENARIOS["report"].resized(1 << 46), "page-walk"))
 
 
 def test_a_size_alone_is_of_the_report_and_its_program_stays() -> None:

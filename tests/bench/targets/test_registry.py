@@ -1,5 +1,6 @@
 """Targets: whatever is registered can be measured, and what it cannot on_progress is not asked for."""
 
+import errno
 import time
 from collections.abc import Mapping
 
@@ -8,11 +9,12 @@ from rich.progress import Progress
 
 from bench.__main__ import main
 from bench.commands import replay
-from bench.errors import UsageError
+from bench.errors import MeasurementError, UsageError
 from bench.measuring import counting, timing
 from bench.targets import registry
 from bench.targets.target import OnProgress, Prepared, Target
-from bench.workloads.scenario import SCENARIOS, Point
+from bench.workloads.scenario import LAYOUT, SCENARIOS, Operation, Point, refuse_call
+from bench.workloads.selection import OPERATIONS
 
 
 class FakeKernel:
@@ -104,3 +106,35 @@ def test_a_target_says_what_memory_it_needs(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown implementation 'nosuch'; known are per-page"):
         registry.find("nosuch")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_call_on_every_scenario_is_counted_or_refused_before_anything_is_built(operation: Operation) -> None:
+    refused = set()
+    for one in SCENARIOS.values():
+        for pages in (1, 3, 4, 1024) if one.name != LAYOUT else (0,):
+            scenario = one.resized(pages * 4096) if pages else one
+            point = Point(scenario, "page-walk", operation)
+            try:
+                refuse_call(point)
+            except UsageError:
+                refused.add((one.name, pages))
+            else:
+                assert counting.count(point).counted.counters, point.name
+    sized = {name for name in SCENARIOS if name != LAYOUT}
+    layout = {(LAYOUT, 0)} if operation not in ("munlockall", "mlockall", "exit") else set()
+    short = {(name, pages) for name in sized for pages in (1, 3)} if operation == "munlock-part" else set()
+    no_access = sized - {"dense", "thp"} if operation == "touch" else set()
+    closed = {(name, pages) for name in no_access for pages in (1, 3, 4, 1024)}
+    assert refused == layout | short | closed
+
+
+def test_a_call_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    prepared = Prepared("page-walk", 4096, 1, 0, fail, fail, dict, str)
+    monkeypatch.setattr(registry, "prepare", lambda _: prepared)
+    point = Point(SCENARIOS["report"], "page-walk")
+    with pytest.raises(MeasurementError, match=r"munlockall/report/2TiB/page-walk failed: .*Cannot allocate memory"):
+        counting.count(point)

@@ -123,17 +123,21 @@ def refuse_mixture(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, str], 
                 raise UsageError(f"--append would mix runs of {point.name} whose {key} differs; use -o with a new file")
 
 
+def refuse_mixtures(old: Mapping[str, pyperf.Benchmark], plan: timing.Plan) -> None:
+    """Raise UsageError if a file has runs that those of a plan must not be added to."""
+    for point in plan.points:
+        new = {"digest": point.digest, "source": environment.source_digest(), "counters": plan.counters[point.name]}
+        refuse_mixture(old, new, point)
+
+
 @contextlib.contextmanager
 def _scratch_files(args: argparse.Namespace, destination: Destination) -> Iterator[Path]:
     """Have pyperf write to a scratch directory, which disappears; give the file that it will have written there."""
     final = destination.output or destination.append
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
         part = Path(scratch) / (final.name if final else storage.WALL_FILE)
-        if destination.append and destination.append.exists():
-            shutil.copyfile(destination.append, part)
-        if destination.append:
-            args.append = str(part)
-        elif destination.output or destination.results:
+        args.append = None
+        if final or destination.results:
             args.output = str(part)
         yield part
 
@@ -155,24 +159,24 @@ def main(argv: Sequence[str]) -> int:
         registry.load([point.implementation for point in points], progress)
         counted = _count(points, progress)
     plan = timing.Plan(points, {one.name: record.digest_of(one.counters) for one in counted})
-    for point in points:
-        new = {"digest": point.digest, "source": environment.source_digest(), "counters": plan.counters[point.name]}
-        refuse_mixture(old, new, point)
+    refuse_mixtures(old, plan)
     args.inherit_environ = sorted({*(args.inherit_environ or ()), *environment.inherited_settings()})
     with _scratch_files(args, destination) as part:
         args.plan = str(part.with_name("plan.json"))
         storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
         program.time_and_check(plan)
-        where = _keep_or_rescue(part, destination, counted)
+        where = _keep_or_rescue(part, destination, counted, plan)
     if where and not args.quiet:
         print(f"raw data: {where}")
     return 0
 
 
-def _keep_or_rescue(part: Path, destination: Destination, counted: Sequence[record.Counted]) -> Path | None:
+def _keep_or_rescue(
+    part: Path, destination: Destination, counted: Sequence[record.Counted], plan: timing.Plan
+) -> Path | None:
     """Put the finished file where it belongs; where that fails, keep it elsewhere, and say where in the error."""
     try:
-        return _keep(part, destination, counted)
+        return _keep(part, destination, counted, plan)
     except Exception as error:
         rescued = Path(tempfile.mkdtemp(prefix="unlockall-bench-")) / storage.WALL_FILE
         shutil.copyfile(part, rescued)
@@ -180,12 +184,14 @@ def _keep_or_rescue(part: Path, destination: Destination, counted: Sequence[reco
         raise
 
 
-def _keep(part: Path, destination: Destination, counted: Sequence[record.Counted]) -> Path | None:
+def _keep(part: Path, destination: Destination, counted: Sequence[record.Counted], plan: timing.Plan) -> Path | None:
     """Put the finished file where it belongs; return where that is."""
-    final = destination.output or destination.append
-    if final:
-        storage.write_atomic(final, part.read_bytes())
-        return final
+    if destination.append:
+        append(part, destination.append, plan)
+    elif destination.output:
+        storage.write_atomic(destination.output, part.read_bytes(), replace=False)
+    if destination.append or destination.output:
+        return destination.append or destination.output
     if not destination.results:
         return None
     machine = environment.machine_facts()
@@ -194,3 +200,11 @@ def _keep(part: Path, destination: Destination, counted: Sequence[record.Counted
         storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
         storage.write_atomic(directory / storage.WALL_FILE, part.read_bytes())
     return kept
+
+
+def append(part: Path, final: Path, plan: timing.Plan) -> None:
+    """Add the runs of a pyperf file to another, as that is now: it may have grown since this command began."""
+    with storage.locked_directory(final.parent):
+        old = storage.load_wall(final) if final.exists() else {}
+        refuse_mixtures(old, plan)
+        storage.save_wall(final, storage.merged(old, storage.load_wall(part), one_line(final, 120)))

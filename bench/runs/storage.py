@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
+import itertools
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,8 +69,11 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
         raise MeasurementError(f"cannot write {one_line(path, 120)}: {error.strerror or error}") from None
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part."""
+def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write a file so that readers see the old content or the new, never a part.
+
+    Without `replace`, UsageError if there is one by now: somebody else's, which would be lost.
+    """
     if path.exists() and not path.is_file():  # a device, a pipe, a directory: renaming would put a file in its place
         raise UsageError(f"{one_line(path, 120)} is no regular file")
     with reporting_write_errors(path):
@@ -82,10 +87,30 @@ def write_atomic(path: Path, data: bytes) -> None:
             umask = os.umask(0)
             os.umask(umask)
             part.chmod(0o666 & ~umask)  # mkstemp() makes it private to the user
-            part.replace(path)
+            if replace:
+                part.replace(path)
+            else:
+                path.hardlink_to(part)
+                part.unlink()
+        except FileExistsError:
+            part.unlink()
+            raise UsageError(f"{one_line(path, 120)} is there by now; it was not when this began") from None
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def locked_directory(path: Path) -> Iterator[None]:
+    """Hold a directory's lock, for changing a file in it; it leaves nothing behind, and that of a dead process is free."""
+    with reporting_write_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with reporting_write_errors(path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def make_directory(path: Path) -> Path:
@@ -102,17 +127,34 @@ def make_directory(path: Path) -> Path:
 
 @contextmanager
 def run_directory(results: Path, name: str) -> Iterator[tuple[Path, Path]]:
-    """Give a directory to fill, and the name that it gets only when all went well; else it is removed."""
-    make_directory(results)
-    part, final = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=results)), _free_name(results / name)
+    """Give a directory to fill, and the name that it gets only when all went well; else it is removed.
+
+    The name is followed by -2, -3, ... if runs of the same second have it, finished or under way.
+    """
+    part, final = _reserved(make_directory(results), name)
     try:
         yield part, final
         with reporting_write_errors(final):
-            part.chmod(0o755)
             part.rename(final)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def _reserved(results: Path, name: str) -> tuple[Path, Path]:
+    """Make a directory to fill and return it with its later name, which is its own as long as it exists."""
+    for number in itertools.count(1):
+        final = results / (name if number == 1 else f"{name}-{number}")
+        part = final.with_name(f".{final.name}.part")
+        with reporting_write_errors(part):
+            try:
+                part.mkdir()
+            except FileExistsError:
+                continue
+        if not final.exists():  # looked at only now: before, another process could have finished in between
+            return part, final
+        part.rmdir()
+    raise AssertionError("numbers have no end")
 
 
 @contextmanager
@@ -142,15 +184,6 @@ def _exchange(one: Path, two: Path) -> None:
         # EINVAL is the file system's answer that it cannot, EXDEV that of an overlay's lower layer.
         unable = "; it cannot be replaced in one step here: move it away first" if number in (errno.EINVAL, errno.EXDEV) else ""
         raise OSError(number, os.strerror(number) + unable)
-
-
-def _free_name(path: Path) -> Path:
-    """Return `path`, or with -2, -3, ... if runs of the same second took it."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
 
 
 def encode_json(value: object) -> bytes:
@@ -197,6 +230,18 @@ def save_wall(path: Path, benchmarks: Sequence[pyperf.Benchmark]) -> None:
         part = Path(scratch) / path.name  # pyperf writes in place and only to a path
         suite.dump(str(part))
         part.replace(path)
+
+
+def merged(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, pyperf.Benchmark], where: str) -> list[pyperf.Benchmark]:
+    """Return benchmarks with the runs of both, by name; UsageError if pyperf says that they are not of one benchmark."""
+    suite = pyperf.BenchmarkSuite(list(old.values() or new.values()))
+    try:
+        for benchmark in new.values() if old else ():
+            suite.add_runs(benchmark)
+    except ValueError as error:
+        raise UsageError(f"the runs cannot be added to {where}: {one_line(error)}") from None
+    found: list[pyperf.Benchmark] = suite.get_benchmarks()
+    return found
 
 
 def load_wall(path: Path) -> dict[str, pyperf.Benchmark]:

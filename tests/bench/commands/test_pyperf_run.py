@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyperf
 import pytest
 
+from bench import environment
 from bench.commands import run
 from bench.errors import MeasurementError, UsageError
+from bench.measuring.timing import Plan
 from bench.runs import storage
 from bench.runs.storage import PREFIX
 from bench.workloads import suite
@@ -73,9 +76,35 @@ def test_what_was_timed_is_kept_where_its_place_cannot_be_written(tmp_path: Path
     part = tmp_path / "part.json"
     part.write_bytes(b"times")
     with pytest.raises(MeasurementError, match="cannot write") as caught:
-        run._keep_or_rescue(part, run.Destination(output=tmp_path / "gone" / "x.json"), [])
+        run._keep_or_rescue(part, run.Destination(output=tmp_path / "gone" / "x.json"), [], Plan(()))
     (note,) = caught.value.__notes__
     assert Path(note.rpartition(" ")[2]).read_bytes() == b"times"
+
+
+def times_file(path: Path, *seconds: float) -> Path:
+    """Write a pyperf file of one process that timed these values."""
+    metadata = {"name": NAME, "unit": "second", "loops": 1, PREFIX + "digest": POINT.digest, PREFIX + "counters": "c"}
+    metadata[PREFIX + "source"] = environment.source_digest()
+    storage.save_wall(path, [pyperf.Benchmark([pyperf.Run(list(seconds), metadata=metadata, collect_metadata=False)])])
+    return path
+
+
+def test_of_many_that_append_at_once_none_is_lost(tmp_path: Path) -> None:
+    final, plan = tmp_path / "all.json", Plan((POINT,), {NAME: "c"})
+    parts = [times_file(tmp_path / f"{number}.json", 1.0 + number) for number in range(12)]
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(lambda part: run.append(part, final, plan), parts))
+    assert sorted(storage.load_wall(final)[NAME].get_values()) == [1.0 + number for number in range(12)]
+
+
+def test_a_file_that_came_meanwhile_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    part, final = times_file(tmp_path / "part.json", 1.0), tmp_path / "final.json"
+    final.write_bytes(b"another's")
+    with pytest.raises(UsageError, match="is there by now"):
+        run._keep_or_rescue(part, run.Destination(output=final), [], Plan((POINT,), {NAME: "c"}))
+    assert final.read_bytes() == b"another's"
+    assert [storage.load_wall(path)[NAME].get_values() for path in tmp_path.glob("*/wall.json")] == [(1.0,)]
 
 
 def test_without_a_file_a_run_directory_is_made(tmp_path: Path) -> None:

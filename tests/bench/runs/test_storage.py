@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +193,17 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is no regular file"):
             storage.write_atomic(path, b"x")
     assert pipe.is_fifo()
+
+
+def test_runs_of_one_second_get_names_of_their_own_however_they_overlap(tmp_path: Path) -> None:
+    def fill(number: int, barrier: threading.Barrier) -> str:
+        with storage.run_directory(tmp_path, "report-x") as (part, final):
+            (part / "number").write_text(str(number), encoding="utf-8")
+            barrier.wait(20)  # all are under way at once
+        assert (final / "number").read_text(encoding="utf-8") == str(number)
+        return final.name
+
+    barrier = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        names = set(threads.map(lambda number: fill(number, barrier), range(8)))
+    assert names == {"report-x", *(f"report-x-{number}" for number in range(2, 9))} == {one.name for one in tmp_path.iterdir()}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 NONE = "-"  # what is not there
 TOO_FEW = "too few"  # data for what would stand there
+LEGIBLE = 1e15  # numbers from here on are written with an exponent: nobody counts forty digits
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -16,7 +17,7 @@ _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 def significant(value: float, digits: int = 3) -> str:
     """Return a number with `digits` significant digits, without an exponent where that is readable: 0.604, 12.3, 246,995."""
     text = f"{value:.{digits}g}"
-    return text if "e" not in text or abs(value) < 1 else f"{value:,.0f}"
+    return text if "e" not in text or abs(value) < 1 or abs(value) >= LEGIBLE else f"{value:,.0f}"
 
 
 def count(value: int) -> str:
@@ -47,7 +48,7 @@ def approximate(nbytes: float) -> str:
     while nbytes >= 1024 and index < len(_BYTES) - 1:
         nbytes /= 1024
         index += 1
-    digits = f"{nbytes:,.2f}".rstrip("0").rstrip(".")
+    digits = (f"{nbytes:,.2f}" if nbytes < LEGIBLE else significant(nbytes)).rstrip("0").rstrip(".")
     return f"{digits} {_BYTES[index]}"
 
 
@@ -58,7 +59,8 @@ def percent(fraction: float) -> str:
 
 def change(relative: float) -> str:
     """Return a value relative to 1 as a signed percentage: +1.5 %."""
-    return f"{(relative - 1) * 100:+.1f} %"
+    percents = (relative - 1) * 100
+    return f"{percents:+.1f} %" if abs(percents) < LEGIBLE else f"{percents:+.3g} %"
 
 
 def multiple(value: float) -> str:
@@ -73,7 +75,7 @@ def ratio(value: float) -> str:
 
 def exponent(value: float, digits: int = 3) -> str:
     """Return the exponent of a power law: 1.002; a zero has no sign."""
-    text = f"{value:.{digits}f}"
+    text = f"{value:.{digits}f}" if abs(value) < LEGIBLE else significant(value)
     return text.lstrip("-") if float(text) == 0 else text
 
 

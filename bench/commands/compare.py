@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from bench import environment
 from bench.analysis import comparison
 from bench.analysis.stats import LEAST_SIZES
@@ -24,8 +26,9 @@ def main(argv: Sequence[str]) -> int:
     if args.exponents and not len(found.exponents):
         raise MeasurementError(f"{args.a} and {args.b} have no scenario at {LEAST_SIZES} sizes in common")
     page = run_tables.compare_page(found, args.exponents)
-    if args.format == "csv":
-        formats.show_csv(found.exponents if args.exponents else run_tables.compare_frame(found), page)
-    else:
-        formats.show(page, args.format)
+    if args.format not in formats.FOR_PROGRAMS:
+        formats.show(page, args.format, wide=args.wide)
+        return 0
+    frames = {} if args.exponents else {"points": run_tables.compare_frame(found)}
+    formats.show_frames(frames | {"exponents": found.exponents, "facts": pd.DataFrame(found.facts)}, args.format, page)
     return 0

@@ -41,6 +41,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the order of the arms")
     for name in REPORTS:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the report as {name} too")
+    formats.add_option(parser)
     return parser.parse_args(argv)
 
 
@@ -102,10 +103,10 @@ def main(argv: Sequence[str]) -> int:
             print(f"accepted: written to {request.expectation}" if changed else "nothing changed")
             return 0
         outcome = engine.measure_and_judge(request, progress)
-    return _report(outcome, reports)
+    return _report(outcome, reports, args.wide)
 
 
-def _report(outcome: Outcome, reports: dict[str, Path]) -> int:
+def _report(outcome: Outcome, reports: dict[str, Path], wide: bool) -> int:
     """Print and write the reports; return the exit code."""
     findings = outcome.findings
     verdict = overall(findings)
@@ -129,6 +130,6 @@ def _report(outcome: Outcome, reports: dict[str, Path]) -> int:
     for name, path in reports.items():
         storage.write_atomic(path, encoded[name]())
     if render.shown(findings):
-        formats.show(Page((render.table(findings),)), "terminal")
+        formats.show(Page((render.table(findings),)), wide=wide)
     print(render.summary(findings))
     return EXIT_CODES[verdict]

@@ -26,8 +26,10 @@ def _pages_of(scenario: Scenario) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Print scenarios, implementations and layouts."""
-    parser_of("list").parse_args(argv)
-    formats.show(Page((_scenarios(), _implementations(), _layouts())), "terminal")
+    parser = parser_of("list")
+    formats.add_option(parser)
+    wide = parser.parse_args(argv).wide
+    formats.show(Page((_scenarios(), _implementations(), _layouts())), wide=wide)
     return 0
 
 
@@ -52,4 +54,4 @@ def _layouts() -> Table:
         for one in loaded
     )
     heads = ("span", "VMAs", "pages in memory")
-    return Table("Layouts (--layout; or a file's path)", ("name", "threads"), heads, (tuple(rows),))
+    return Table("Layouts (--layout; or a file's path)", ("name", "threads"), heads, (tuple(rows),), ("threads",))

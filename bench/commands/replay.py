@@ -132,7 +132,7 @@ def _print_coverage(outcomes: Counter[tuple[str, str, str]], impls: Sequence[str
         for outcome in sorted({key[2] for key in outcomes if key[1] == op}, key=lambda word: (word != "0", word)):
             rows.append((op, "ok" if outcome == "0" else outcome, *(count(outcomes[impl, op, outcome]) for impl in impls)))
     table = Table("Coverage of op x outcome", ("op", "outcome"), tuple(impls), (tuple(rows),))
-    formats.show(Page((table,)), "terminal")
+    formats.show(Page((table,)))
 
 
 def _replay_random(traces: Loaded[Trace], runners: Sequence[TraceRunner], tick: Tick) -> int:

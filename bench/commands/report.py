@@ -41,6 +41,7 @@ class Request(msgspec.Struct, frozen=True):
     values: int | None
     results: Path
     plots: Path | None  # None: beside the run
+    wide: bool  # every column of the table
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -51,6 +52,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--values", type=int, help="timed values in each process")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
     parser.add_argument("--plots", type=Path, help="directory for figures, default figures/ in the run's directory")
+    formats.add_option(parser)
     return parser.parse_args(argv)
 
 
@@ -66,6 +68,7 @@ def read_request(argv: Sequence[str]) -> Request:
         values=args.values,
         results=args.results or base / "results",
         plots=args.plots,
+        wide=args.wide,
     )
 
 
@@ -119,7 +122,7 @@ def main(argv: Sequence[str]) -> int:
     files = _draw(final, request.plots or final / "figures")
     print(f"figures:  {', '.join(str(path) for path in files) or 'none'}")
     print()
-    print(report_tables.sentence(rows))
+    formats.show_text(report_tables.sentence(rows))
     sys.stdout.flush()
     return 0
 
@@ -142,6 +145,6 @@ def _print(rows: Sequence[report_rows.Row], request: Request, run: Path) -> None
     tables = [report_tables.report_table(rows)]
     if any(group.name == "report" and group.span == reported.REPORTED_SPAN for group in request.groups):
         tables.append(report_tables.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
-    formats.show(Page(tuple(tables)), "terminal")
+    formats.show(Page(tuple(tables)), wide=request.wide)
     print(f"raw data: {run}")
     sys.stdout.flush()

@@ -85,7 +85,9 @@ def main(argv: Sequence[str]) -> int:
     """Run the command. Exit code 0 also when a budget is exceeded: judging a change is the gate's job."""
     parser = parser_of("speed")
     parser.add_argument("--results", type=Path, help="directory for the figures, default results/")
-    directory = storage.make_directory(parser.parse_args(argv).results or environment.base_directory() / "results")
+    formats.add_option(parser)
+    args = parser.parse_args(argv)
+    directory = storage.make_directory(args.results or environment.base_directory() / "results")
     benchmarks: list[pyperf.Benchmark] = []
     figures: list[Judged] = []
     with progress_bar() as progress:
@@ -102,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
             content = SpeedFile(storage.SCHEMA, "speed", environment.command_line(), storage.now(), machine, figures)
             storage.write_atomic(part / SPEED_FILE, storage.encode_json(content))
             storage.save_wall(part / storage.WALL_FILE, benchmarks)
-    formats.show(Page((report_tables.speed_table(figures),)), "terminal")
+    formats.show(Page((report_tables.speed_table(figures),)), wide=args.wide)
     print(f"raw data: {final}")
     exceeded = [one.budget.what for one in figures if not one.met]
     print(f"exceeded: {'; '.join(exceeded)}" if exceeded else "every budget is met")

@@ -79,6 +79,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--counters-only", action="store_true", help="count, do not time")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
     collect.add_arguments(parser)
+    formats.add_option(parser)
     parser.epilog = "Lists are separated by commas. An interrupted sweep goes on when the same command is given again."
     return parser.parse_args(argv)
 
@@ -164,7 +165,7 @@ def main(argv: Sequence[str]) -> int:
                 collect.save(part, request, machine, done)
     times = {one.get_name(): seconds_by_process(one) for one in done.benchmarks}
     rows = report_rows.rows(done.counted, times) if request.timed else []
-    formats.show(Page((sweep_table(done.counted, rows),)), "terminal")
+    formats.show(Page((sweep_table(done.counted, rows),)), wide=args.wide)
     print(f"raw data: {final}")
     sys.stdout.flush()
     return 0

@@ -22,7 +22,9 @@ KINDS: tuple[Kind, ...] = (COUNT, TIME)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that commands which show runs have in common."""
-    parser.add_argument("--format", choices=formats.FORMATS, default="terminal", help="default terminal; csv has every number")
+    forms = "default terminal; csv and json have every number"
+    parser.add_argument("--format", choices=formats.FORMATS, default="terminal", help=forms)
+    formats.add_option(parser)
     parser.add_argument("--exponents", action="store_true", help="only the scaling exponents")
     parser.add_argument("--results", type=Path, help="directory of the runs that are named, default results/")
 
@@ -62,8 +64,9 @@ def main(argv: Sequence[str]) -> int:
     if args.exponents and not len(exponents):
         raise MeasurementError(f"{args.run} has no scenario at {LEAST_SIZES} sizes, which an exponent needs")
     page = run_tables.table_page(points, exponents, kinds, args.exponents)
-    if args.format == "csv":
-        formats.show_csv(dataframes.only(exponents if args.exponents else points, kinds), page)
-    else:
-        formats.show(page, args.format)
+    if args.format not in formats.FOR_PROGRAMS:
+        formats.show(page, args.format, wide=args.wide)
+        return 0
+    frames = {} if args.exponents else {"points": dataframes.only(points, kinds)}
+    formats.show_frames(frames | {"exponents": dataframes.only(exponents, kinds)}, args.format, page)
     return 0

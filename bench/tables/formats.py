@@ -1,17 +1,23 @@
-"""Tables of text in the formats that people paste elsewhere: terminal, Markdown, LaTeX; and CSV for programs.
+"""Tables of text in the formats that people paste elsewhere: terminal, Markdown, LaTeX; and CSV and JSON for programs.
 
-Knows nothing of what the tables are about. Cells may hold anything that a
+In the terminal they are as wide as that, and elsewhere PIPED_WIDTH: a table that is wider does without the columns that
+it says are worth less. Knows nothing of what the tables are about. Cells may hold anything that a
 file had: each format escapes what it would take for its own.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+import textwrap
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Final, Literal, get_args
 
+import msgspec
 import pandas as pd
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -19,10 +25,17 @@ from rich.table import Table as RichTable
 
 from bench.tables.table import Cells, Page, Table
 
-Format = Literal["terminal", "markdown", "csv", "latex"]
+Format = Literal["terminal", "markdown", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-PIPED_WIDTH = 200  # columns, or as many as a table needs; what reads a pipe does not wrap
+FOR_PROGRAMS: tuple[Format, ...] = ("csv", "json")
+JSON_SCHEMA: Final = 1  # of what show_frames() prints; 1: the first
+PIPED_WIDTH = 80  # columns, whatever the terminal has: what is piped is compared, and mailed
 WIDEST = 1000  # columns
+# Columns that names and other words are left before columns are left out, and after that; what is longer folds.
+NAMES_WIDTH, WORDS_WIDTH, LEAST_WIDTH = 40, 24, 8
+GAP = 2  # columns between columns
+# Rules under the heads and between sections, nothing else, of ASCII.
+_PLAIN = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 
 _LATEX = str.maketrans(
     {
@@ -38,11 +51,45 @@ _LATEX = str.maketrans(
 _MARKDOWN = str.maketrans({char: "\\" + char for char in "\\`*[]<>|"})
 
 
-def show(page: Page, form: Format) -> None:
-    """Print a page in a format for people."""
-    renderers: dict[str, Callable[[Page], None]] = {"terminal": _terminal, "markdown": _markdown, "latex": _latex}
-    renderers[form](page)
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of commands that show tables in the terminal."""
+    parser.add_argument("--wide", action="store_true", help="show every column, however wide a table is")
+
+
+def show(page: Page, form: Format = "terminal", *, wide: bool = False) -> None:
+    """Print a page in a format for people; `wide`: in the terminal every column, however wide."""
+    if form == "terminal":
+        _terminal(page, wide)
+    else:
+        renderers: dict[str, Callable[[Page], None]] = {"markdown": _markdown, "latex": _latex}
+        renderers[form](page)
     sys.stdout.flush()
+
+
+def show_text(text: str) -> None:
+    """Print a paragraph that is no wider than the terminal."""
+    print(_wrapped(text, console().width))
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Return text in lines of a width; a word that is longer stays whole, so that a path can be copied."""
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def show_frames(frames: Mapping[str, pd.DataFrame], form: Format, page: Page) -> None:
+    """Print frames for a program: as CSV the first of them, as JSON all of them by name, with what the page says of them."""
+    if form == "csv":
+        show_csv(next(iter(frames.values())), page)
+        return
+    named = {name: [_plain_row(row) for row in frame.to_dict("records")] for name, frame in frames.items()}
+    said = {"warnings": page.warnings, "remarks": page.remarks}
+    print(msgspec.json.format(msgspec.json.encode({"schema": JSON_SCHEMA, **said, **named}), indent=1).decode())
+    sys.stdout.flush()
+
+
+def _plain_row(row: Mapping[Hashable, object]) -> dict[str, object]:
+    """Return a row of a frame with null where there is nothing."""
+    return {str(name): None if pd.isna(value) else value for name, value in row.items()}  # type: ignore[call-overload]
 
 
 def show_csv(frame: pd.DataFrame, page: Page) -> None:
@@ -54,29 +101,71 @@ def show_csv(frame: pd.DataFrame, page: Page) -> None:
 
 
 def console() -> Console:
-    """Return standard output: colours and its own width on a terminal, plain wide text elsewhere."""
-    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, color_system=None)
+    """Return standard output: colours and its own width on a terminal, plain text of PIPED_WIDTH elsewhere."""
+    if not sys.stdout.isatty():
+        return Console(width=PIPED_WIDTH, color_system=None)
+    return Console(color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
-def _terminal(page: Page) -> None:
+def _terminal(page: Page, wide: bool) -> None:
     """Print a page for the eye."""
-    out = console()
+    width = console().width
     for text in page.warnings:
-        print(f"WARNING: {text}")
-    for table in page.tables:
-        shown = _rich(table)
-        needed = Measurement.get(out, out.options.update(width=WIDEST), shown)
-        # Wider than the terminal rather than cut: figures without their last digits are of no use. Words fold, there.
-        out.width = max(out.width, needed.minimum if out.is_terminal else needed.maximum)
-        out.print(shown)
+        print(_wrapped(f"WARNING: {text}", width))
+    for number, table in enumerate(page.tables):
+        if number:
+            print()
+        shown, left_out = (table, []) if wide else fitted(table, width)
+        print(_wrapped(table.title, width))
+        _print_table(console(), shown, wide)
+        if left_out:
+            print(_wrapped(f"Not shown for lack of room: {', '.join(left_out)}. --wide shows every column.", width))
+    if page.tables and page.remarks:
+        print()
     for text in page.remarks:
-        print(text)
+        print(_wrapped(text, width))
+
+
+def fitted(table: Table, width: int) -> tuple[Table, list[str]]:
+    """Return a table with as many columns as fit, and the heads of those that it does without."""
+    every = set(range(len(table.heads)))
+    dropped: list[int] = []
+    for index in table.less_columns:
+        if _least_width(table.of_columns(every - set(dropped))) <= width:
+            break
+        dropped.append(index)
+    for index in dropped[::-1]:  # a wide one may have made room for narrow ones that went before it
+        fewer = set(dropped) - {index}
+        if _least_width(table.of_columns(every - fewer)) <= width:
+            dropped.remove(index)
+    return table.of_columns(every - set(dropped)), list(dict.fromkeys(table.heads[index] for index in sorted(dropped)))
+
+
+def _least_width(table: Table, names: int = NAMES_WIDTH, words: int = WORDS_WIDTH) -> int:
+    """Return how wide a table must be for numbers to stand in one line, and names and words in enough."""
+    columns = list(zip(table.heads, *table.rows, strict=True))
+    widths = [max(map(cell_len, cells)) for cells in columns]
+    for index, cells in enumerate(columns[: len(table.words)]):
+        widths[index] = min(widths[index], words if any(" " in cell for cell in cells[1:]) else names)
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _print_table(out: Console, table: Table, wide: bool) -> None:
+    """Print a table without its title; no line ends with blanks."""
+    shown = _rich(table)
+    needed = Measurement.get(out, out.options.update(width=WIDEST), shown).maximum
+    # Wider than the terminal rather than cut: figures without their last digits are of no use. Words fold, there.
+    out.width = needed if wide else min(needed, max(out.width, _least_width(table, LEAST_WIDTH, LEAST_WIDTH)))
+    with out.capture() as captured:
+        out.print(shown)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def _rich(table: Table) -> RichTable:
     """Return a table as the library for terminals has it."""
-    style = box.SIMPLE_HEAD if sys.stdout.isatty() else box.ASCII2
-    shown = RichTable(title=escape(table.title), title_justify="left", title_style="bold", box=style, pad_edge=False)
+    style = box.SIMPLE_HEAD if sys.stdout.isatty() else _PLAIN
+    shown = RichTable(box=style, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for head in table.words:
         shown.add_column(escape(head), overflow="fold")
     for head in table.numbers:

@@ -17,6 +17,13 @@ MEASURED = f"The model, measured here (time: {ESTIMATOR})"
 COUNTED = "The model, counted"
 TOOK = ("time", INTERVAL, "processes")
 FASTER = ("x faster", INTERVAL)
+# Columns that a narrow table does without, first of all the first.
+LESS = ("processes", "ns/page", INTERVAL, "span", "populated", "looked up")
+
+
+def less_of(heads: Sequence[str]) -> tuple[str, ...]:
+    """Return those of LESS that are among the heads."""
+    return tuple(head for head in LESS for _ in range(list(heads).count(head)))
 
 
 def report_table(rows: Sequence[Row]) -> Table:
@@ -29,7 +36,7 @@ def report_table(rows: Sequence[Row]) -> Table:
 
     heads = ("span", "populated", "looked up", "entries read", *TOOK, "ns/page", *FASTER)
     sections = tuple(tuple(map(cells, group)) for _, group in groupby(rows, key=lambda row: row.group))
-    return Table(MEASURED, ("scenario", "implementation"), heads, sections)
+    return Table(MEASURED, ("scenario", "implementation"), heads, sections, less_of(heads))
 
 
 def sweep_table(counted: Sequence[Counted], rows: Sequence[Row]) -> Table:
@@ -51,6 +58,7 @@ def sweep_table(counted: Sequence[Counted], rows: Sequence[Row]) -> Table:
         ("call", "scenario", "implementation"),
         ("span", "populated", "looked up", "entries read", *timed),
         tuple(tuple(map(cells, numbers)) for _, numbers in groups),
+        less_of(timed),
         nr_shown_once=2,
     )
 
@@ -79,7 +87,8 @@ def speed_table(figures: Sequence[Judged]) -> Table:
         for one in figures
     )
     heads = ("figure", "spread", "budget", "unit", "met")
-    return Table("Speed and size of the model (median; least .. most)", ("what",), heads, (tuple(rows),))
+    title = "Speed and size of the model (median; least .. most)"
+    return Table(title, ("what",), heads, (tuple(rows),), ("spread",))
 
 
 def _took(row: Row) -> Cells:

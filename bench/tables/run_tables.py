@@ -121,7 +121,8 @@ def _counters_table(points: pd.DataFrame) -> Table:
         return _what(row), row["implementation"], *sizes, *(_whole(row[name]) for name, _ in shown)
 
     heads = ("span", "VMAs", "populated", *(head for _, head in shown))
-    return Table("Counters (exact)", ("what", "implementation"), heads, _sections(points, cells))
+    less = (*(head for head in reversed(heads[5:])), "VMAs", "span", "populated")
+    return Table("Counters (exact)", ("what", "implementation"), heads, _sections(points, cells), less)
 
 
 def _worth_a_column(points: pd.DataFrame, name: str, always: bool) -> bool:
@@ -147,7 +148,8 @@ def _times_table(points: pd.DataFrame) -> Table:
 
     heads = ("time", INTERVAL, "values", "ns/page", "x faster", INTERVAL)
     title = f"Times ({ESTIMATOR}; x faster: than {BASELINE})"
-    return Table(title, ("what", "implementation"), heads, _sections(points, cells))
+    less = ("values", "ns/page", INTERVAL, INTERVAL)
+    return Table(title, ("what", "implementation"), heads, _sections(points, cells), less)
 
 
 def _exponents_table(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Table:
@@ -160,7 +162,8 @@ def _exponents_table(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Table:
         return _curve(row), row["implementation"], str(row["nr_sizes"]), spans, *found
 
     heads = ("sizes", "spans", *(text for kind, head in wanted for text in _exponent_heads(kind, head)))
-    return Table("Scaling: cost ~ span**k", ("what", "implementation"), heads, _sections(exponents, cells, CURVE[:2]))
+    sections = _sections(exponents, cells, CURVE[:2])
+    return Table("Scaling: cost ~ span**k", ("what", "implementation"), heads, sections, ("sizes", "spans"))
 
 
 def _both_exponents_table(exponents: pd.DataFrame) -> Table:
@@ -177,6 +180,7 @@ def _both_exponents_table(exponents: pd.DataFrame) -> Table:
         ("what", "implementation"),
         ("sizes", *heads),
         _sections(exponents, cells, CURVE[:2]),
+        ("sizes", *[INTERVAL] * heads.count(INTERVAL)),
     )
 
 
@@ -195,7 +199,7 @@ def _difference_tables(found: Comparison) -> Iterable[Table]:
     heads = ("A", "B", "B / A", INTERVAL, "B is")
     compared = found.points[found.points["status"] == "compared"]
     title = f"A: {found.a}   B: {found.b}"
-    yield Table(title, ("what", "implementation", "counters"), heads, _sections(compared, cells))
+    yield Table(title, ("what", "implementation", "counters"), heads, _sections(compared, cells), ("A", "B", INTERVAL))
     if len(found.counters):
         changes = tuple((row["name"], row["counter"], _count(row["a"]), _count(row["b"])) for row in _rows(found.counters))
         yield Table("Counters that differ (exact)", ("point", "counter"), ("A", "B"), (changes,))

@@ -49,3 +49,11 @@ def test_other_kinds() -> None:
     assert (fmt.ratio(1.0126), fmt.ratio(0.001), fmt.ratio(54321.0)) == ("1.013", "0.001", "54,321")
     assert (fmt.exponent(1.0019), fmt.exponent(-0.0001), fmt.exponent(-0.5)) == ("1.002", "0.000", "-0.500")
     assert fmt.interval(0.98, 1.02, fmt.ratio) == "0.980 .. 1.020"
+
+
+def test_no_number_has_forty_digits() -> None:
+    for text in (fmt.significant(3e40), fmt.seconds(3e300), fmt.ratio(3e40), fmt.change(3e40), fmt.exponent(3e40)):
+        assert len(text) <= 12, text
+    assert len(fmt.approximate(3e300)) <= 12
+    assert fmt.seconds_range(7.12e-28, 5.9341e40, 1.0) == "7.12e-28 .. 5.93e+40 s"
+    assert fmt.significant(123456789012345.0) == "123,456,789,012,345"

@@ -1,6 +1,7 @@
 """The commands `table` and `compare`, as somebody uses them."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -29,7 +30,7 @@ def run(runs: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command that succeeds; return its standard output."""
 
     def command(*words: str, err: str = "") -> str:
-        assert main([*words, "--results", str(runs)]) == 0
+        assert main([*words, "--results", str(runs), "--wide"]) == 0
         captured = capsys.readouterr()
         assert captured.err == err
         return captured.out
@@ -57,7 +58,7 @@ def test_table_in_the_terminal(run: Run) -> None:
 
 
 def test_a_terminal_that_knows_only_ascii(runs: Path) -> None:
-    words = [sys.executable, "-m", "bench", "table", "a", "--times", "--results", str(runs)]
+    words = [sys.executable, "-m", "bench", "table", "a", "--times", "--wide", "--results", str(runs)]
     done = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
     assert b"16.4 ?s" in done.stdout and done.stderr == b""
 
@@ -110,7 +111,7 @@ def test_compare_in_the_terminal(run: Run) -> None:
     first = line_of(out, "munlockall/report/64MiB", "per-page")
     assert all(word in first for word in ("equal", "1.500", "slower"))
     assert "not resolved" in out
-    assert "6 compared; counters equal in 6, different in 0; B slower in 3; B not resolved in 3." in out
+    assert "6 compared; counters equal in 6, different in 0; B slower in 3; B not resolved in 3." in " ".join(out.split())
     assert "WARNING" not in out and "What differs" not in out and "Not compared" not in out
     assert "Scaling" in out
 
@@ -150,7 +151,7 @@ def test_other_machines_are_warned_about(runs: Path, run: Run) -> None:
     kept.write_curve(runs / "c", machine=kept.MACHINE | {"cpu_model": "Abacus 2", "python": "CPython 3.14.0"})
     warning = "A and B are of different machines (cpu_model): their times must not be compared as such."
     out = run("compare", "a", "c")
-    assert out.startswith(f"WARNING: {warning}")
+    assert " ".join(out.split()).startswith(f"WARNING: {warning}")
     assert "Abacus 2" in line_of(out, "cpu_model", "Abacus 1") and "cpython 3.14.0" in line_of(out, "python", "cpython 3.11.7")
     for form in ("markdown", "latex"):
         assert warning in run("compare", "a", "c", "--format", form)
@@ -213,3 +214,21 @@ def test_a_run_that_is_gone_is_told(runs: Path, capsys: pytest.CaptureFixture[st
     shutil.rmtree(runs / "b")
     assert main(["compare", "a", "b", "--results", str(runs)]) == 2
     assert "no run 'b'" in capsys.readouterr().err
+
+
+def test_for_programs_json_has_what_csv_has_and_more(run: Run) -> None:
+    for words, parts in ((("table", "a"), ["points", "exponents"]), (("compare", "a", "b"), ["points", "exponents", "facts"])):
+        found = json.loads(run(*words, "--format", "json"))
+        assert list(found) == ["schema", "warnings", "remarks", *parts]
+        frame = csv(run(*words, "--format", "csv"))
+        assert [row["name"] for row in found["points"]] == list(frame["name"])
+        assert set(found["points"][0]) == set(frame.columns)
+        assert len(found["exponents"]) == 2
+
+
+@pytest.mark.parametrize("words", [("table", "a"), ("compare", "a", "b")])
+def test_what_is_piped_fits_80_columns(words: tuple[str, ...], runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--results", str(runs)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80 and lines == [line.rstrip() for line in lines]
+    assert any("--wide shows every column" in line for line in lines)

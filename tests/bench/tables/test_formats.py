@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 
 import pandas as pd
@@ -46,7 +47,8 @@ def test_a_narrow_terminal_cuts_nothing(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setattr(formats, "console", lambda: Console(width=30, color_system=None))
     wide = Table("t", ("what",), ("n",) * 5, ((("x" * 30, *(f"{i:020}" for i in range(5))),),))
     out = shown(Page((wide,)), "terminal", capsys)
-    assert all(cell in out for cell in wide.sections[0][0]) and "…" not in out
+    words, *numbers = wide.rows[0]
+    assert all(cell in out for cell in numbers) and out.count("x") == len(words) and "…" not in out
 
 
 def test_on_a_narrow_terminal_words_fold_and_numbers_do_not(
@@ -108,3 +110,57 @@ def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
     assert [row[0] for row in rows[1:]] == list(frame["name"])
     assert [row[1] for row in rows[1:]] == [str(count), "", "0"]
     assert rows[2][2] == "" and float(rows[1][2]) == 1 / 3 and float(rows[3][2]) == 5e-324
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    count = (1 << 60) + 1
+    frame = pd.DataFrame({"name": NASTY[:2], "count_x": pd.array([count, None], dtype="Int64"), "time": [1 / 3, float("nan")]})
+    formats.show_frames({"points": frame, "facts": frame[:0]}, "json", Page((), ("mind this",), ("a remark",)))
+    out, err = capsys.readouterr()
+    assert err == ""
+    rows = [{"name": NASTY[0], "count_x": count, "time": 1 / 3}, {"name": NASTY[1], "count_x": None, "time": None}]
+    assert json.loads(out) == {
+        "schema": 1, "warnings": ["mind this"], "remarks": ["a remark"],
+        "points": rows, "facts": [],
+    }
+
+
+WIDE = Table(
+    "a title of many words " * 6,
+    ("what", "who"),
+    ("first", "wide", "last", "wide"),
+    ((("munlockall/layout/" + "x" * 500, "per-page", "1,111,111", "w" * 30, "2", "v" * 30),),),
+    less=("last", "wide", "wide", "first"),
+)
+
+
+@pytest.mark.parametrize("columns", ["40", "200"])
+def test_what_is_piped_has_80_columns_and_no_trailing_blanks(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = shown(Page((WIDE, TABLE), ("warn " * 40,), ("say " * 40,)), "terminal", capsys).splitlines()
+    assert max(map(len, lines)) <= formats.PIPED_WIDTH == 80
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_columns_that_are_worth_less_go_first_and_come_back_where_there_is_room(capsys: pytest.CaptureFixture[str]) -> None:
+    some = ("what", "who", "first", "last")
+    for width, heads in ((200, WIDE.heads), (100, (*some[:3], "wide", "last")), (70, some), (60, ("what", "who", "last"))):
+        table, left_out = formats.fitted(WIDE, width)
+        assert table.heads == heads
+        assert left_out == [head for head in ("first", "wide", "last") if WIDE.heads.count(head) > heads.count(head)]
+    assert formats.fitted(WIDE, 100)[0].rows[0][3] == "w" * 30  # of two alike the last goes first
+    formats.show(Page((WIDE,)), wide=True)
+    out = capsys.readouterr().out
+    assert all(cell in out for cell in WIDE.rows[0]) and "Not shown" not in out
+    assert "Not shown for lack of room: wide. --wide shows every column." in shown(Page((WIDE,)), "terminal", capsys)
+
+
+def test_no_color_means_no_escape_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for value, coloured in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", value)
+        assert (formats.console().color_system is not None) is coloured

@@ -1,4 +1,4 @@
-"""Progress on standard error, and nothing where that is not a terminal."""
+"""Progress on standard error: a display on a terminal, elsewhere a plain line now and then."""
 
 from __future__ import annotations
 
@@ -6,22 +6,53 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 
-from bench.errors import EXIT_INTERRUPTED
+from bench.errors import EXIT_INTERRUPTED, one_line
+
+PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Give a progress display that disappears at the end."""
+    """Give a progress display that disappears at the end; without a terminal, a line every PLAIN_SECONDS.
+
+    Where work ends sooner nothing is printed.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
+    console = Console(stderr=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress
+        if not progress.disable:
+            yield progress
+            return
+        over = threading.Event()
+        # The model runs without the interpreter's lock, so that this is heard of during a call, too.
+        teller = threading.Thread(target=_tell, args=(progress, over), daemon=True)
+        teller.start()
+        try:
+            yield progress
+        finally:
+            over.set()
+            teller.join()
+
+
+def _tell(progress: Progress, over: threading.Event) -> None:
+    """Print what is being done, again and again until it is over."""
+    started = time.monotonic()
+    while not over.wait(PLAIN_SECONDS):
+        if tasks := progress.tasks:
+            print(plain_line(tasks[-1], time.monotonic() - started), file=sys.stderr, flush=True)
+
+
+def plain_line(task: Task, seconds: float) -> str:
+    """Return a line that says what is being done, how much of it is, and after how many seconds."""
+    done = "" if task.total is None else f", {task.completed:g} of {task.total:g}"
+    return f"unlockall-bench: {one_line(task.description)}{done}, {seconds:.0f} s"
 
 
 @contextmanager

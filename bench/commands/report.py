@@ -93,7 +93,10 @@ def time_all(request: Request, results: Sequence[counting.CountResult], progress
         progress.update(task, description=f"timing {point.name}")
         main = point.scenario.name != "report" or point.scenario.span not in CURVE_SPANS
         plan = timing.Plan((point,), {point.name: record.digest_of(done.counted.counters)})
-        benchmarks += timing.run_plan(plan, repetition_for(done.seconds, main, request.processes, request.values))
+        repetition = repetition_for(done.seconds, main, request.processes, request.values)
+        expected = repetition.expected_seconds(done.seconds, done.prepare_seconds)
+        counting.tell_if_long(progress, f"timing {point.name}", expected)
+        benchmarks += timing.run_plan(plan, repetition)
         progress.advance(task)
     progress.remove_task(task)
     return benchmarks

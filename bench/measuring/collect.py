@@ -162,6 +162,9 @@ def _count(
         if done:
             agreement.check(done)
     missing = [index for index, done in enumerate(found) if done is None]
+    for point in map(points.__getitem__, missing):
+        expected = registry.find(point.implementation).expected_seconds(point)
+        counting.tell_if_long(progress, f"counting {point.name}", expected)
     task = progress.add_task("counting", total=len(found), completed=len(found) - len(missing))
     with closing(pool.count_each([points[index] for index in missing], scheduler)) as answers:
         for position, done in answers:
@@ -182,7 +185,10 @@ def _time(
     for index, done in enumerate(results):
         progress.update(task, description=f"timing {done.counted.name}")
         if times[index] is None:
-            benchmark = timing.run_plan(*finished.plan(done))[0]
+            plan, repetition = finished.plan(done)
+            expected = repetition.expected_seconds(done.seconds, done.prepare_seconds)
+            counting.tell_if_long(progress, f"timing {done.counted.name}", expected)
+            benchmark = timing.run_plan(plan, repetition)[0]
             finished.save_times(index, benchmark)
             times[index] = benchmark
         progress.advance(task)

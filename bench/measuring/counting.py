@@ -27,12 +27,16 @@ DECIDING = (
 )
 
 
+LONG_SECONDS = 60.0  # what takes longer is announced
+
+
 class CountResult(msgspec.Struct, frozen=True):
     """A counted call with what is needed beside the record that is kept."""
 
     counted: Counted
     state: str | None  # digest of the state after the call, all per-CPU batches drained; None where it cannot be seen
     seconds: float  # roughly; only to choose how often to repeat the call when it is timed
+    prepare_seconds: float = 0.0  # roughly; only to say how long timing will take
 
 
 @functools.cache
@@ -74,12 +78,20 @@ class Agreement:
             )
 
 
+def tell_if_long(progress: Progress, what: str, seconds: float) -> None:
+    """Print a line on standard error before work that will take more than LONG_SECONDS."""
+    if seconds > LONG_SECONDS:
+        told = f"unlockall-bench: {what} will take about {seconds / 60:.0f} min"
+        progress.console.print(told, highlight=False, soft_wrap=True, markup=False)
+
+
 def count_points(points: Sequence[Point], progress: Progress) -> list[CountResult]:
     """Count every point's call; raise if two implementations leave different states behind."""
     task = progress.add_task("counting", total=len(points))
     agreement = Agreement()
     results: list[CountResult] = []
     for point in points:
+        tell_if_long(progress, f"counting {point.name}", registry.find(point.implementation).expected_seconds(point))
         progress.update(task, description=f"counting {point.name}")
         results.append(count(point))
         agreement.check(results[-1])
@@ -90,6 +102,7 @@ def count_points(points: Sequence[Point], progress: Progress) -> list[CountResul
 
 def count(point: Point) -> CountResult:
     """Run the measured call once and read its counters; UsageError if the target has none."""
+    began = time.perf_counter()
     prepared = registry.prepare(point)
     started = time.perf_counter()
     try:
@@ -108,4 +121,4 @@ def count(point: Point) -> CountResult:
         nr_populated=prepared.nr_populated,
         counters=counters,
     )
-    return CountResult(counted=counted, state=prepared.state(), seconds=seconds)
+    return CountResult(counted=counted, state=prepared.state(), seconds=seconds, prepare_seconds=started - began)

@@ -10,6 +10,7 @@ SLOW_CALL = 1.0  # seconds; such a call is timed once in each process
 QUICK_CALL = 0.05  # seconds; below it calls are repeated for each timed value
 QUICK_VALUE = 2e-3  # seconds that the calls of one timed value should take together
 MAX_LOOPS = 100
+START_SECONDS = 1.0  # that a worker process takes before it prepares anything
 
 
 class Repetition(msgspec.Struct, frozen=True):
@@ -19,6 +20,11 @@ class Repetition(msgspec.Struct, frozen=True):
     values: int = 3  # timed values in each
     warmups: int = 1  # values that are not counted before them
     loops: int = 1  # calls for each value, each on the restored address space
+
+
+    def expected_seconds(self, call: float, prepare: float) -> float:
+        """Return about how long it takes to time a call of `call` seconds that is prepared in `prepare` seconds."""
+        return self.processes * (START_SECONDS + prepare + (self.warmups + self.values) * self.loops * call)
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, Point, Scenario
 from mmmodel import constants as const
 from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE
-from mmmodel.kernels import implementations
+from mmmodel.kernels import V6_1, implementation, implementations
 
 if TYPE_CHECKING:
     from mmmodel import File, Mm
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 PER_PAGE_BYTES = 48  # memory of the model for one populated page with its tables; `speed` measures it
 PER_TABLE_BYTES = 4096  # of tables that have few pages each, which PER_PAGE_BYTES does not cover
 PER_VMA_BYTES = 512
+# Seconds for a page, to tell minutes from seconds before they have gone by; of a machine of 2020, not exact anywhere.
+LOOK_UP_SECONDS = 1e-9  # of a page that need not be there, by munlockall()
+LOCK_ON_FAULT_SECONDS = 25e-9  # of such a page, by mlockall() of 5.10 where it may be accessed
+TOUCH_SECONDS = 0.2e-6  # of a page that is put in memory
 # Reserving costs no commit charge with MAP_NORESERVE, and the reproducer has none either way: the model's
 # machine has no limit unless one is asked for.
 RESERVE = const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE
@@ -59,6 +63,10 @@ class ModelTarget(msgspec.Struct, frozen=True):
     def needed_bytes(self, point: Point) -> int:
         """Return the bytes of memory that the model of `point`, and a snapshot of it, take at most."""
         return needed_bytes(point)
+
+    def expected_seconds(self, point: Point) -> float:
+        """Return about how long it takes to build a point and make its call."""
+        return expected_seconds(point)
 
     def prepare(self, point: Point) -> Prepared:
         """Build the address space and take a snapshot of it."""
@@ -119,6 +127,25 @@ def needed_bytes(point: Point) -> int:
     """Return the bytes of memory that the model of `point`, and a snapshot of it, take at most."""
     tables = _nr_sparse_tables(point.scenario) * PER_TABLE_BYTES
     return 2 * (needed_pages(point) * PER_PAGE_BYTES + tables + _nr_vmas(point.scenario) * PER_VMA_BYTES)
+
+
+def expected_seconds(point: Point) -> float:
+    """Return about how many seconds it takes to build a point and make its call, by what visits every page."""
+    one, scenario = implementation(point.implementation), point.scenario
+    seconds = needed_pages(point) * TOUCH_SECONDS
+    if not one.steps_over_holes:
+        seconds += scenario.span // PAGE_SIZE * LOOK_UP_SECONDS
+    if one.kernel.version < V6_1 and scenario.locked and point.operation != "mmap":
+        seconds += _lockable_pages(scenario) * LOCK_ON_FAULT_SECONDS
+    return seconds
+
+
+def _lockable_pages(scenario: Scenario) -> int:
+    """Return how many pages, there or not, can be accessed when the set-up locks them on fault."""
+    if scenario.name == LAYOUT:
+        vmas = layouts.load(scenario.layout).vmas
+        return sum(vma.nr_pages for vma in vmas if vma.lockable and not vma.perms.startswith("---"))
+    return scenario.span // PAGE_SIZE if scenario.populate.pattern != "none" else 0
 
 
 def needed_pages(point: Point) -> int:

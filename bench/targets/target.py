@@ -75,6 +75,10 @@ class Target(Protocol):
         """Return the bytes of this machine's memory that a prepared point takes at most."""
         return 0
 
+    def expected_seconds(self, point: Point) -> float:
+        """Return about how long it takes to build a point and make its call; 0 where that is not known."""
+        return 0.0
+
     def prepare(self, point: Point) -> Prepared:
         """Build what `point` asks for; UsageError if it cannot be built, MeasurementError if it is not what was asked for."""
 

@@ -37,6 +37,10 @@ class FakeKernel:
     def source_digest(self) -> str:
         return ""
 
+    def expected_seconds(self, point: Point) -> float:
+        """Return that nothing is known."""
+        return 0.0
+
     def needed_bytes(self, point: Point) -> int:
         return self._needed
 

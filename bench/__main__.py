@@ -16,12 +16,14 @@ from bench.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
     EXIT_MEASUREMENT,
+    EXIT_NO_READER,
     EXIT_USAGE,
     BenchError,
     UsageError,
     internal_error,
     one_line,
     told,
+    unknown,
 )
 
 JUDGE = "gate"  # whose exit code 1 is a verdict, and 3 that there is none
@@ -60,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         print("unlockall-bench", __version__)
         return 0
     if argv[0] not in COMMANDS:
-        raise UsageError(f"unknown command {one_line(argv[0], 60)!r}; commands are {', '.join(COMMANDS)}")
+        raise unknown(f"unknown command {one_line(argv[0], 60)!r}; commands are ", argv[0], COMMANDS)
     command = importlib.import_module(f"bench.commands.{argv[0]}")
     return int(command.main(list(argv[1:])))
 
@@ -105,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         _drop_output()
-        return EXIT_INTERRUPTED
+        return EXIT_NO_READER
     except Exception as error:
         return _told(error, words[0] if words else "")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tempfile
 import traceback
+from collections.abc import Iterable
 
 EXIT_DIFFERENCES = 1  # a comparison that was asked for found some
 EXIT_USAGE = 2
 EXIT_MEASUREMENT = 3
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: this program is at fault, and nothing else is said by that code
+EXIT_NO_READER = 141  # as a shell reports a process that SIGPIPE ended
 EXIT_INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 
 
@@ -36,6 +39,17 @@ def one_line(text: object, limit: int = 300) -> str:
     """
     shown = "".join(char if char.isprintable() else "?" for char in " ".join(str(text).split()))
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def unknown(said: str, word: str, known: Iterable[str], listed: str = "") -> UsageError:
+    """Return the error about a word that is not among those known: what was said, what there is, and what may be meant.
+
+    `listed`: the known words as text, where that is more than their names.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(word.lower(), names, 1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return UsageError(f"{said}{listed or ', '.join(names)}{meant}")
 
 
 def told(error: BaseException) -> str:

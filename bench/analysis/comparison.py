@@ -77,6 +77,9 @@ def compare(a: LoadedRun, b: LoadedRun) -> Comparison:
     changed = {name: _differences(a.points[name], b.points[name]) for name in alike}
     names = [*a.points, *(name for name in b.points if name not in a.points)]
     rows = [_row(name, a.points.get(name), b.points.get(name)) for name in names]
+    facts = _facts(a, b)
+    if any(fact.name in MACHINE for fact in facts):  # the ratios say how the machines differ: no verdict on what was measured
+        rows = [row | {"time_verdict": None} for row in rows]
     points = dataframes.typed(rows, {name: "float64" if _is_number(name) else "str" for name in COLUMNS})
     counters: list[dict[str, Cell]] = [
         {"name": name, "counter": one.what, "a": one.old, "b": one.new} for name, found in changed.items() for one in found
@@ -87,7 +90,7 @@ def compare(a: LoadedRun, b: LoadedRun) -> Comparison:
         points,
         dataframes.typed(counters, {"name": "str", "counter": "str", "a": "Int64", "b": "Int64"}),
         _exponents(a, b, alike),
-        _facts(a, b),
+        facts,
     )
 
 

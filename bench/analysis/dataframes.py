@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench.analysis import stats
 from bench.analysis.report_rows import BASELINE, entries_read
-from bench.errors import MeasurementError, UsageError, one_line
+from bench.errors import MeasurementError, one_line, unknown
 from bench.runs.loaded import LoadedPoint, LoadedRun
 from bench.workloads.scenario import LAYOUT
 from mmmodel.constants import PAGE_SIZE
@@ -181,7 +181,7 @@ def select(frame: pd.DataFrame, column: str, words: Sequence[str]) -> pd.DataFra
     if not asked:
         return frame
     known = list(dict.fromkeys(frame[column]))
-    unknown = sorted(asked - set(known))
-    if unknown:
-        raise UsageError(f"this run has no {column} {one_line(unknown[0], 60)!r}; it has {', '.join(known)}")
+    others = sorted(asked - set(known))
+    if others:
+        raise unknown(f"this run has no {column} {one_line(others[0], 60)!r}; it has ", others[0], known)
     return frame[frame[column].isin(asked)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,12 @@ COMMANDS: dict[str, str] = {
 }
 
 
+def _close(word: str, known: Sequence[str]) -> str:
+    """Return the question whether a word that is close was meant, nothing if none is."""
+    close = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
@@ -43,7 +50,13 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what is printed in one line, where argparse would print the whole usage first."""
-        raise UsageError(f"{message} (try {self.prog} --help)")
+        options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        meant = ""
+        if option := re.search(r"unrecognized arguments: (--[a-z-]+)", message):
+            meant = _close(option[1], options)
+        elif choice := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            meant = _close(choice[1], re.findall(r"[\w-]+", choice[2]))
+        raise UsageError(f"{message} ({meant}try {self.prog} --help)")
 
 
 def parser_of(command: str) -> OneLineParser:

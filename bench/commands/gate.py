@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import environment
 from bench.commands import parser_of
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
 from bench.gate import arms, engine, expectation, render, times
 from bench.gate.checks import CHECKS
 from bench.gate.engine import Outcome, Request
@@ -49,9 +49,9 @@ def read_request(args: argparse.Namespace) -> Request:
     """Check what the words of a command line mean."""
     default = ("counters", "laws", "times") if args.base else ("counters", "laws")
     parts = tuple(args.only.split(",")) if args.only else default
-    unknown = [part for part in parts if part not in PARTS]
-    if unknown:
-        raise UsageError(f"unknown part {one_line(unknown[0], 60)!r}; known are {', '.join(PARTS)}")
+    others = [part for part in parts if part not in PARTS]
+    if others:
+        raise unknown(f"unknown part {one_line(others[0], 60)!r}; known are ", others[0], PARTS)
     if ("times" in parts) != bool(args.base):
         raise UsageError("times are judged against another checkout: --only times and --base REV need each other")
     if not 0 < args.tolerance < times.Rule().resolution * 100:

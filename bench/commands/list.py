@@ -50,7 +50,7 @@ def _layouts() -> Table:
     """Return the table of the layouts that come with the package."""
     loaded = [layouts.load(name) for name in layouts.shipped_names()]
     rows = (
-        (one.name, str(one.document.threads), approximate(one.span), count(len(one.vmas)), count(one.nr_present))
+        (one.name, str(one.document.threads), approximate(one.span), count(len(one.vmas)), count(one.nr_populated))
         for one in loaded
     )
     heads = ("span", "VMAs", "pages in memory")

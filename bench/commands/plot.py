@@ -10,7 +10,7 @@ import msgspec
 
 from bench import environment
 from bench.commands import parser_of
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
 from bench.figures import inputs, kinds, page
 from bench.figures.kind import Prepared
 from bench.progress import progress_bar
@@ -37,8 +37,8 @@ def read_request(argv: Sequence[str]) -> Request:
     parser.add_argument("--only", action="append", default=[], help=f"figures, separated by commas: {known}; default all")
     args = parser.parse_args(argv)
     asked = {name for word in args.only for name in word.split(",")}
-    if unknown := sorted(asked - set(kinds.KINDS)):
-        raise UsageError(f"unknown figure {one_line(unknown[0], 60)!r}; known are {known}")
+    if others := sorted(asked - set(kinds.KINDS)):
+        raise unknown(f"unknown figure {one_line(others[0], 60)!r}; known are ", others[0], kinds.KINDS)
     runs = tuple(inputs.find_runs(args.run, environment.results_directories(args.results)))
     return Request(
         runs=runs,

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from bench.commands import parser_of
-from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line
+from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line, unknown
 from bench.number_format import count
 from bench.progress import interruptible, progress_bar
 from bench.runs.storage import write_atomic
@@ -171,7 +171,7 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
     options = _parser().parse_args(argv)
     known = registry.trace_targets()
     if options.impl not in (None, *known):
-        raise UsageError(f"unknown implementation {one_line(options.impl, 60)!r}; known are {', '.join(known)}")
+        raise unknown(f"unknown implementation {one_line(options.impl, 60)!r}; known are ", options.impl, known)
     if (options.file is None) == (options.random is None):
         raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench replay --help)")
     if options.random is None:

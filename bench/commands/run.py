@@ -106,6 +106,8 @@ def _destination(args: argparse.Namespace) -> Destination:
     path = Path(named)
     if path.exists() and not path.is_file():
         raise UsageError(f"{one_line(path, 120)} is no file")
+    if not path.parent.is_dir():  # a name that was mistyped, more likely than a directory that is wanted
+        raise UsageError(f"there is no directory {one_line(path.parent, 120)} to write {one_line(path.name, 80)} to")
     storage.make_directory(path.parent)
     return Destination(append=path) if args.append else Destination(output=path)
 

@@ -12,7 +12,7 @@ import msgspec
 from bench import environment
 from bench.analysis import report_rows
 from bench.commands import parser_of
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
 from bench.measuring import collect
 from bench.measuring.repetition import Policy, check_counts
 from bench.progress import progress_bar
@@ -117,7 +117,7 @@ def _pattern(word: str) -> Pattern:
     for known in FAMILIES:
         if word == known:
             return known
-    raise UsageError(f"unknown pattern {one_line(word, 60)!r}; known are {', '.join(FAMILIES)}")
+    raise unknown(f"unknown pattern {one_line(word, 60)!r}; known are ", word, FAMILIES)
 
 
 def _refuse(grid: Grid) -> None:

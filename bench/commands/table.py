@@ -55,8 +55,9 @@ def main(argv: Sequence[str]) -> int:
     args = _parse(argv)
     run = loading.load(args.run, *environment.results_directories(args.results))
     points = dataframes.points_frame(run)
+    whole = points  # each word is looked for in all of the run, not in what the others leave of it
     for column, words in (("scenario", args.scenario), ("implementation", args.impl), ("operation", args.op)):
-        points = dataframes.select(points, column, words)
+        points = points[points.index.isin(dataframes.select(whole, column, words).index)]
     if not len(points):
         raise MeasurementError(f"{args.run} has nothing of what was asked for together")
     kinds = _kinds(args, points)

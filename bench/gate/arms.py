@@ -53,7 +53,11 @@ def _git(checkout: Path, *words: str) -> str:
 def checked_out(revision: str) -> Iterator[dict[str, SourceTree]]:
     """Give the arms: `revision` twice, and this tree; all is removed at the end."""
     tree = environment.base_directory()
-    commit = _git(tree, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    try:
+        commit = _git(tree, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except UsageError:
+        _git(tree, "rev-parse", "--git-dir")  # tells what is wrong where this is no checkout at all
+        raise UsageError(f"--base {one_line(revision, 60)!r} names no commit of {one_line(tree, 100)}") from None
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
         worktree = Path(scratch) / "worktree"
         _git(tree, "worktree", "add", "--detach", str(worktree), commit)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pyperf
 
-from bench.errors import MeasurementError, UsageError, one_line
+from bench.errors import MeasurementError, UsageError, one_line, unknown
 from bench.runs import storage
 from bench.runs.loaded import LoadedPoint, LoadedRun, Process
 from bench.runs.pyperf_file import LARGEST, facts_of, load_times, number_of_things, timed_point
@@ -99,7 +99,8 @@ def find(where: str, *directories: Path) -> Path:
         raise UsageError("the name of a run is empty")
     known = "; ".join(f"{one} has {_listed(_runs_in(one)) or 'no runs'}" for one in directories if one.is_dir())
     made = known or f"{directories[0]} does not exist: run in a checkout, or make a run by `report`"
-    raise UsageError(f"there is no file, no directory and no run {one_line(where, 120)!r}; {made}")
+    said = f"there is no file, no directory and no run {one_line(where, 120)!r}; "
+    raise unknown(said, where, [name for one in directories for name in _runs_in(one)], made)
 
 
 def _files(path: Path) -> tuple[Path | None, Path | None]:

@@ -121,6 +121,8 @@ def make_directory(path: Path) -> Path:
             pass
     except OSError as error:
         reason = error.strerror or str(error)
+        if isinstance(error, FileExistsError):
+            reason = "it is a link to nothing" if path.is_symlink() and not path.exists() else "it is no directory"
         raise UsageError(f"cannot write to directory {one_line(path, 120)}: {reason}") from None
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from bench.analysis.budgets import Judged
@@ -113,30 +113,33 @@ def _times_faster(row: Row) -> str:
 
 
 def sentence(rows: Sequence[Row]) -> str:
-    """Return one sentence about the largest span that the baseline and others were measured on."""
+    """Return one sentence about the largest span that the baseline and others were measured on, or that any were."""
     groups: dict[str, dict[str, Row]] = {}
     for row in rows:
         groups.setdefault(row.group, {})[row.implementation] = row
     comparable = [group for group in groups.values() if BASELINE in group and len(group) > 1]
-    if not comparable:
-        row = max(rows, key=lambda one: one.span)
-        return f"{row.implementation} took {seconds(row.seconds.estimate)} for {approximate(row.span)}, {_did(row)}."
-    group = max((one for one in comparable), key=_weight)
-    base = group[BASELINE]
-    rest = "; ".join(
-        f"{row.implementation} took {seconds(row.seconds.estimate)}, {_did(row)}, {_times_faster(row)} times faster"
-        for name, row in group.items()
-        if name != BASELINE
+    group = max(comparable or groups.values(), key=_weight)
+    first = next(iter(group.values()))
+    did = (
+        f"{row.implementation} took {seconds(row.seconds.estimate)}, {_did(row)}{_compared(row, group)}"
+        for row in group.values()
     )
-    return (
-        f"To unlock {approximate(base.span)} with {_pages(base.nr_populated, 'page')} in memory, {BASELINE} took"
-        f" {seconds(base.seconds.estimate)}, {_did(base)}; {rest}; all left the same state."
-    )
+    same = "; all left the same state" if len(group) > 1 else ""
+    return f"To unlock {approximate(first.span)} with {_pages(first.nr_populated, 'page')} in memory, {'; '.join(did)}{same}."
+
+
+def _compared(row: Row, group: Mapping[str, Row]) -> str:
+    """Return how a time compares with the baseline's, nothing for that itself and where it was not measured."""
+    if row.speedup is None or row.implementation == BASELINE or BASELINE not in group:
+        return ""
+    if row.speedup.estimate < 1:
+        return f", {multiple(1 / row.speedup.estimate)} times slower"
+    return f", {multiple(row.speedup.estimate)} times faster"
 
 
 def _weight(group: dict[str, Row]) -> tuple[bool, int]:
     """Order groups for the sentence: the reproducer before others, then by span."""
-    row = group[BASELINE]
+    row = next(iter(group.values()))
     return row.scenario == "report", row.span
 
 

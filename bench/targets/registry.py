@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import psutil
 from rich.progress import Progress, TaskID
 
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
 from bench.number_format import approximate
 from bench.targets import model
 from bench.targets.target import Prepared, Target, TraceTarget
@@ -34,7 +34,7 @@ def find(name: str) -> Target:
     """Return the target of that name."""
     known = targets()
     if name not in known:
-        raise UsageError(f"unknown implementation {one_line(name, 60)!r}; known are {', '.join(known)}")
+        raise unknown(f"unknown implementation {one_line(name, 60)!r}; known are ", name, known)
     return known[name]
 
 

@@ -18,7 +18,8 @@ from typing import Literal
 
 import msgspec
 
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
+from bench.workloads.scenario import layout_name
 from mmmodel.constants import HPAGE_PMD_NR, PAGE_SIZE, TASK_SIZE_5
 from mmmodel.modelled import LARGEST_FILE
 
@@ -110,6 +111,11 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
         return sum(nr for vma in self.vmas for _, nr in vma.present)
 
     @cached_property
+    def nr_populated(self) -> int:
+        """Pages in memory as the kernel's Rss has them: without zero pages, and without the kernel's own, as the vDSO's."""
+        return sum(nr for vma in self.vmas if vma.lockable for _, nr in without(vma.present, vma.zero))
+
+    @cached_property
     def locked(self) -> bool:
         """Whether the program held mlockall() when it was captured."""
         return any("lo" in vma.vm_flags for vma in self.vmas)
@@ -132,9 +138,8 @@ def load(name_or_path: str) -> Layout:
     else:
         path = Path(name_or_path)
         if "/" not in name_or_path and not path.name.endswith((".gz", ".json")) and not path.exists():
-            raise UsageError(
-                f"unknown layout {one_line(name_or_path, 80)!r}; give a file's path or one of {', '.join(shipped_names())}"
-            )
+            said = f"unknown layout {one_line(name_or_path, 80)!r}; give a file's path or one of "
+            raise unknown(said, name_or_path, shipped_names())
     return load_file(path)
 
 
@@ -152,8 +157,7 @@ def load_file(path: Path) -> Layout:
     problem = _first_problem(document)
     if problem:
         raise UsageError(f"layout file {where} is inconsistent: {one_line(problem)}")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.removesuffix(".gz").removesuffix(".json"))
-    return Layout(name=name or "layout", digest=hashlib.sha256(packed).hexdigest(), document=document)
+    return Layout(name=layout_name(path.name), digest=hashlib.sha256(packed).hexdigest(), document=document)
 
 
 def _read(path: Path) -> bytes:
@@ -175,7 +179,7 @@ def _read(path: Path) -> bytes:
 def _unpack(packed: bytes, where: str) -> bytes:
     """Return the JSON text of a gzip file, never more than MAX_JSON_BYTES of it."""
     if not packed.startswith(b"\x1f\x8b"):
-        if packed.lstrip()[:1] == b"{":  # plain JSON is welcome too
+        if re.match(rb"\s*[\[{\"0-9tfn-]", packed):  # plain JSON is welcome too; whether it is an object is seen later
             return packed
         raise UsageError(f"layout file {where} is neither gzip nor JSON")
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)

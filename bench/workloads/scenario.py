@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
 from bench.workloads import sizes
 from mmmodel.constants import PAGE_SIZE
 from mmmodel.kernels import IMPLEMENTATIONS
@@ -134,7 +134,7 @@ def size_part(scenario: Scenario) -> str:
 def layout_name(name_or_path: str) -> str:
     """Return the name that a layout goes by in results: a path's last part, made safe."""
     last = name_or_path.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".json")
-    safe = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in last)
+    safe = "".join(char if char.isalnum() or char in "._-" else "-" for char in last)
     return safe or LAYOUT
 
 
@@ -218,7 +218,7 @@ def find(name: str) -> Scenario:
             return sparse(sizes.parse_size(size), 4 * GiB, pattern, seed=parse_seed(seed) if has_seed else DEFAULT_SEED)
     known = ", ".join(SCENARIOS)
     families = ", ".join(f"{prefix}SIZE" for prefix, _ in FAMILIES.values())
-    raise UsageError(f"unknown scenario {one_line(name, 80)!r}; known are {known}, and {families}")
+    raise unknown(f"unknown scenario {one_line(name, 80)!r}; known are ", name, SCENARIOS, f"{known}, and {families}")
 
 
 def parse_seed(text: str) -> int:

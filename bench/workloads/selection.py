@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
-from bench.errors import UsageError, one_line
+from bench.errors import UsageError, one_line, unknown
 from bench.workloads import layout as layouts
 from bench.workloads import scenario, sizes
 from bench.workloads.scenario import LAYOUT, Operation, Point, Scenario
@@ -46,9 +46,9 @@ def operations(words: Sequence[str]) -> tuple[Operation, ...]:
 def _known_words(words: Sequence[str], known: tuple[T, ...], what: str) -> tuple[T, ...]:
     """Return those of `known` that the comma-separated words name; raise UsageError at another."""
     asked = {name for word in words for name in word.split(",")}
-    unknown = sorted(asked - set(known))
-    if unknown:
-        raise UsageError(f"unknown {what} {one_line(unknown[0], 60)!r}; known are {', '.join(known)}")
+    others = sorted(asked - set(known))
+    if others:
+        raise unknown(f"unknown {what} {one_line(others[0], 60)!r}; known are ", others[0], known)
     return tuple(name for name in known if name in asked)
 
 
@@ -67,8 +67,21 @@ def scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
     if spans and not found:
         raise UsageError("--size is for scenarios; a layout has the size that it has")
     found += [layout_scenario(name) for name in wanted_layouts]
+    _refuse_one_name(found)
     refuse_twice(Point(one, "").group for one in found)
     return tuple(found)
+
+
+def _refuse_one_name(found: Iterable[Scenario]) -> None:
+    """Raise UsageError if two layouts that are not the same would go by one name."""
+    first: dict[str, Scenario] = {}
+    for one in found:
+        other = first.setdefault(Point(one, "").group, one)
+        if other.layout_digest != one.layout_digest:
+            raise UsageError(
+                f"{one_line(other.layout, 100)} and {one_line(one.layout, 100)} would both be named"
+                f" {scenario.layout_name(one.layout)} in results: rename one, or measure them in two runs"
+            )
 
 
 def refuse_twice(names: Iterable[str]) -> None:

@@ -29,8 +29,9 @@ def parse_size(text: str, levels: int = 4) -> int:
         raise UsageError(f"size {shown!r} is not a multiple of the page size, {PAGE_SIZE} bytes")
     limit = ADDRESS_SPACE[levels] - MMAP_MIN_ADDR
     if size > limit:
+        more = f"; --levels 5 has {approximate(ADDRESS_SPACE[5])}, with report and run" if levels == 4 else ""
         raise UsageError(
             f"size {shown!r} is larger than the address space: a process with {levels}-level page tables"
-            f" has {limit} bytes ({approximate(limit)})"
+            f" has {limit} bytes ({approximate(limit)}){more}"
         )
     return size

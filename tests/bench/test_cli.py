@@ -14,6 +14,8 @@ import pytest
 
 from bench import commands, environment
 from bench.__main__ import main
+from bench.errors import UsageError
+from bench.gate import arms
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,6 +38,20 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 
 WRONG = [
+    (["repotr"], "; did you mean report?"),
+    (["report", "spares-2MiB"], "; did you mean sparse-2MiB?"),
+    (["report", "--impl", "page-wakl"], "; did you mean page-walk?"),
+    (["report", "--layout", "chromium"], "; did you mean chromium_renderer?"),
+    (["report", "--procesess", "3"], "did you mean --processes?"),
+    (["gate", "--only", "counter"], "; did you mean counters?"),
+    (["gate", "--suite", "refrence"], "did you mean reference?"),
+    (["plot", "--only", "scalling"], "; did you mean scaling?"),
+    (["sweep", "--pattern", "randon"], "; did you mean random?"),
+    (["sweep", "--op", "munlokall"], "; did you mean munlockall?"),
+    (["replay", "--impl", "pagewalk", "--random", "1"], "; did you mean page-walk?"),
+    (["table", "x", "--format", "jsn"], "did you mean json?"),
+    (["report", "--size", "128TiB"], "; --levels 5 has 64 PiB"),
+    (["report", "--size", "65PiB", "--levels", "5"], "(64 PiB)"),
     ([], "no command; commands are report, "),
     (["repotr"], "unknown command 'repotr'; commands are report, "),
     (["--nosuch"], "unknown command '--nosuch'"),
@@ -75,6 +91,33 @@ def test_bad_usage(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_layouts_of_one_name_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.environment.base_directory", lambda: tmp_path)
+    shipped = Path(commands.__file__).parents[1] / "data" / "layouts"
+    paths = [tmp_path / folder / "app.json.gz" for folder in ("h1", "h2")]
+    for path, name in zip(paths, ("sbcl", "go119"), strict=True):
+        path.parent.mkdir()
+        path.write_bytes((shipped / f"{name}.json.gz").read_bytes())
+    assert main(["report", *(word for path in paths for word in ("--layout", str(path)))]) == 2
+    assert f"{paths[0]} and {paths[1]} would both be named app" in capsys.readouterr().err
+
+
+def test_a_link_to_nothing_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results").symlink_to(tmp_path / "nosuch")
+    assert main(["report", "--results", str(tmp_path / "results")]) == 2
+    assert "it is a link to nothing" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["report", "--results", str(tmp_path / "file")]) == 2
+    assert "it is no directory" in capsys.readouterr().err
+
+
+def test_a_base_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match=r"--base 'nosuchrev' names no commit of "), arms.checked_out("nosuchrev"):
+        pass
+
+
 def test_exit_codes_reach_the_shell() -> None:
     done = run("repotr")
     assert (done.returncode, done.stdout) == (2, "")
@@ -98,7 +141,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    process.wait()
+    assert process.wait() == 141
     assert b"Traceback" not in errors
     assert b"Exception" not in errors
 
@@ -108,6 +151,8 @@ def test_list_names_everything() -> None:
     for word in ("report", "many-vmas", "hole-skip", "cryptsetup237_luksFormat_hm8_default", "12.44 TiB", "65,536"):
         assert word in text, word
     assert text.isascii()
+    # As the report has it: its zero pages are not among them.
+    assert re.search(r"cryptsetup237_luksFormat_hm8_default .* 9,543$", text, re.MULTILINE)
 
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:

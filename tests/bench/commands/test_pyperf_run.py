@@ -57,6 +57,13 @@ def test_a_call_that_cannot_be_made_is_bad_usage(tmp_path: Path) -> None:
         assert f"touch is not measured on {scenario}, which cannot be accessed (PROT_NONE)" in done.stderr
 
 
+def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    for option in ("-o", "--append"):
+        done = command(*SMALL, option, str(tmp_path / "nosuch" / "x.json"))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "there is no directory" in done.stderr and list(tmp_path.iterdir()) == []
+
+
 def test_in_this_process_as_pyperf_can(tmp_path: Path) -> None:
     done = command(*SMALL, "--in-process", "-o", str(tmp_path / "times.json"))
     assert done.returncode == 0, done.stderr
@@ -193,8 +200,10 @@ def test_where_results_go_is_checked_before_anything_is_measured(tmp_path: Path)
         run._destination(arguments(output=path, results=tmp_path))
     with pytest.raises(UsageError, match="is no file"):
         run._destination(arguments(append=str(tmp_path)))
-    with pytest.raises(UsageError, match="cannot write to directory"):
+    with pytest.raises(UsageError, match="there is no directory /proc/nosuch"):
         run._destination(arguments(output="/proc/nosuch/x.json"))
+    with pytest.raises(UsageError, match="cannot write to directory"):
+        run._destination(arguments(output="/proc/x.json"))
     assert run._destination(arguments(track_memory=True)) == run.Destination()
 
 

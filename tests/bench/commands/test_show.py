@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
 from bench.__main__ import main
+from bench.workloads.scenario import SCENARIOS
 from support import kept
 
 Run = Callable[..., str]
@@ -152,6 +154,7 @@ def test_other_machines_are_warned_about(runs: Path, run: Run) -> None:
     warning = "A and B are of different machines (cpu_model): their times must not be compared as such."
     out = run("compare", "a", "c")
     assert " ".join(out.split()).startswith(f"WARNING: {warning}")
+    assert not any(word in out for word in ("faster", "slower", "not resolved"))  # the machines may be all that differs
     assert "Abacus 2" in line_of(out, "cpu_model", "Abacus 1") and "cpython 3.14.0" in line_of(out, "python", "cpython 3.11.7")
     for form in ("markdown", "latex"):
         assert warning in run("compare", "a", "c", "--format", form)
@@ -232,3 +235,17 @@ def test_what_is_piped_fits_80_columns(words: tuple[str, ...], runs: Path, capsy
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80 and lines == [line.rstrip() for line in lines]
     assert any("--wide shows every column" in line for line in lines)
+
+
+def test_words_that_do_not_go_together_are_not_called_unknown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [kept.counted(kept.point(), 1), kept.counted(kept.point("page-walk", span=1 << 30), 1)]
+    kept.write(runs / "both", both)
+    words = ["table", "both", "--op", "munlockall", "--scenario", "report", "--results", str(runs)]
+    assert main(words) == 0
+    other = msgspec.structs.replace(kept.point(), operation="mmap", scenario=SCENARIOS["dense"])
+    kept.write(runs / "two", [both[0], kept.counted(other, 1)])
+    assert main(["table", "two", "--op", "mmap", "--scenario", "report", "--results", str(runs)]) == 3
+    assert "has nothing of what was asked for together" in capsys.readouterr().err
+    assert main(["table", "two", "--op", "munmpa", "--results", str(runs)]) == 2
+    assert main(["table", "tow", "--results", str(runs)]) == 2
+    assert "; did you mean two?" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """What the terminal shows."""
 
+import msgspec
 import pytest
 
 from bench.analysis import reported
+from bench.analysis.stats import Interval
 from bench.tables import formats, report_tables
 from bench.tables.table import Page, Table
 from mmmodel.constants import PAGE_SIZE
@@ -46,3 +48,12 @@ def test_the_sentence_without_a_comparison() -> None:
     rows = [row for row in report_rows() if row.implementation == "page-walk"]
     assert "page-walk took" in report_tables.sentence(rows)
     assert "faster" not in report_tables.sentence(rows)
+
+
+def test_the_sentence_names_all_that_were_measured_and_does_not_call_slower_faster() -> None:
+    others = [row for row in report_rows() if row.implementation != "per-page"]
+    text = report_tables.sentence([msgspec.structs.replace(row, speedup=None) for row in others])
+    assert "hole-skip took" in text and "page-walk took" in text and "faster" not in text
+    rows = [msgspec.structs.replace(row, speedup=row.speedup and Interval(0.5, 0.4, 0.6)) for row in report_rows()]
+    text = report_tables.sentence(rows)
+    assert "2 times slower" in text and "faster" not in text

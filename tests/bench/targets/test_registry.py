@@ -13,8 +13,9 @@ from bench.errors import MeasurementError, UsageError
 from bench.measuring import counting, timing
 from bench.targets import registry
 from bench.targets.target import OnProgress, Prepared, Target
+from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Operation, Point, refuse_call
-from bench.workloads.selection import OPERATIONS
+from bench.workloads.selection import OPERATIONS, layout_scenario
 
 
 class FakeKernel:
@@ -142,3 +143,9 @@ def test_a_call_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     point = Point(SCENARIOS["report"], "page-walk")
     with pytest.raises(MeasurementError, match=r"munlockall/report/2TiB/page-walk failed: .*Cannot allocate memory"):
         counting.count(point)
+
+
+@pytest.mark.parametrize("name", ["cryptsetup237_luksFormat_hm8_default", "go119", "python_plain"])
+def test_pages_of_a_layout_are_as_many_before_it_is_built_as_after(name: str) -> None:
+    point = Point(layout_scenario(name), "page-walk")
+    assert layouts.load(name).nr_populated == registry.prepare(point).nr_populated

@@ -194,6 +194,8 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     assert "not a regular file" in refused(tmp_path)
     assert "not a regular file" in refused("/dev/zero")
     assert "cannot read" in refused("a\0b.json.gz")
+    (tmp_path / "list.json").write_text("[1,2]", encoding="utf-8")
+    assert "is not in the layout format: Expected `object`, got `array`" in refused(tmp_path / "list.json")
     assert "is no UTF-8" in refused(tmp_path / os.fsdecode(b"\xff.json.gz"))
     (tmp_path / "empty.json.gz").touch()
     assert "neither gzip nor JSON" in refused(tmp_path / "empty.json.gz")

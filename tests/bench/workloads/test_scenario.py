@@ -68,7 +68,12 @@ def test_pages_in_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("a/b/c.json.gz", "c"), ("x y.json", "x-y"), ("\x1b[m.json.gz", "--m"), ("", "layout"), ("é.gz", "-")]
+    ("path", "name"), [("a/b/c.json.gz", "c"), ("x y.json", "x-y"), ("\x1b[m.json.gz", "--m"), ("", "layout"), ("é.gz", "é")]
 )
 def test_layout_names_are_safe(path: str, name: str) -> None:
     assert scenario.layout_name(path) == name
+
+
+def test_names_of_layouts_keep_their_letters() -> None:
+    assert scenario.layout_name("/home/x/größe ψ.json.gz") == "größe-ψ"
+    assert scenario.layout_name("日本.json") != scenario.layout_name("中国.json")

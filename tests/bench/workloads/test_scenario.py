@@ -75,5 +75,5 @@ def test_layout_names_are_safe(path: str, name: str) -> None:
 
 
 def test_names_of_layouts_keep_their_letters() -> None:
-    assert scenario.layout_name("/home/x/größe ψ.json.gz") == "größe-ψ"
+    assert scenario.layout_name("a/größe ψ.json.gz") == "größe-ψ"
     assert scenario.layout_name("日本.json") != scenario.layout_name("中国.json")

@@ -30,7 +30,7 @@ def test_long_work_tells_what_it_is_doing(capsys: pytest.CaptureFixture[str], mo
     assert out == ""
     assert lines[0] == "unlockall-bench: counting munlockall/report/2TiB/per-page, 3 of 9, 0 s"
     assert lines[-1].startswith("unlockall-bench: timing?[2J, 1 s")
-    assert 3 <= len(lines) <= 4
+    assert len(lines) >= 2 and all(map(progress.is_plain_line, lines))
 
 
 def test_quick_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,11 @@
+"""What the tests of the benchmark share."""
+
+import pytest
+
+from bench import progress
+
+
+@pytest.fixture(autouse=True)
+def no_plain_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the lines that tell of long work out of standard error: how long a test works is the machine's."""
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 1e6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -54,11 +53,6 @@ def plain_line(task: Task, seconds: float) -> str:
     """Return a line that says what is being done, how much of it is, and after how many seconds."""
     done = "" if task.total is None else f", {task.completed:g} of {task.total:g}"
     return f"unlockall-bench: {one_line(task.description)}{done}, {seconds:.0f} s"
-
-
-def is_plain_line(line: str) -> bool:
-    """Tell whether a line of standard error is one of plain_line(), which comes or not, as fast as the machine is."""
-    return re.fullmatch(r"unlockall-bench: .*, \d+ s", line) is not None
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import commands, environment, progress
+from bench import commands, environment
 from bench.__main__ import main
 from bench.errors import UsageError
 from bench.gate import arms
+from support.progress_lines import said
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -168,8 +169,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""
-    said = [line for line in err.splitlines() if not progress.is_plain_line(line)]
-    assert said == ["unlockall-bench: interrupted"]
+    assert said(err) == ["unlockall-bench: interrupted"]
     assert list((tmp_path / "results").iterdir()) == []
     assert list((tmp_path / "plots").iterdir()) == []
 

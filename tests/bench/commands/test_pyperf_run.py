@@ -12,7 +12,7 @@ from pathlib import Path
 import pyperf
 import pytest
 
-from bench import environment, progress
+from bench import environment
 from bench.commands import run
 from bench.errors import MeasurementError, UsageError
 from bench.measuring.timing import Plan
@@ -20,6 +20,7 @@ from bench.runs import storage
 from bench.runs.storage import PREFIX
 from bench.workloads import suite
 from bench.workloads.scenario import SCENARIOS, Point
+from support.progress_lines import said
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ("report", "--size", "1MiB", "--impl", "page-walk", "-p1", "-n1", "-w0", "-l3", "--quiet")
@@ -34,8 +35,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 def test_a_file_is_pyperfs_and_grows_by_append(tmp_path: Path) -> None:
     path = tmp_path / "times.json"
     done = command(*SMALL, "-o", str(path))
-    said = [line for line in done.stderr.splitlines() if not progress.is_plain_line(line)]
-    assert (done.returncode, said) == (0, []), done.stderr
+    assert (done.returncode, said(done.stderr)) == (0, []), done.stderr
     (benchmark,) = pyperf.BenchmarkSuite.load(str(path)).get_benchmarks()
     assert benchmark.get_name() == NAME
     told = benchmark.get_metadata()

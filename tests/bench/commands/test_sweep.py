@@ -97,7 +97,7 @@ def test_bad_grids_are_refused_before_anything_runs(
 
 def test_a_small_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--span", "2MiB", "--populate", "64KiB", "--impl", "page-walk", "--processes", "1", "--values", "2"]
-    assert main(["sweep", *arguments, "--results", str(tmp_path)]) == 0
+    assert main(["sweep", *arguments, "--wide", "--results", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     (directory,) = tmp_path.iterdir()

@@ -148,6 +148,72 @@ MUTANTS = (
         "if oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED and newflags & VM_WRITE != 0:",
         "if False:",
     ),
+    Mutant(
+        "fork keeps VM_LOCKONFAULT",
+        "fork.py",
+        'record["vm_flags"] = vm_flags & VM_LOCKED_CLEAR_MASK',
+        'record["vm_flags"] = vm_flags & ~0x2000',
+    ),
+    Mutant(
+        "mlockall refuses at the limit",
+        "mlock.py",
+        's.mms[mm]["total_vm"] > limit',
+        's.mms[mm]["total_vm"] >= limit',
+    ),
+    Mutant(
+        "6.1 does not split off the head before MREMAP_DONTUNMAP",
+        "mremap.py",
+        'if s.vmas[s.order[position]]["vm_end"] != old + length:',
+        'if s.vmas[s.order[position]]["vm_end"] != old + length and s.vmas[s.order[position]]["vm_start"] != old:',
+    ),
+    Mutant(
+        "5.10 asks on after a file's VMA has locked a page",
+        "munlock_page.py",
+        """            if _relock_if_vma_locks(s, pfn, vma):
+                return
+            vma = s.vmas""",
+        """            _relock_if_vma_locks(s, pfn, vma)
+            vma = s.vmas""",
+    ),
+    Mutant(
+        "5.10 asks on after an anonymous VMA has locked a page",
+        "munlock_page.py",
+        """            if _relock_if_vma_locks(s, pfn, s.avcs[avc]["vma"]):
+                return
+""",
+        """            _relock_if_vma_locks(s, pfn, s.avcs[avc]["vma"])
+""",
+    ),
+    Mutant(
+        "populating steps a whole huge page from inside it",
+        "gup.py",
+        "(1 + (~(start >> PAGE_SHIFT) & page_mask))",
+        "(1 + page_mask)",
+    ),
+    Mutant(
+        "an exact gap is refused top-down",
+        "mmap.py",
+        "if high - floor >= length:",
+        "if high - floor > length:",
+    ),
+    Mutant(
+        "an exact gap is refused bottom-up",
+        "mmap.py",
+        "return low if low + length <= high else 0",
+        "return low if low + length < high else 0",
+    ),
+    Mutant(
+        "6.1 steps a missing top entry of five levels by 512 GiB",
+        "page_walk.py",
+        "    size = 1 << PGD_SHIFT_LA57\n",
+        "    size = P4D_SIZE\n",
+    ),
+    Mutant(
+        "hole-skip steps a missing top entry of five levels by 512 GiB",
+        "lookup.py",
+        "return P4D_SHIFT if result == NONE_AT_P4D else PGD_SHIFT_LA57",
+        "return P4D_SHIFT",
+    ),
 )
 
 

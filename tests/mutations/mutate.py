@@ -25,7 +25,8 @@ from mutants import MUTANTS, Mutant, broken_source, file_of
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("bench", "mmmodel", "tests", "docs", "pyproject.toml")
 # What fails soonest comes first, since the first failure is enough.
-NAMES = ("differences", "call_counts", "facts_calls", "facts_events", "facts_vmas", "model_traces", "random_traces")
+NAMES = ("differences", "limits", "combinations", "call_counts", "facts_calls",
+         "facts_events", "facts_vmas", "model_traces", "random_traces")  # fmt: skip
 TESTS = tuple(f"tests/model/test_{name}.py" for name in NAMES)
 TIMEOUT = 900  # seconds: a mutant that hangs is caught too
 

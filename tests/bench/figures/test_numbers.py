@@ -18,11 +18,13 @@ from bench.figures import inputs, kinds
 from bench.figures.cost import numbers as cost
 from bench.figures.distribution import numbers as distribution
 from bench.figures.order import numbers as order
+from bench.figures.order import words as order_words
 from bench.figures.ratio import numbers as density
 from bench.figures.ratio.words import crossing_words
 from bench.figures.report import numbers as report
 from bench.figures.scaling import numbers as scaling
 from bench.figures.scaling.words import exponent_words
+from bench.figures.words import deviation
 from bench.runs import storage
 from bench.runs.loaded import LoadedRun, Process
 from bench.runs.loaded import slug as slug_of
@@ -190,6 +192,24 @@ def test_drift_is_told_by_quarters_of_the_time_from_the_first_process_to_the_las
     assert third[0] == 0
     assert math.isnan(third[1])
     assert fourth == (3, 3.0)  # the last process is in the last quarter
+
+
+def test_quarters_are_told_with_the_minutes_that_they_are() -> None:
+    values = [order.Value("x", "page-walk", 1, minutes, relative) for minutes, relative in
+              ((0.0, 1.0), (3.0, 1.1), (7.0, 2.0), (8.0, 2.0))]  # fmt: skip
+    told = order_words.describe(order.Order("order", "r", tuple(values), 8.0, order.parts(values)))
+    assert [row[:2] for row in told.tables[0].rows] == [
+        ("0.0 .. 2.0 min", "1"), ("2.0 .. 4.0 min", "1"), ("4.0 .. 6.0 min", "0"), ("6.0 .. 8.0 min", "2")
+    ]  # fmt: skip
+    assert [row[2] for row in told.tables[0].rows] == [deviation(1.0), deviation(1.1), "none", deviation(2.0)]
+
+
+@pytest.mark.parametrize("boundary", [1, 2, 3])
+def test_a_process_at_the_end_of_a_quarter_is_in_the_next(boundary: int) -> None:
+    moments = (0.0, boundary / 4 - 1e-6, boundary / 4, 1.0)
+    found = order.parts([order.Value("x", "page-walk", 1, moment, 1.0) for moment in moments])
+    quarters = [0, boundary - 1, boundary, 3]
+    assert [number for number, _ in found] == [quarters.count(index) for index in range(4)]
 
 
 def test_a_process_that_does_not_say_when_it_started_has_no_place(run: LoadedRun) -> None:

@@ -1,5 +1,7 @@
 """Counters against the expectation, laws and floors: each way to be wrong has its verdict."""
 
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,7 @@ from bench.gate.expectation import Expected
 from bench.gate.verdict import Verdict
 from bench.workloads.scenario import SCENARIOS, Point
 from bench.workloads.suite import Group
+from mmmodel.kernels import implementations
 
 ONE = Expected("d", 1, 2, {"model_pte_read": 5, "nr_mlock": -2})
 
@@ -119,7 +122,18 @@ def entries(number: int) -> dict[str, int]:
     return {f"model_{level}_read": number if level == "pte" else 0 for level in ("pgd", "p4d", "pud", "pmd", "pte")}
 
 
-@pytest.mark.parametrize(("exponent", "verdict"), [(1.0, "pass"), (1.2, "regression"), (0.0, "regression")])
+@pytest.mark.parametrize(
+    ("exponent", "verdict"),
+    [
+        (1.0, "pass"),
+        (1.04, "pass"),
+        (0.96, "pass"),
+        (1.2, "regression"),
+        (0.0, "regression"),
+        (1.07, "regression"),  # within the slack, which is for times
+        (0.93, "regression"),
+    ],
+)
 def test_a_law_by_counters(exponent: float, verdict: Verdict) -> None:
     assert [one.verdict for one in laws.judge_laws([LAW], along(exponent), None)] == [verdict]
 
@@ -128,6 +142,33 @@ def test_a_law_by_counters(exponent: float, verdict: Verdict) -> None:
 def test_a_law_by_times_has_some_slack(exponent: float, verdict: Verdict) -> None:
     times = {name: [1e-3 * 4 ** (i * exponent)] * 3 for i, name in enumerate(along(1.0))}
     assert [one.verdict for one in laws.judge_laws([LAW], along(1.0), times)] == ["pass", verdict]
+
+
+@pytest.mark.parametrize(("exponent", "verdict"), [(1.14, "pass"), (0.86, "pass"), (1.17, "regression"), (0.83, "regression")])
+def test_the_slack_of_times_is_that_of_the_law(exponent: float, verdict: Verdict) -> None:
+    times = {name: [1e-3 * 4 ** (i * exponent)] * 3 for i, name in enumerate(along(1.0))}
+    assert laws.judge_laws([LAW], along(1.0), times)[1].verdict == verdict
+
+
+def test_what_the_gate_asks_for() -> None:
+    """Bands: a cost that is linear, or none. Slack: along a factor of 256, the cost of a unit may double."""
+    bands = {"linear in the span": (0.95, 1.05), "linear in the pages in memory": (0.9, 1.1)}
+    asked = CHECKS["reference"]
+    for law in asked.laws:
+        named = [band for words, band in bands.items() if words in law.what]
+        assert [(law.low, law.high)] == (named or [(-0.05, 0.05)]), law.what
+        sizes = [group.scenario.span for group in law.curve]
+        assert len(sizes) >= 4 and max(sizes) / min(sizes) >= 64
+        assert law.slack == pytest.approx(math.log(2) / math.log(256))
+    followed = Counter(law.implementation for law in asked.laws)
+    assert followed == {one.name: 2 for one in implementations()}
+    assert {floor.implementation for floor in asked.floors} == {"hole-skip", "page-walk"}
+    for floor in asked.floors:  # the report: 2**29 pages to a handful of entries, 4.172 s to too little to notice
+        assert floor.baseline == "per-page"
+        assert 2**29 / 10 <= floor.entries * 10 <= 2**29 * 10
+        assert 4.172 / floor.seconds < 1e-3
+    timed = [point.implementation for point in asked.timed]
+    assert Counter(timed) == {one.name: 2 for one in implementations()}
 
 
 def test_noise_that_hides_an_exponent_is_inconclusive() -> None:

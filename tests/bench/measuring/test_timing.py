@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyperf
@@ -101,6 +101,37 @@ def test_another_workers_time_is_not_believed(monkeypatch: pytest.MonkeyPatch, w
     stub_run(monkeypatch, lambda path: wrong.dump(path))
     with pytest.raises(MeasurementError, match=why):
         timing.run_plan(Plan((POINT,)), Repetition())
+
+
+@pytest.mark.parametrize("bad", range(3))
+@pytest.mark.parametrize("key", ["digest", "implementation", "source", "counters"])
+def test_every_worker_has_to_measure_the_same(key: str, bad: int) -> None:
+    plan = Plan((POINT,), {POINT.name: "c" * 16})
+    runs: list[pyperf.Run] = []
+    for number in range(3):
+        changes = {PREFIX + "counters": "c" * 16} | ({PREFIX + key: "0123456789abcdef"} if number == bad else {})
+        runs += benchmark(POINT, **changes).get_runs()
+    assert timing.checked(pyperf.Benchmark([*runs[:bad], *runs[bad + 1 :]]), POINT, plan).get_nvalue() == 2
+    with pytest.raises(MeasurementError, match=f"a worker of .* measured something else .{key} differs"):
+        timing.checked(pyperf.Benchmark(runs), POINT, plan)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_calls_with_and_without_counting_take_turns_in_both_orders(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """With counting a call takes two seconds here, without it one."""
+    order: list[str] = []
+
+    def run(program: str, settings: Mapping[str, str]) -> Any:
+        if program != "call_seconds":
+            return None
+        order.append(settings["MMMODEL_COUNTING"])
+        return dict.fromkeys(footprint.COUNTED_POINTS, 2.0 if order[-1] == "1" else 1.0)
+
+    monkeypatch.setattr(footprint, "_run", run)
+    pairs = footprint.counting_pairs(seed)
+    assert pairs == {key: [(2.0, 1.0)] * footprint.ROUNDS for key in footprint.COUNTED_POINTS}
+    rounds = {"".join(order[at : at + 2]) for at in range(0, len(order), 2)}
+    assert rounds == {"10", "01"}
 
 
 def test_a_crash_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,14 @@ def test_latex(capsys: pytest.CaptureFixture[str]) -> None:
         assert not set("&%$#_{}~^\\<>") & set(bare), cell
 
 
+@pytest.mark.parametrize("nr_rows", [0, 1, 3])
+def test_csv_has_the_same_columns_whatever_is_in_them(nr_rows: int, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.DataFrame({"name": ["x"] * nr_rows, "count_x": pd.array([None] * nr_rows, dtype="Int64")})
+    frame["time_x_s"] = [float("nan")] * nr_rows
+    formats.show_csv(frame, Page((), ()))
+    assert capsys.readouterr().out == "name,count_x,time_x_s\n" + "x,,\n" * nr_rows
+
+
 def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
     count = (1 << 60) + 1
     frame = pd.DataFrame({"name": [*NASTY[:2], 'say "a, b"'], "count_x": pd.array([count, None, 0], dtype="Int64")})

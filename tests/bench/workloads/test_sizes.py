@@ -53,7 +53,13 @@ def test_sizes_as_people_write_them(text: str, expected: int) -> None:
         ("-2TiB", "negative"),
         ("0", "zero"),
         ("1", "page size"),
+        ("4095", "page size"),
         ("4097", "page size"),
+        ("2KiB", "page size"),
+        ("10KiB", "page size"),  # two pages and a half
+        ("10240", "page size"),
+        ("1<<11", "page size"),
+        ("0x2800", "page size"),
         ("0.3GiB", "whole number"),
         ("128TiB", "larger than the address space"),
         ("1<<47", "larger than the address space"),
@@ -86,6 +92,21 @@ def test_formatted_sizes_are_exact(size: int) -> None:
 @given(st.integers(1, (1 << 35) - 17).map(lambda pages: pages * PAGE_SIZE))
 def test_every_span_of_pages_is_accepted(size: int) -> None:
     assert sizes.parse_size(str(size)) == size
+
+
+@given(st.integers(1, 1 << 46).filter(lambda size: size % PAGE_SIZE != 0))
+def test_every_other_span_is_refused(size: int) -> None:
+    with pytest.raises(UsageError, match="page size"):
+        sizes.parse_size(str(size))
+
+
+@pytest.mark.parametrize(("levels", "end"), [(4, (1 << 47) - PAGE_SIZE), (5, (1 << 56) - PAGE_SIZE)])
+def test_the_largest_span_ends_at_the_guard_page(levels: int, end: int) -> None:
+    """It begins at vm.mmap_min_addr, 64 KiB."""
+    largest = end - (64 << 10)
+    assert sizes.parse_size(str(largest), levels) == largest
+    with pytest.raises(UsageError, match="larger than the address space"):
+        sizes.parse_size(str(largest + PAGE_SIZE), levels)
 
 
 def test_sizes_in_names() -> None:

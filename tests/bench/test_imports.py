@@ -119,6 +119,7 @@ MAY_IMPORT = {
     "progress": {"errors"},
     "workloads": {"errors", "number_format"},
     "traces": {"errors"},
+    "kernels": {"errors", "traces"},
     "targets": {"errors", "environment", "number_format", "workloads", "traces"},  # a target can be asked to carry out a trace
     "runs": {"errors", "workloads"},
     "measuring": {"errors", "environment", "workloads", "targets", "runs"},

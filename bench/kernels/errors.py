@@ -1,0 +1,48 @@
+"""How a guest can fail. Each is told in one line; what the guest had answered before is kept."""
+
+from __future__ import annotations
+
+from bench.errors import MeasurementError, UsageError, one_line
+
+CONSOLE_LINES = 8  # of a guest that failed, kept for the message
+
+
+class KernelError(MeasurementError):
+    """Base: a kernel could not be had, started or believed."""
+
+
+class MissingError(UsageError):
+    """Something is not installed or not fetched; the message says what mends it."""
+
+
+class GuestError(KernelError):
+    """A guest that failed, with the last lines of its console."""
+
+    def __init__(self, message: str, console: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.console = console
+
+    def add_console(self, text: str) -> None:
+        """Keep the last lines of what the guest's console said."""
+        self.console = tuple(one_line(line, 200) for line in text.splitlines()[-CONSOLE_LINES:])
+
+    def __str__(self) -> str:
+        """Return the message, and in the same line what the console said last."""
+        shown = f"; the console's last lines: {' | '.join(self.console)}" if self.console else ""
+        return super().__str__() + shown
+
+
+class GarbledError(GuestError):
+    """A line of the protocol is not as it was sent: half of it, a wrong number or checksum."""
+
+
+class DeadlineError(GuestError):
+    """The guest had not ended when its time was up."""
+
+
+class EarlyEndError(GuestError):
+    """The guest ended before it had carried out everything: a panic, no memory, a crash."""
+
+
+class RefusedError(GuestError):
+    """The guest itself says that it cannot go on."""

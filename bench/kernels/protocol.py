@@ -1,0 +1,251 @@
+"""What is said to the guest program and what it answers.
+
+The batch that it gets is text, one order a line: a letter, then numbers in base 16. `T START END WATCH` begins a trace and
+`E` ends it; between them stand orders with the number of the process first: `c` a system call by number, `t` a touch, `l`
+a limit, `d` a capability given up, `f` a fork, `x` an exit. `S PATH TEXT` writes a file before the traces that follow.
+
+The answer is lines `NUMBER TEXT *CRC32`, numbered from 0: `hello`, then for each trace `trace` and its `step`s, then `end`.
+A step has the result of the call and the time stamps that went by, then ` + NAME CHANGE` for each change in vmstat and
+` @ PROCESS LOCKED_KB` for each process, with ` v` for each VMA and ` r` for each run of pages, or ` =v` and ` =r` if these
+are as after the step before.
+"""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from bench.errors import one_line
+from bench.kernels.errors import EarlyEndError, GarbledError, RefusedError
+from bench.traces import trace_format as tr
+from bench.traces.replay import map_flags
+from bench.traces.trace_format import PageRow, Result, Step, Trace, VmaRow
+from mmmodel.constants import MADV_DONTNEED, PROT_NONE, PROT_READ, PROT_WRITE
+
+VERSION: Final = 1
+WATCH_MEMORY: Final = 1  # VMAs, VmLck and pages after each step
+WATCH_VMSTAT: Final = 2
+CAP_IPC_LOCK: Final = 14
+RLIMIT_MEMLOCK: Final = 8
+# Numbers of x86-64 system calls.
+SYS: Final = {
+    "mmap": 9,
+    "mprotect": 10,
+    "munmap": 11,
+    "mremap": 25,
+    "msync": 26,
+    "madvise": 28,
+    "mlock": 149,
+    "munlock": 150,
+    "mlockall": 151,
+    "munlockall": 152,
+    "mlock2": 325,
+}
+_PROT: Final = {"none": PROT_NONE, "r": PROT_READ, "rw": PROT_READ | PROT_WRITE}
+_NO_FILE: Final = (1 << 64) - 1
+_INT: Final = (1 << 32) - 1
+
+
+def system_call(name: str, *arguments: int, process: int = 0) -> str:
+    """Return the order for a system call."""
+    return " ".join(("c", f"{process:x}", f"{SYS[name]:x}", *(f"{one & _NO_FILE:x}" for one in arguments)))
+
+
+def order(op: tr.Op) -> str:  # noqa: C901  # one arm an op
+    """Return the order that an op of a trace becomes."""
+    match op:
+        case tr.Mmap():
+            return system_call("mmap", op.start, op.nbytes, _PROT[op.prot], map_flags(op.flags), _NO_FILE, 0)
+        case tr.Touch():
+            return f"t 0 {op.start:x} {op.nbytes:x} {op.stride:x} {int(op.access == 'write')}"
+        case tr.Mlock():
+            return system_call("mlock", op.start, op.nbytes)
+        case tr.Mlock2():
+            return system_call("mlock2", op.start, op.nbytes, op.flags & _INT)
+        case tr.Munlock():
+            return system_call("munlock", op.start, op.nbytes)
+        case tr.Mprotect():
+            return system_call("mprotect", op.start, op.nbytes, _PROT[op.prot])
+        case tr.Munmap():
+            return system_call("munmap", op.start, op.nbytes)
+        case tr.MadviseDontneed():
+            return system_call("madvise", op.start, op.nbytes, MADV_DONTNEED)
+        case tr.Mlockall():
+            return system_call("mlockall", op.flags & _INT)
+        case tr.Munlockall():
+            return system_call("munlockall")
+        case tr.RlimitMemlock():
+            return f"l 0 {RLIMIT_MEMLOCK:x} {op.bytes:x}"
+        case tr.DropCapIpcLock():
+            return f"d 0 {CAP_IPC_LOCK:x}"
+
+
+class Program(NamedTuple):
+    """What the guest carries out in one process: orders, and the addresses [start, end) that it looks at."""
+
+    start: int
+    end: int
+    orders: tuple[str, ...]
+    watch: int = WATCH_MEMORY | WATCH_VMSTAT
+
+
+def program(trace: Trace) -> Program:
+    """Return a trace as the guest gets it."""
+    return Program(*trace.span, tuple(map(order, trace.ops)))
+
+
+def batch(programs: Iterable[Program], settings: Mapping[str, str]) -> bytes:
+    """Return the batch: `settings` are files of /proc/sys and /sys with what is written to them first."""
+    lines = [f"S {path} {text}" for path, text in settings.items()]
+    for one in programs:
+        lines += [f"T {one.start:x} {one.end:x} {one.watch:x}", *one.orders, "E"]
+    return "".join(line + "\n" for line in lines).encode("ascii")
+
+
+class Hello(NamedTuple):
+    """What the guest says of itself first."""
+
+    kernel: str  # as uname -r
+    cpus: int
+    kpageflags: bool  # whether it may read them: without, no page is known to be mlocked
+    vmstat: bool  # whether it may have the CPUs' differences added up: without, changes are not known
+
+
+class Memory(NamedTuple):
+    """One process's memory in the window after a step."""
+
+    locked_kb: int  # VmLck without the locked VMAs outside the window
+    vmas: list[VmaRow]
+    pages: list[PageRow]
+
+
+@dataclass
+class Answer:
+    """What the guest says of one order."""
+
+    result: int  # what the call returned, or -errno
+    cycles: int  # time stamps between entering and leaving the call
+    died: int | None  # the status that wait4() gave, if the process ended
+    memory: dict[int, Memory] = field(default_factory=dict)  # by process
+    vmstat: dict[str, int] = field(default_factory=dict)  # changes since the step before
+
+    @property
+    def errno(self) -> int | str:
+        """0 or the name of the error; the signal's number as SIGn if the call ended the process."""
+        if self.died is not None:
+            return f"SIG{self.died & 127}" if self.died & 127 else 0
+        return errno.errorcode.get(-self.result, f"E{-self.result}") if -4096 < self.result < 0 else 0
+
+
+def checked(line: bytes, number: int) -> str:
+    """Return the text of a line of the guest's, which must be whole and have the number; GarbledError if not."""
+    body, star, checksum = line.rpartition(b" *")
+    if not line.endswith(b"\n") or not star or checksum.strip() != b"%08x" % zlib.crc32(body):
+        raise GarbledError(f"the guest's line {number} is not whole: {one_line(line[:80].decode('ascii', 'replace'), 80)!r}")
+    head, _, text = body.decode("ascii").partition(" ")
+    if head != str(number):
+        raise GarbledError(f"the guest's line {number} is missing: line {one_line(head, 20)} came in its place")
+    return text
+
+
+def _hello(text: str) -> Hello:
+    """Read the guest's first line."""
+    words = text.split(" ")
+    if words[:1] != ["hello"] or words[1:2] != [str(VERSION)]:
+        raise GarbledError(f"the guest's first line is {one_line(text, 80)!r}, not a hello of protocol {VERSION}")
+    said = dict(zip(words[2::2], words[3::2], strict=True))
+    return Hello(said["kernel"], int(said["cpus"]), said["kpageflags"] == "1", said["vmstat"] == "1")
+
+
+def _section(words: list[str], at: int, before: dict[int, Memory], answer: Answer) -> int:
+    """Read what a step says of one process, from the word after its `@`; return where it ends."""
+    process = int(words[at])
+    last = before.get(process, Memory(0, [], []))
+    vmas: list[VmaRow] = []
+    pages: list[PageRow] = []
+    locked_kb, at = int(words[at + 1]), at + 2
+    while at < len(words) and words[at] not in ("@", "+"):
+        match words[at]:
+            case "v":
+                start, end, perms, locked, rss, locked_rss = words[at + 1 : at + 7]
+                vmas.append((f"0x{start}", f"0x{end}", perms, locked == "1", int(rss), int(locked_rss)))
+                at += 7
+            case "r":
+                pages.append((int(words[at + 1]), int(words[at + 2]), words[at + 3]))
+                at += 4
+            case "=v":
+                vmas = last.vmas
+                at += 1
+            case "=r":
+                pages = last.pages
+                at += 1
+            case _:
+                raise RefusedError(f"the guest could not look at process {process}: {one_line(' '.join(words[at:]), 80)}")
+    answer.memory[process] = Memory(locked_kb, vmas, pages)
+    return at
+
+
+def _answer(words: list[str], before: dict[int, Memory]) -> Answer:
+    """Read a step, from the word after its number; `before`: the processes' memory after the step before."""
+    if words[0] == "nobody":
+        return Answer(-errno.ESRCH, 0, None)
+    died = int(words[1]) if words[0] == "died" else None
+    answer = Answer(0, 0, died) if died is not None else Answer(int(words[0]), int(words[1]), None)
+    at = 2
+    while at < len(words):
+        if words[at] == "+":
+            answer.vmstat[words[at + 1]] = int(words[at + 2])
+            at += 3
+        elif words[at] == "@":
+            at = _section(words, at + 1, before, answer)
+        else:
+            raise RefusedError(f"the guest could not look: {one_line(' '.join(words[at:]), 80)}")
+    return answer
+
+
+def answers(lines: Iterable[bytes], wanted: int, hello: Callable[[Hello], None]) -> Iterator[list[Answer]]:
+    """Yield the answers to each of `wanted` programs as soon as they are complete.
+
+    GuestError if a line is not as it was sent, or if they end before the guest said that it is done; what was yielded
+    before is good.
+    """
+    open_program: list[Answer] | None = None
+    done = 0
+    for number, line in enumerate(lines):
+        text = checked(line, number)
+        words = text.split(" ")
+        try:
+            if number == 0:
+                hello(_hello(text))
+            elif words[0] in ("trace", "end"):
+                if open_program is not None:
+                    done += 1
+                    yield open_program
+                open_program = []
+                if words[0] == "end":
+                    if done != wanted:
+                        raise EarlyEndError(f"the guest carried out {done} of {wanted} traces")
+                    return
+            elif words[0] == "step" and open_program is not None and words[1] == str(len(open_program)):
+                open_program.append(_answer(words[2:], open_program[-1].memory if open_program else {}))
+            else:
+                kind = RefusedError if words[0] == "error" else GarbledError
+                raise kind(f"the guest says {one_line(text, 120)!r}")
+        except (ValueError, IndexError, KeyError):
+            raise GarbledError(f"the guest's line {number} makes no sense: {one_line(text, 80)!r}") from None
+    raise EarlyEndError(f"the guest ended after {done} of {wanted} traces")
+
+
+def result(trace: Trace, kernel: str, hello: Hello, got: list[Answer]) -> Result:
+    """Return a trace's answers as a results file has them; None for what the guest may not see."""
+    steps = []
+    for one in got:
+        memory = one.memory.get(0)
+        vmstat = one.vmstat if hello.vmstat and not trace.locks_all else None
+        unread = not hello.kpageflags or (memory is not None and any("?" in state for _, _, state in memory.pages))
+        pages = memory.pages if memory and not unread else None
+        steps.append(Step(one.errno, memory and memory.locked_kb, memory and memory.vmas, pages, vmstat))
+    return Result(trace.name, kernel, tuple(steps))

@@ -113,9 +113,7 @@ class Apt:
         """
         environment = os.environ | {"APT_CONFIG": str(self.directory / "apt.conf"), "LC_ALL": "C.UTF-8"}
         stdout = 2 if show else subprocess.PIPE  # standard error is where progress goes
-        done = subprocess.run(
-            command, stdout=stdout, stderr=subprocess.PIPE, env=environment, cwd=cwd, text=True, check=False
-        )
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, env=environment, cwd=cwd, text=True, check=False)
         errors = [line for line in (done.stderr or "").splitlines() if line.startswith("E:")]
         if done.returncode or errors:
             reason = errors[0] if errors else f"exit code {done.returncode}"

@@ -1,8 +1,9 @@
 """What is said to the guest program and what it answers.
 
-The batch that it gets is text, one order a line: a letter, then numbers in base 16. `T START END WATCH` begins a trace and
-`E` ends it; between them stand orders with the number of the process first: `c` a system call by number, `t` a touch, `l`
-a limit, `d` a capability given up, `f` a fork, `x` an exit. `S PATH TEXT` writes a file before the traces that follow.
+The batch that it gets is text, one order a line: a letter, then numbers in base 16. `B VERSION` is the first. `S PATH TEXT`
+writes a file and `W PATH` swaps to a device before the traces that follow. `T START END WATCH` begins a trace and `E` ends
+it; between them stand orders with the number of the process first: `c` a system call by number, `t` a touch, `l` a limit,
+`d` a capability given up, `o` a file in memory, `f` a fork, `x` an exit.
 
 The answer is lines `NUMBER TEXT *CRC32`, numbered from 0: `hello`, then for each trace `trace` and its `step`s, then `end`.
 A step has the result of the call and the time stamps that went by, then ` + NAME CHANGE` for each change in vmstat and
@@ -23,25 +24,29 @@ from bench.kernels.errors import EarlyEndError, GarbledError, RefusedError
 from bench.traces import trace_format as tr
 from bench.traces.replay import map_flags
 from bench.traces.trace_format import PageRow, Result, Step, Trace, VmaRow
-from mmmodel.constants import MADV_DONTNEED, PROT_NONE, PROT_READ, PROT_WRITE
+from mmmodel.constants import MADV_DONTNEED, PAGE_SIZE, PROT_NONE, PROT_READ, PROT_WRITE
 
 VERSION: Final = 1
 WATCH_MEMORY: Final = 1  # VMAs, VmLck and pages after each step
 WATCH_VMSTAT: Final = 2
+MAX_PROCESSES: Final = 8  # of one program
 CAP_IPC_LOCK: Final = 14
 RLIMIT_MEMLOCK: Final = 8
 # Numbers of x86-64 system calls.
 SYS: Final = {
+    "close": 3,
     "mmap": 9,
     "mprotect": 10,
     "munmap": 11,
     "mremap": 25,
     "msync": 26,
     "madvise": 28,
+    "ftruncate": 77,
     "mlock": 149,
     "munlock": 150,
     "mlockall": 151,
     "munlockall": 152,
+    "fallocate": 285,
     "mlock2": 325,
 }
 _PROT: Final = {"none": PROT_NONE, "r": PROT_READ, "rw": PROT_READ | PROT_WRITE}
@@ -54,13 +59,33 @@ def system_call(name: str, *arguments: int, process: int = 0) -> str:
     return " ".join(("c", f"{process:x}", f"{SYS[name]:x}", *(f"{one & _NO_FILE:x}" for one in arguments)))
 
 
+def touch(start: int, nbytes: int, stride: int = PAGE_SIZE, write: bool = True, process: int = 0) -> str:
+    """Return the order for one access every `stride` bytes of [start, start + nbytes)."""
+    return f"t {process:x} {start:x} {nbytes:x} {stride:x} {int(write)}"
+
+
+def memory_file(descriptor: int, nbytes: int, process: int = 0) -> str:
+    """Return the order that makes a tmpfs file of so many bytes, open under a number: at least 100, below are the guest's."""
+    return f"o {process:x} {descriptor:x} {nbytes:x}"
+
+
+def fork(child: int, process: int = 0) -> str:
+    """Return the order that forks a process; the child has the number `child`, at most MAX_PROCESSES - 1, from then on."""
+    return f"f {process:x} {child:x}"
+
+
+def leave(process: int) -> str:
+    """Return the order that ends a process."""
+    return f"x {process:x}"
+
+
 def order(op: tr.Op) -> str:  # noqa: C901  # one arm an op
     """Return the order that an op of a trace becomes."""
     match op:
         case tr.Mmap():
             return system_call("mmap", op.start, op.nbytes, _PROT[op.prot], map_flags(op.flags), _NO_FILE, 0)
         case tr.Touch():
-            return f"t 0 {op.start:x} {op.nbytes:x} {op.stride:x} {int(op.access == 'write')}"
+            return touch(op.start, op.nbytes, op.stride, op.access == "write")
         case tr.Mlock():
             return system_call("mlock", op.start, op.nbytes)
         case tr.Mlock2():
@@ -97,9 +122,10 @@ def program(trace: Trace) -> Program:
     return Program(*trace.span, tuple(map(order, trace.ops)))
 
 
-def batch(programs: Iterable[Program], settings: Mapping[str, str]) -> bytes:
-    """Return the batch: `settings` are files of /proc/sys and /sys with what is written to them first."""
-    lines = [f"S {path} {text}" for path, text in settings.items()]
+def batch(programs: Iterable[Program], settings: Mapping[str, str], swap: str | None = None) -> bytes:
+    """Return the batch: `settings` are files of /proc/sys and /sys with what is written to them first, `swap` a device."""
+    lines = [f"B {VERSION}", *(f"S {path} {text}" for path, text in settings.items())]
+    lines += [f"W {swap}"] if swap else []
     for one in programs:
         lines += [f"T {one.start:x} {one.end:x} {one.watch:x}", *one.orders, "E"]
     return "".join(line + "\n" for line in lines).encode("ascii")

@@ -14,6 +14,7 @@ from bench.kernels.errors import DeadlineError, GuestError, KernelError
 from bench.kernels.protocol import Answer, Hello, answers
 
 TIME_IS_UP: Final = 124  # the keeper's exit code
+CANNOT_START: Final = 127
 MAX_LINE: Final = 8 << 20  # bytes of a line of the guest's; half a line is noticed by its checksum
 CONSOLE_BYTES: Final = 8192  # of its end
 
@@ -43,7 +44,7 @@ def _end_of(path: Path) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> int:
-    """Close the keeper's pipe, on which it kills everything; return its exit code."""
+    """Close the keeper's pipe, on which it kills everything; return its exit code, also when called again."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()
@@ -72,9 +73,10 @@ def converse(command: Command, wanted: int, seconds: int, hello: Callable[[Hello
             noise.seek(0)
             said = noise.read().decode("utf-8", "replace")
             error.add_console((_end_of(command.console) if command.console else "") + said)
+            if code == CANNOT_START:
+                raise KernelError(f"cannot start {one_line(command.arguments[0], 120)}: {error}") from None
             if code == TIME_IS_UP:
                 raise DeadlineError(f"the guest had not ended after {seconds} s", error.console) from None
             raise
         finally:
-            if process.poll() is None:
-                _stop(process)
+            _stop(process)

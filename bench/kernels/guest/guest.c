@@ -334,6 +334,19 @@ static const char *change_setting(const char *at) {
     return after(at, '\n');
 }
 
+/* Swap: "W PATH", a device that has a swap header, before the traces that follow. */
+static const char *swap_on(const char *at) {
+    char path[256];
+    size_t used = 0;
+    for (at += 2; *at && *at != '\n' && used < 255; at++)
+        path[used++] = *at;
+    path[used] = 0;
+    long result = SYSCALL(__NR_swapon, path, 0);
+    if (result)
+        fail("swapon", result);
+    return after(at, '\n');
+}
+
 static void say_hello(void) {
     static char version[512];
     int fd = open_file("/proc/sys/kernel/osrelease", O_RDONLY);
@@ -371,7 +384,7 @@ __attribute__((used, noreturn)) static void guest_main(word *stack) {
     say_hello();
     size_t nbytes;
     for (const char *at = map_batch(arguments[1], &nbytes); *at;)
-        at = *at == 'T' ? run_trace(at) : *at == 'S' ? change_setting(at) : after(at, '\n');
+        at = *at == 'T' ? run_trace(at) : *at == 'S' ? change_setting(at) : *at == 'W' ? swap_on(at) : after(at, '\n');
     begin_line(&out, "end");
     end_line(&out);
     leave(0);

@@ -98,6 +98,18 @@ static long set_limit(int resource, word nbytes) {
     return SYSCALL(__NR_prlimit64, 0, resource, &limit, 0);
 }
 
+/* Make a file in memory of so many bytes, open as `fd`. */
+static long make_file(int fd, word nbytes) {
+    long made = SYSCALL(__NR_memfd_create, "file", 0);
+    if (made < 0)
+        return made;
+    long result = SYSCALL(__NR_ftruncate, made, nbytes);
+    if (result == 0)
+        result = SYSCALL(__NR_dup3, made, fd, O_CLOEXEC);
+    SYSCALL(__NR_close, made);
+    return result;
+}
+
 /* Fork, as a child of the supervisor, which learns of its end; its process number, 0 in the child. */
 static long fork_worker(void) {
     long pid = SYSCALL(__NR_clone, CLONE_PARENT | SIGCHLD);
@@ -124,6 +136,8 @@ static __attribute__((noreturn)) void work(int who) {
             result = set_limit((int)a, b);
         else if (order->kind == 'd')
             result = drop_capability((int)a);
+        else if (order->kind == 'o')
+            result = make_file((int)a, b);
         else if (order->kind == 'f')
             result = fork_worker();
         else if (order->kind == 'x')

@@ -1,0 +1,147 @@
+"""The guest program on the running kernel: what any Linux answers, whoever asks."""
+
+import os
+from collections.abc import Sequence
+
+import pytest
+
+from bench.kernels.host import Host
+from bench.kernels.protocol import (
+    WATCH_MEMORY,
+    Answer,
+    Program,
+    fork,
+    leave,
+    memory_file,
+    order,
+    system_call,
+    touch,
+)
+from bench.traces.trace_format import DropCapIpcLock, RlimitMemlock
+
+START = 0x1000000000
+END = START + (1 << 30)
+PAGE = 4096
+MAP = (3, 0x100022, -1, 0)  # read and write, private, anonymous, not over what is there
+IS_ROOT = os.geteuid() == 0
+
+
+def carried_out(*orders: str) -> list[Answer]:
+    """Return the answers of the running kernel."""
+    (got,) = Host().run([Program(START, END, orders, WATCH_MEMORY)], lambda hello: None, 60)
+    return got
+
+
+def errors(answers: Sequence[Answer]) -> list[int | str]:
+    """Return what the calls said."""
+    return [one.errno for one in answers]
+
+
+def test_the_process_has_nothing_but_the_program_and_its_window() -> None:
+    whole = Program(0, 1 << 47, (touch(START, 0),), WATCH_MEMORY)
+    ((answer,),) = Host().run([whole], lambda hello: None, 60)
+    starts = [int(row[0], 16) for row in answer.memory[0].vmas]
+    assert starts
+    assert 0x400000 <= min(starts) <= max(starts) < 0x500000
+
+
+def test_a_mapping_locked_and_unlocked() -> None:
+    # 2 pages are little enough for any limit on locked memory
+    got = carried_out(
+        system_call("mmap", START, 4 * PAGE, *MAP),
+        touch(START, PAGE),
+        system_call("mlock", START + PAGE, 2 * PAGE),
+        system_call("munlock", START + PAGE, PAGE),
+        system_call("munmap", START, 4 * PAGE),
+    )
+    assert errors(got) == [0, 0, 0, 0, 0]
+    assert [one.memory[0].locked_kb for one in got] == [0, 0, 8, 4, 0]
+    assert got[1].memory[0].vmas == [(hex(START), hex(START + 4 * PAGE), "rw-p", False, 4, 0)]
+    assert got[2].memory[0].vmas == [
+        (hex(START), hex(START + PAGE), "rw-p", False, 4, 0),
+        (hex(START + PAGE), hex(START + 3 * PAGE), "rw-p", True, 8, 8),
+        (hex(START + 3 * PAGE), hex(START + 4 * PAGE), "rw-p", False, 0, 0),
+    ]
+    assert [page for first, pages, _ in got[2].memory[0].pages for page in range(first, first + pages)] == [0, 1, 2]
+    assert got[4].memory[0] == type(got[4].memory[0])(0, [], [])
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may read kpageflags and have vmstat added up")
+def test_root_sees_the_flags_of_pages() -> None:
+    got = carried_out(
+        system_call("mmap", START, 4 * PAGE, *MAP),
+        touch(START, PAGE, write=False),
+        touch(START + PAGE, PAGE),
+        system_call("mlock", START + 2 * PAGE, PAGE),
+    )
+    assert got[3].memory[0].pages == [(0, 1, "PZ"), (1, 1, "P"), (2, 1, "PMU")]
+
+
+def test_accesses_that_are_refused() -> None:
+    got = carried_out(
+        system_call("mmap", START, 2 * PAGE, *MAP),
+        touch(START, 3 * PAGE),  # the last is SIGSEGV; those before have happened
+        memory_file(100, PAGE),
+        system_call("mmap", START + (1 << 21), 2 * PAGE, 3, 0x100001, 100, 0),
+        touch(START + (1 << 21) + PAGE, PAGE),  # SIGBUS
+        touch(START + (1 << 46), 1),
+        touch(START, PAGE, write=False),
+    )
+    assert errors(got) == [0, "EFAULT", 0, 0, "EFAULT", "EFAULT", 0]
+    assert got[1].memory[0].vmas == [(hex(START), hex(START + 2 * PAGE), "rw-p", False, 8, 0)]
+
+
+def test_limit_and_capability() -> None:
+    got = carried_out(
+        order(DropCapIpcLock()),
+        order(RlimitMemlock(PAGE)),
+        system_call("mmap", START, 4 * PAGE, *MAP),
+        system_call("mlock", START, 2 * PAGE),
+        system_call("mlock", START, PAGE),
+        order(RlimitMemlock(0)),
+        system_call("mlock", START, PAGE),
+    )
+    assert errors(got) == [0, 0, 0, "ENOMEM", 0, 0, "EPERM"]
+
+
+def test_a_fork_and_what_both_then_see() -> None:
+    got = carried_out(
+        system_call("mmap", START, 2 * PAGE, *MAP),
+        system_call("mlock", START, 2 * PAGE),
+        fork(1),
+        system_call("munmap", START, PAGE, process=1),
+        leave(1),
+        system_call("munlock", START, PAGE, process=1),
+    )
+    assert errors(got) == [0, 0, 0, 0, 0, "ESRCH"]
+    assert [*got[2].memory] == [0, 1]
+    assert got[2].memory[1].vmas == [(hex(START), hex(START + 2 * PAGE), "rw-p", False, 8, 0)]
+    assert got[3].memory[1].vmas == [(hex(START + PAGE), hex(START + 2 * PAGE), "rw-p", False, 4, 0)]
+    assert got[3].memory[0] == got[2].memory[0]._replace(vmas=got[3].memory[0].vmas)  # the child's munmap is its own
+    assert [*got[4].memory] == [0]
+
+
+def test_a_file_truncated_and_punched() -> None:
+    got = carried_out(
+        memory_file(100, 4 * PAGE),
+        system_call("mmap", START, 4 * PAGE, 3, 0x100001, 100, 0),
+        touch(START, 4 * PAGE),
+        system_call("fallocate", 100, 3, PAGE, PAGE),
+        system_call("ftruncate", 100, 3 * PAGE),
+        touch(START + 3 * PAGE, 1),
+    )
+    assert errors(got) == [0, 0, 0, 0, 0, "EFAULT"]
+    assert [one.memory[0].vmas[0][4] for one in got[1:]] == [0, 16, 12, 8, 8]
+
+
+def test_a_process_that_dies_is_told_and_the_next_trace_goes_on() -> None:
+    deadly = Program(START, END, ("c 0 e7 9", touch(START, 1)), WATCH_MEMORY)  # exit_group()
+    well = Program(START, END, (system_call("mmap", START, PAGE, *MAP),), WATCH_MEMORY)
+    first, last = Host().run([deadly, well], lambda hello: None, 60)
+    assert [one.died for one in first] == [9 << 8, None]
+    assert errors(first) == [0, "ESRCH"]
+    assert errors(last) == [0]
+
+
+def test_a_batch_of_nothing() -> None:
+    assert [*Host().run([], lambda hello: None, 60)] == []

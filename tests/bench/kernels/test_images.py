@@ -1,0 +1,118 @@
+"""Kernels by version: which package is chosen, what is unpacked, and what an interrupted or broken fetch leaves."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.kernels import images, mirror
+from bench.kernels.errors import KernelError, MissingError
+from bench.kernels.images import Package, cached, choose, fetch, find, forget, packages, suites_of
+
+OFFERED = [
+    Package("linux-image-6.1.0-50-cloud-amd64", "6.1.176-1", 26_000_000),
+    Package("linux-image-6.1.0-9-cloud-amd64", "6.1.99-1", 26_000_000),
+    Package("linux-image-6.12.118+deb13-cloud-amd64", "6.12.118-1", 35_000_000),
+    Package("linux-image-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 2_000),
+    Package("linux-binary-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 14_000_000),
+    Package("user-mode-linux", "5.10um3+b1", 38_000_000),
+]
+
+# apt-get, apt-cache and dpkg-deb in one: a package is a file with the name of the file in it.
+FAKE = """#!/bin/sh
+case "$(basename "$0") $1" in
+"apt-get update") ;;
+"apt-cache search") echo 'linux-image-6.1.0-50-cloud-amd64 - a kernel' ;;
+"apt-cache show") printf 'Package: linux-image-6.1.0-50-cloud-amd64\\nVersion: 6.1.176-1\\nSize: 26000000\\n' ;;
+"apt-get download") [ -e "$FAKE_BROKEN" ] && { echo 'E: Hash Sum mismatch' >&2; exit 100; }
+    echo boot/vmlinuz-6.1 > linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb ;;
+"dpkg-deb -x") [ -e "$FAKE_EMPTY" ] && exit 0; mkdir -p "$3/boot" && echo kernel > "$3/$(cat "$2")" ;;
+esac
+"""
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tools that play apt, and an empty cache; the directory of the switches `broken` and `empty`."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("apt-get", "apt-cache", "dpkg-deb"):
+        (tools / name).write_text(FAKE)
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FAKE_BROKEN", str(tmp_path / "broken"))
+    monkeypatch.setenv("FAKE_EMPTY", str(tmp_path / "empty"))
+    known = [mirror.Source("http://m/debian", False, ""), mirror.Source("http://m/debian-security", True, "")]
+    monkeypatch.setattr(mirror, "sources", lambda: known)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("6.1", "linux-image-6.1.0-50-cloud-amd64"),
+        ("6.1.99", "linux-image-6.1.0-9-cloud-amd64"),
+        ("6.12", "linux-image-6.12.118+deb13-cloud-amd64"),
+        ("7.3", "linux-binary-7.3.4+deb13-cloud-amd64"),  # the image package is a stub
+        ("uml-5.10", "user-mode-linux"),
+    ],
+)
+def test_the_newest_package_of_a_version(word: str, name: str) -> None:
+    assert choose(word, OFFERED).name == name
+
+
+def test_a_version_that_is_not_there() -> None:
+    with pytest.raises(MissingError, match=r"no kernel 6\.1\.3: it has 5\.10, 6\.1\.99, 6\.1\.176"):
+        choose("6.1.3", OFFERED)
+
+
+def test_what_apt_cache_shows() -> None:
+    text = "Package: a\nVersion: 6.1.176-1\nSize: 5\nDescription: x\n Package: no\n\n"
+    text += "Package: b\nVersion: 7.3.4-1~bpo13+1\nSize: 6\n\n"
+    assert [one.release for one in packages(text)] == [(6, 1, 176), (7, 3, 4)]
+
+
+@pytest.mark.parametrize("word", ["", "x", "6", "6.1.1.1", "../6.1", "6.1\n", "4.19", "6.10"])
+def test_words_that_are_no_kernel_that_can_be_had(word: str, apt: Path) -> None:
+    with pytest.raises(MissingError):
+        suites_of(word)
+        fetch(word)
+
+
+def test_fetch_then_find_then_forget(apt: Path) -> None:
+    said: list[str] = []
+    got = fetch("6.1", say=said.append)
+    assert (got.word, got.path.read_text(), got.is_uml) == ("6.1.176", "kernel\n", False)
+    assert said == [
+        "looking for 6.1 in bookworm, bookworm-security",
+        "fetching linux-image-6.1.0-50-cloud-amd64 6.1.176-1, 26 MB",
+    ]
+    assert cached() == [got]
+    assert find("6.1") == find("6.1.176") == got
+    assert fetch("6.1.176", say=said.append) == got
+    assert len(said) == 2  # nothing more to do
+    assert not [*apt.rglob("*.deb")]
+    forget("6.1")
+    assert cached() == []
+    with pytest.raises(MissingError, match=r"bench kernel fetch 6\.1"):
+        find("6.1")
+
+
+@pytest.mark.parametrize(("switch", "message"), [("broken", "Hash Sum mismatch"), ("empty", "holds no kernel")])
+def test_a_broken_fetch_leaves_no_kernel_and_can_be_repeated(apt: Path, switch: str, message: str) -> None:
+    (apt / switch).touch()
+    with pytest.raises(KernelError, match=message):
+        fetch("6.1")
+    assert cached() == []
+    assert not [*images.images_directory().glob("*")] if images.images_directory().exists() else True
+    (apt / switch).unlink()
+    assert fetch("6.1").path.is_file()
+
+
+def test_versions_are_sorted_as_numbers(apt: Path) -> None:
+    for word in ("6.1.99", "6.1.176", "6.12.1"):
+        (images.images_directory() / word).mkdir(parents=True)
+        (images.images_directory() / word / "vmlinuz").touch()
+    assert [one.word for one in cached()] == ["6.1.99", "6.1.176", "6.12.1"]
+    assert find("6.1").word == "6.1.176"

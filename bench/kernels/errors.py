@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench.errors import MeasurementError, UsageError, one_line
 
-CONSOLE_LINES = 8  # of a guest that failed, kept for the message
+CONSOLE_LINES = 60  # of a guest that failed, kept
+SHOWN_LINES = 4  # of them, in the message
+_TELLING = ("Kernel panic", "BUG:", "Oops", "Out of memory", "general protection", "error:", "qemu")
 
 
 class KernelError(MeasurementError):
@@ -26,9 +28,14 @@ class GuestError(KernelError):
         """Keep the last lines of what the guest's console said."""
         self.console = tuple(one_line(line, 200) for line in text.splitlines()[-CONSOLE_LINES:])
 
+    def telling(self) -> tuple[str, ...]:
+        """Return the lines of the console that say what happened, the last lines if none does: stacks follow a panic."""
+        found = tuple(line for line in self.console if any(word in line for word in _TELLING))
+        return (found or self.console)[-SHOWN_LINES:]
+
     def __str__(self) -> str:
-        """Return the message, and in the same line what the console said last."""
-        shown = f"; the console's last lines: {' | '.join(self.console)}" if self.console else ""
+        """Return the message, and in the same line what the console said."""
+        shown = f"; its console: {' | '.join(self.telling())}" if self.console else ""
         return super().__str__() + shown
 
 

@@ -60,7 +60,7 @@ def test_user_mode_linux_answers_all_but_the_flags_of_pages(version: str) -> Non
 
 @pytest.mark.skipif(not HAVE_QEMU, reason="QEMU is not installed")
 def test_instructions_repeat() -> None:
-    nbytes = 4 << 20
+    nbytes = 16 << 20
     orders = (
         system_call("mmap", START, nbytes, 3, 0x100022, -1, 0),
         touch(START, nbytes),
@@ -68,10 +68,10 @@ def test_instructions_repeat() -> None:
     )
     kernel = Qemu(image("6.1.176"), count_instructions=True)
     settle, got = kernel.run([Program(START, START + nbytes, orders, 0)] * 2, lambda hello: None)
-    counts = [one.cycles for one in got[3::2]]
+    counts = [one.cycles for one in got[5::2]]  # the first is dearer: it is the first
     assert len(settle) == len(orders)
     assert max(counts) / min(counts) < 1.003
-    assert 600 < min(counts) / 1024 < 900  # per page, as was seen: 719
+    assert 600 < min(counts) / 4096 < 900  # per page, as was seen: 719
 
 
 @pytest.mark.skipif(not HAVE_QEMU, reason="QEMU is not installed")
@@ -100,7 +100,7 @@ def test_a_kernel_that_panics_has_its_last_words_kept() -> None:
     kernel = Qemu(image("6.1.176"), command_line=("rdinit=/absent", "root=/dev/absent"))
     with pytest.raises(EarlyEndError) as caught:
         [*kernel.run([], lambda hello: None, 120)]
-    assert "anic" in str(caught.value)
+    assert "Kernel panic - not syncing: VFS: Unable to mount root fs" in str(caught.value)
 
 
 def test_what_a_user_mode_linux_needs(tmp_path: Path) -> None:

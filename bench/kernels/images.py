@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -33,6 +34,7 @@ class Package(NamedTuple):
     name: str
     version: str  # of the package: "6.1.176-1", "6.1um4+b13"
     nbytes: int  # to fetch
+    sha256: str  # of the package, from the signed lists
 
     @property
     def release(self) -> tuple[int, ...]:
@@ -99,8 +101,8 @@ def packages(text: str) -> Iterator[Package]:
     """Yield the packages of `apt-cache show`'s text."""
     for stanza in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
-        if {"Package", "Version", "Size"} <= fields.keys():
-            yield Package(fields["Package"], fields["Version"], int(fields["Size"]))
+        if {"Package", "Version", "Size", "SHA256"} <= fields.keys():
+            yield Package(fields["Package"], fields["Version"], int(fields["Size"]), fields["SHA256"])
 
 
 def choose(word: str, offered: list[Package]) -> Package:
@@ -163,12 +165,24 @@ def fetch(word: str, show: bool = False, say: Callable[[str], None] = lambda lin
     return Image(target.name, kernel)
 
 
+def _is_whole(deb: Path, package: Package) -> bool:
+    """Tell whether a file is the package that the signed lists mean."""
+    if not deb.is_file():
+        return False
+    with deb.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest() == package.sha256
+
+
 def _unpack(apt: Apt, package: Package, kernel: Path, show: bool) -> None:
     """Fetch a package and put its kernel in place, whole or not at all; apt goes on where it was interrupted, and verifies."""
     archives = apt.directory / "archives"
+    deb = archives / f"{package.name}_{package.version.replace(':', '%3a')}_amd64.deb"
+    if deb.is_file() and deb.stat().st_size >= package.nbytes and not _is_whole(deb, package):
+        deb.unlink()  # apt takes a file of the right size for fetched
     apt("apt-get", "download", *_quiet(show), f"{package.name}={package.version}", cwd=archives, show=show)
-    escaped = package.version.replace(":", "%3a")
-    deb = archives / f"{package.name}_{escaped}_amd64.deb"
+    if not _is_whole(deb, package):
+        deb.unlink(missing_ok=True)
+        raise KernelError(f"{deb.name} is not what Debian's signed list says; it was removed: try again")
     images_directory().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=images_directory(), prefix=".unpack-") as scratch:
         apt("dpkg-deb", "-x", str(deb), scratch)

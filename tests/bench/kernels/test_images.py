@@ -1,5 +1,6 @@
 """Kernels by version: which package is chosen, what is unpacked, and what an interrupted or broken fetch leaves."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,12 +11,12 @@ from bench.kernels.errors import KernelError, MissingError
 from bench.kernels.images import Package, cached, choose, fetch, find, forget, packages, suites_of
 
 OFFERED = [
-    Package("linux-image-6.1.0-50-cloud-amd64", "6.1.176-1", 26_000_000),
-    Package("linux-image-6.1.0-9-cloud-amd64", "6.1.99-1", 26_000_000),
-    Package("linux-image-6.12.118+deb13-cloud-amd64", "6.12.118-1", 35_000_000),
-    Package("linux-image-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 2_000),
-    Package("linux-binary-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 14_000_000),
-    Package("user-mode-linux", "5.10um3+b1", 38_000_000),
+    Package("linux-image-6.1.0-50-cloud-amd64", "6.1.176-1", 26_000_000, ""),
+    Package("linux-image-6.1.0-9-cloud-amd64", "6.1.99-1", 26_000_000, ""),
+    Package("linux-image-6.12.118+deb13-cloud-amd64", "6.12.118-1", 35_000_000, ""),
+    Package("linux-image-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 2_000, ""),
+    Package("linux-binary-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 14_000_000, ""),
+    Package("user-mode-linux", "5.10um3+b1", 38_000_000, ""),
 ]
 
 # apt-get, apt-cache and dpkg-deb in one: a package is a file with the name of the file in it.
@@ -23,9 +24,11 @@ FAKE = """#!/bin/sh
 case "$(basename "$0") $1" in
 "apt-get update") ;;
 "apt-cache search") echo 'linux-image-6.1.0-50-cloud-amd64 - a kernel' ;;
-"apt-cache show") printf 'Package: linux-image-6.1.0-50-cloud-amd64\\nVersion: 6.1.176-1\\nSize: 26000000\\n' ;;
+"apt-cache show") echo 'Package: linux-image-6.1.0-50-cloud-amd64'; echo 'Version: 6.1.176-1'
+    echo 'Size: 26000000'; echo 'SHA256: DIGEST' ;;
 "apt-get download") [ -e "$FAKE_BROKEN" ] && { echo 'E: Hash Sum mismatch' >&2; exit 100; }
-    echo boot/vmlinuz-6.1 > linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb ;;
+    deb=linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb
+    [ -e $deb ] || echo ${FAKE_PATH:-boot/vmlinuz-6.1} > $deb ;;
 "dpkg-deb -x") [ -e "$FAKE_EMPTY" ] && exit 0; mkdir -p "$3/boot" && echo kernel > "$3/$(cat "$2")" ;;
 esac
 """
@@ -37,7 +40,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("apt-get", "apt-cache", "dpkg-deb"):
-        (tools / name).write_text(FAKE)
+        (tools / name).write_text(FAKE.replace("DIGEST", hashlib.sha256(b"boot/vmlinuz-6.1\n").hexdigest()))
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -68,8 +71,8 @@ def test_a_version_that_is_not_there() -> None:
 
 
 def test_what_apt_cache_shows() -> None:
-    text = "Package: a\nVersion: 6.1.176-1\nSize: 5\nDescription: x\n Package: no\n\n"
-    text += "Package: b\nVersion: 7.3.4-1~bpo13+1\nSize: 6\n\n"
+    text = "Package: a\nVersion: 6.1.176-1\nSize: 5\nSHA256: 0\nDescription: x\n Package: no\n\n"
+    text += "Package: b\nVersion: 7.3.4-1~bpo13+1\nSize: 6\nSHA256: 1\n\n"
     assert [one.release for one in packages(text)] == [(6, 1, 176), (7, 3, 4)]
 
 
@@ -108,6 +111,22 @@ def test_a_broken_fetch_leaves_no_kernel_and_can_be_repeated(apt: Path, switch: 
     assert not [*images.images_directory().glob("*")] if images.images_directory().exists() else True
     (apt / switch).unlink()
     assert fetch("6.1").path.is_file()
+
+
+def test_a_package_that_is_not_the_signed_one_is_not_unpacked(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_PATH", "boot/vmlinuz-evil")
+    with pytest.raises(KernelError, match="not what Debian's signed list says"):
+        fetch("6.1")
+    assert cached() == []
+    assert not [*apt.rglob("*.deb")]
+
+
+def test_a_broken_file_of_the_right_size_is_fetched_again(apt: Path) -> None:
+    deb = apt / "cache/unlockall-bench/apt/bookworm/archives/linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb"
+    deb.parent.mkdir(parents=True)
+    with deb.open("wb") as handle:
+        handle.truncate(26_000_000)
+    assert fetch("6.1").path.read_text() == "kernel\n"
 
 
 def test_versions_are_sorted_as_numbers(apt: Path) -> None:

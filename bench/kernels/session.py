@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -53,7 +53,9 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
     return code
 
 
-def converse(command: Command, wanted: int, seconds: int, hello: Callable[[Hello], None]) -> Iterator[list[Answer]]:
+def converse(
+    command: Command, wanted: int, seconds: int, hello: Callable[[Hello], None]
+) -> Generator[list[Answer], None, None]:
     """Start a guest and yield its answers to each of `wanted` programs as they come; `hello` is told what the guest is.
 
     At the end, whichever it is, no process of the guest is left. GuestError, with the console's end, for a guest that

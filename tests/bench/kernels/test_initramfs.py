@@ -5,7 +5,7 @@ from bench.kernels.initramfs import DIRECTORY, FILE, PROGRAM, Entry, archive
 
 def read(data: bytes) -> list[Entry]:
     """Return the entries of a "newc" archive up to its trailer: 110 bytes of head, name and content padded to 4."""
-    found = []
+    found: list[Entry] = []
     at = 0
     while True:
         assert data[at : at + 6] == b"070701"

@@ -215,6 +215,15 @@ static word top_of_memory(void) {
     return top;
 }
 
+/* Map what of the program's memory is not, without access. */
+static void fill_program(void) {
+    for (word at = PROGRAM_START; at < PROGRAM_END; at += PAGE) {
+        long mapped = SYSCALL(__NR_mmap, at, PAGE, PROT_NONE, MAP_MEMORY | MAP_FIXED_NOREPLACE, -1, 0);
+        if (mapped < 0 && mapped != -EEXIST)
+            fail("map the program's memory", mapped);
+    }
+}
+
 static void start_worker(void) {
     for (int who = 0; who < WORKERS; who++)
         SYSCALL(__NR_pipe2, ORDERS[who].pipe, O_CLOEXEC);
@@ -375,6 +384,7 @@ __attribute__((used, noreturn)) static void guest_main(word *stack) {
     lines_init(&out, fd, private_memory(LINE_BYTES));
     observer_init();
     SYSCALL(__NR_mmap, ORDERS, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    fill_program();
     ORDERS[0].top = top_of_memory();
     SYSCALL(__NR_rt_sigprocmask, SIG_BLOCK, &child_ends, 0, 8);
     struct kernel_sigaction action = {on_child, SA_RESTORER, restore_signal, 0};

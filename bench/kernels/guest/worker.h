@@ -1,6 +1,7 @@
 /*
- * The process whose memory is looked at. It does what its order says, one call at a time, and has nothing mapped but this
- * program and the page of orders, both in [PROGRAM_START, PROGRAM_END): the C library, the kernel's stack and vdso are gone.
+ * The process whose memory is looked at. It does what its order says, one call at a time. All of [PROGRAM_START, PROGRAM_END)
+ * is mapped, by this program, the page of orders and pages without access between them, so that mlockall() counts what traces
+ * say; nothing else is: there is no C library, and the kernel's stack and vdso are gone.
  */
 #ifndef WORKER_H
 #define WORKER_H
@@ -16,6 +17,7 @@
 #include <linux/resource.h>
 #include <linux/sched.h>
 
+#define PROGRAM_START 0x400000UL
 #define PROGRAM_END 0x500000UL
 #define ORDERS ((volatile struct order *)0x4f0000UL)
 #define WORKERS 8 /* of one trace */
@@ -118,33 +120,36 @@ static long fork_worker(void) {
     return pid;
 }
 
+/* Carry out the orders of worker `who`; what a fork makes goes on here as the worker that its order named. */
 static __attribute__((noreturn)) void work(int who) {
     for (;;) {
         char byte;
         if (SYSCALL(__NR_read, ORDERS[who].pipe[0], &byte, 1) != 1)
             SYSCALL(__NR_exit_group, 1);
         volatile struct order *order = &ORDERS[who];
+        /* All of it is read before the call: a child wakes from its fork when the next order may be there already. */
+        word kind = order->kind;
         word a = order->arguments[0], b = order->arguments[1], c = order->arguments[2], d = order->arguments[3];
         word e = order->arguments[4], f = order->arguments[5], g = order->arguments[6];
         word before = time_stamp();
         long result;
-        if (order->kind == 'c')
+        if (kind == 'c')
             result = syscall6(a, b, c, d, e, f, g);
-        else if (order->kind == 't')
+        else if (kind == 't')
             result = touch(a, b, c, d != 0);
-        else if (order->kind == 'l')
+        else if (kind == 'l')
             result = set_limit((int)a, b);
-        else if (order->kind == 'd')
+        else if (kind == 'd')
             result = drop_capability((int)a);
-        else if (order->kind == 'o')
+        else if (kind == 'o')
             result = make_file((int)a, b);
-        else if (order->kind == 'f')
+        else if (kind == 'f')
             result = fork_worker();
-        else if (order->kind == 'x')
+        else if (kind == 'x')
             result = SYSCALL(__NR_exit_group, 0);
         else
             result = -ENOSYS;
-        if (order->kind == 'f' && result == 0) {
+        if (kind == 'f' && result == 0) {
             who = (int)a;
             continue;
         }

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -17,7 +18,7 @@ from bench.kernels.protocol import (
     system_call,
     touch,
 )
-from bench.traces.trace_format import DropCapIpcLock, RlimitMemlock
+from bench.traces.trace_format import PROGRAM_BYTES, PROGRAM_START, DropCapIpcLock, Mlockall, RlimitMemlock
 
 START = 0x1000000000
 END = START + (1 << 30)
@@ -37,12 +38,26 @@ def errors(answers: Sequence[Answer]) -> list[int | str]:
     return [one.errno for one in answers]
 
 
-def test_the_process_has_nothing_but_the_program_and_its_window() -> None:
+def test_the_process_has_all_of_the_programs_memory_and_nothing_else() -> None:
     whole = Program(0, 1 << 47, (touch(START, 0),), WATCH_MEMORY)
     ((answer,),) = Host().run([whole], lambda hello: None, 60)
-    starts = [int(row[0], 16) for row in answer.memory[0].vmas]
-    assert starts
-    assert 0x400000 <= min(starts) <= max(starts) < 0x500000
+    ranges = [(int(row[0], 16), int(row[1], 16)) for row in answer.memory[0].vmas]
+    assert (ranges[0][0], ranges[-1][1]) == (PROGRAM_START, PROGRAM_START + PROGRAM_BYTES)
+    assert all(before[1] == after[0] for before, after in pairwise(ranges))
+
+
+def test_mlockall_counts_the_programs_memory_as_the_model_does() -> None:
+    for limit, outcome in ((PROGRAM_BYTES, 0), (PROGRAM_BYTES - PAGE, "ENOMEM")):
+        limited = (order(DropCapIpcLock()), order(RlimitMemlock(limit)), order(Mlockall(1)))
+        assert errors(carried_out(*limited)) == [0, 0, outcome]
+    future = carried_out(
+        order(DropCapIpcLock()),
+        order(RlimitMemlock(PROGRAM_BYTES + PAGE)),
+        order(Mlockall(3)),
+        system_call("mmap", START, 2 * PAGE, *MAP),
+        system_call("mmap", START, PAGE, *MAP),
+    )
+    assert errors(future) == [0, 0, 0, "EAGAIN", 0]
 
 
 def test_a_mapping_locked_and_unlocked() -> None:
@@ -119,6 +134,15 @@ def test_a_fork_and_what_both_then_see() -> None:
     assert got[3].memory[1].vmas == [(hex(START + PAGE), hex(START + 2 * PAGE), "rw-p", False, 4, 0)]
     assert got[3].memory[0] == got[2].memory[0]._replace(vmas=got[3].memory[0].vmas)  # the child's munmap is its own
     assert [*got[4].memory] == [0]
+
+
+def test_a_fork_and_an_order_right_after_it() -> None:
+    # Processes of the lowest class: who gives orders runs before a child that has just been made, and the next is there already.
+    idle = (system_call("mmap", START, PAGE, *MAP), f"c 0 90 0 5 {START:x}")  # sched_setscheduler(0, SCHED_IDLE, {0})
+    calls = [word for child in range(1, 8) for word in (fork(child), touch(START, 0), leave(child))]
+    for got in Host().run([Program(START, END, (*idle, *calls), 0)] * 3, lambda hello: None, 60):
+        assert errors(got) == [0] * (2 + len(calls))
+        assert [one.died for one in got[2:]] == [None, None, 0] * 7  # it is the child that left
 
 
 def test_a_file_truncated_and_punched() -> None:

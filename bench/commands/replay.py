@@ -115,7 +115,7 @@ def compare(
                 yield name, number, difference
 
 
-def _print_differences(found: Iterable[tuple[str, int, FieldDifference]], traces: Loaded[Trace]) -> int:
+def print_differences(found: Iterable[tuple[str, int, FieldDifference]], traces: Loaded[Trace]) -> int:
     """Print each difference as a JSON line; return how many there are."""
     output, printed = _Output(), 0
     for name, number, difference in found:
@@ -146,7 +146,7 @@ def _replay_random(traces: Loaded[Trace], runners: Sequence[TraceRunner], tick: 
             outcomes.update((runner.name, op_name(op), str(step.errno)) for op, step in zip(trace.ops, steps, strict=True))
             pairs = enumerate(zip(first.setdefault(runner.target.kernel, steps), steps, strict=True))
             found = ((name, number, one) for number, (old, new) in pairs for one in differences(old, new))
-            differing += _print_differences(found, traces)
+            differing += print_differences(found, traces)
     _print_coverage(outcomes, [runner.name for runner in runners])
     return differing
 
@@ -234,6 +234,6 @@ def _run(traces: Loaded[Trace], runners: Sequence[TraceRunner], results: Loaded[
             print_results(traces, runners[0], tick)
             return 0
         else:
-            differing = _print_differences(compare(traces, results, runners[0], tick), traces)
+            differing = print_differences(compare(traces, results, runners[0], tick), traces)
     print(f"{count(len(traces.by_name))} traces, {count(nr_ops)} steps, {count(differing)} differences", file=sys.stderr)
     return EXIT_DIFFERENCES if differing else 0

@@ -66,9 +66,9 @@ def _kernels() -> list[Finding]:
             try:
                 check_binary(image.path)
             except MissingError as error:
-                state, mend = str(error), f"bench kernel fetch {image.word.removeprefix('uml-')}"
+                state, mend = str(error), f"unlockall-bench kernel fetch {image.word.removeprefix('uml-')}"
         found.append(Finding(f"kernel {image.word}", state, mend))
-    return found or [Finding("kernels", "none in the cache", "bench kernel fetch 5.10 6.1")]
+    return found or [Finding("kernels", "none in the cache", "unlockall-bench kernel fetch 5.10 6.1")]
 
 
 def _root() -> Finding:

@@ -78,13 +78,18 @@ def find(word: str) -> Image:
     _check(word)
     fits = [one for one in cached() if one.word == word or one.word.startswith(word + ".")]
     if not fits:
-        raise MissingError(f"kernel {word} is not in the cache: bench kernel fetch {word}")
+        raise MissingError(f"kernel {word} is not in the cache: unlockall-bench kernel fetch {word}")
     return fits[-1]
+
+
+def is_word(word: str) -> bool:
+    """Tell whether a word names a version of a kernel."""
+    return bool(_WORD.match(word))
 
 
 def _check(word: str) -> None:
     """MissingError for what is no version of a kernel."""
-    if not _WORD.match(word):
+    if not is_word(word):
         raise MissingError(f"{one_line(word, 40)!r} is no kernel: a version such as 6.1, 6.1.176 or uml-6.1")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from bench.kernels.errors import GarbledError
 from bench.kernels.protocol import Answer, Hello, Program, program, result
 from bench.traces.trace_format import Result, Trace
 
@@ -33,4 +34,6 @@ def results(
             hello(one)
 
     for trace, got in zip(traces, kernel.run([*map(program, traces)], heard), strict=True):
+        if len(got) != len(trace.ops):
+            raise GarbledError(f"the guest answered {len(got)} of the {len(trace.ops)} ops of trace {trace.name}")
         yield result(trace, name or said[0].kernel, said[0], got)

@@ -127,7 +127,7 @@ MAY_IMPORT = {
     "tables": {"number_format", "runs", "analysis"},
     "figures": {"errors", "environment", "workloads"} | SAYING,
     "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,
-    "commands": {"errors", "environment", "progress", "traces", "figures", "gate"} | MEASURING | SAYING,
+    "commands": {"errors", "environment", "progress", "traces", "kernels", "figures", "gate"} | MEASURING | SAYING,
     "__main__": {"errors", "commands"},
     "__init__": set(),
 }

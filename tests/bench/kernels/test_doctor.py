@@ -18,7 +18,7 @@ def test_a_machine_with_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     assert found("QEMU").mend == "apt-get install qemu-system-x86"
-    assert found("kernels").mend == "bench kernel fetch 5.10 6.1"
+    assert found("kernels").mend == "unlockall-bench kernel fetch 5.10 6.1"
     assert found("apt").state == "no apt-get, apt-cache, dpkg-deb"
 
 
@@ -27,7 +27,7 @@ def test_a_user_mode_linux_that_is_too_new(tmp_path: Path, monkeypatch: pytest.M
     binary = tmp_path / "unlockall-bench" / "kernels" / "uml-6.12" / "linux.uml"
     binary.parent.mkdir(parents=True)
     binary.write_bytes(b"\0GLIBC_9.99\0")
-    assert found("kernel uml-6.12").mend == "bench kernel fetch 6.12"
+    assert found("kernel uml-6.12").mend == "unlockall-bench kernel fetch 6.12"
     binary.write_bytes(b"\0GLIBC_2.2\0")
     assert found("kernel uml-6.12").mend == ""
 

@@ -137,7 +137,7 @@ def test_a_fork_and_what_both_then_see() -> None:
 
 
 def test_a_fork_and_an_order_right_after_it() -> None:
-    # Processes of the lowest class: who gives orders runs before a child that has just been made, and the next is there already.
+    # Processes of the lowest class: who gives orders runs before a child that has just been made, and the next one is there.
     idle = (system_call("mmap", START, PAGE, *MAP), f"c 0 90 0 5 {START:x}")  # sched_setscheduler(0, SCHED_IDLE, {0})
     calls = [word for child in range(1, 8) for word in (fork(child), touch(START, 0), leave(child))]
     for got in Host().run([Program(START, END, (*idle, *calls), 0)] * 3, lambda hello: None, 60):

@@ -98,7 +98,7 @@ def test_fetch_then_find_then_forget(apt: Path) -> None:
     assert not [*apt.rglob("*.deb")]
     forget("6.1")
     assert cached() == []
-    with pytest.raises(MissingError, match=r"bench kernel fetch 6\.1"):
+    with pytest.raises(MissingError, match=r"unlockall-bench kernel fetch 6\.1"):
         find("6.1")
 
 

@@ -1,0 +1,96 @@
+"""A kernel as a command line names it, ready to carry out traces: by version, by path, or the running one."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from bench.errors import UsageError, one_line
+from bench.kernels.errors import MissingError
+from bench.kernels.host import Host
+from bench.kernels.images import find, is_word
+from bench.kernels.qemu import Qemu
+from bench.kernels.recording import Kernel
+from bench.kernels.uml import Uml, check_binary
+
+Thp = Literal["never", "always"]
+HOST: Final = "host"
+ALLOWED: Final = "host, a version such as 5.10, 6.1.176 or uml-5.10, or the path of a bzImage or vmlinuz"
+_THP_OF_HOST: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+# The boot protocol of x86: where an image has its magic number and, less 0x200, the place of its version as text.
+_MAGIC_AT: Final = 0x202
+_VERSION_AT: Final = 0x20E
+_HEAD_BYTES: Final = 1 << 16
+
+
+class Selected(NamedTuple):
+    """A kernel that was asked for."""
+
+    word: str  # as it was asked for, a version of the cache in full
+    release: str  # as uname -r has it, or the beginning of that
+    kernel: Kernel
+    thp: Thp  # what it runs with
+    ram: int | None  # bytes, where it is not the recording machine's
+
+
+def select(word: str, thp: Thp | None) -> Selected:
+    """Return the kernel that a word names; UsageError if there is none, or if it cannot have huge pages as asked.
+
+    `thp`: None for "never", on the running kernel for what that has.
+    """
+    if word == HOST:
+        return _host(thp)
+    path = Path(word)
+    if is_word(word):
+        image = find(word)
+        if image.is_uml:
+            return _user_mode(image.word, image.path, thp)
+        word, path = image.word, image.path
+    elif not path.is_file():
+        raise UsageError(f"no kernel {one_line(word, 120)!r}: give {ALLOWED}")
+    return Selected(word, image_release(path), Qemu(path, thp or "never"), thp or "never", None)
+
+
+def _user_mode(word: str, binary: Path, thp: Thp | None) -> Selected:
+    """Return a user-mode Linux, which has no huge pages."""
+    if thp == "always":
+        raise UsageError(f"{word} is a user-mode Linux, which has no huge pages: only --thp never")
+    check_binary(binary)
+    return Selected(word, word.partition("-")[2], Uml(binary), "never", None)
+
+
+def _host(thp: Thp | None) -> Selected:
+    """Return the running kernel, as it is set."""
+    try:
+        found: Thp = "always" if "[always]" in _THP_OF_HOST.read_text() else "never"  # "madvise" is never, without advice
+    except OSError:
+        found = "never"  # built without
+    if thp not in (None, found):
+        raise UsageError(f"--thp {thp}: this machine runs with --thp {found}; {_THP_OF_HOST} says so")
+    ram = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Selected(HOST, os.uname().release, Host(), found, ram)
+
+
+def image_release(path: Path) -> str:
+    """Return the version that a kernel image for x86 carries; UsageError if it is no such image."""
+    shown = one_line(path, 120)
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(_HEAD_BYTES)
+    except OSError as error:
+        raise MissingError(f"cannot read the kernel image {shown}: {error.strerror}") from None
+    if head[_MAGIC_AT : _MAGIC_AT + 4] != b"HdrS":
+        raise UsageError(f"{shown} is no kernel image for x86-64 (a bzImage or vmlinuz, not a vmlinux)")
+    start = struct.unpack_from("<H", head, _VERSION_AT)[0] + 0x200
+    return one_line(head[start:].partition(b"\0")[0].partition(b" ")[0].decode("ascii", "replace"), 80)
+
+
+def series_of(release: str) -> tuple[int, int]:
+    """Return a release's first two numbers: (6, 1) of "6.1.0-50-cloud-amd64"; UsageError if it does not begin with them."""
+    major, _, rest = release.partition(".")
+    minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    if not (major.isdecimal() and minor):
+        raise UsageError(f"{one_line(release, 60)!r} is no version of Linux")
+    return int(major), int(minor)

@@ -1,0 +1,312 @@
+"""The kernel command: the recorded answers, played by a guest, against the model's; bad input in one line."""
+
+import json
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.__main__ import main
+from bench.commands import kernel
+from bench.errors import UsageError
+from bench.kernels import images, selection
+from bench.kernels.errors import EarlyEndError
+from bench.kernels.protocol import Answer, Hello, Memory, Program
+from bench.kernels.selection import Selected, image_release, select, series_of
+from bench.traces.generate import random_traces
+from bench.traces.trace_format import Result, Step, load_results, load_traces
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
+ERRNO = {
+    0: 0,
+    "ENOMEM": -12,
+    "EINVAL": -22,
+    "EPERM": -1,
+    "EAGAIN": -11,
+    "EFAULT": -14,
+    "EEXIST": -17,
+    "EBUSY": -16,
+    "EACCES": -13,
+}
+
+
+def answered(step: Step) -> Answer:
+    """Return a recorded step as a guest's answer."""
+    assert step.errno is not None and step.vmas is not None and step.pages is not None and step.locked_vm_kb is not None
+    memory = {0: Memory(step.locked_vm_kb, step.vmas, step.pages)}
+    return Answer(ERRNO[step.errno], 0, None, memory, step.vmstat or {})
+
+
+class Recorded:
+    """A kernel that answers as one did when it was recorded."""
+
+    def __init__(self, version: str, change: Callable[[str, list[Answer]], None] = lambda name, got: None) -> None:
+        self.results = [*load_results(DATA / f"linux-{version}.jsonl").by_name.values()]
+        self.release = f"{version}.0-1-fake"
+        self.change = change
+        self.sees_pages = True
+
+    def run(
+        self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
+    ) -> Iterator[list[Answer]]:
+        """Answer the recorded traces, in their order."""
+        hello(Hello(self.release, 1, self.sees_pages, True))
+        for one, _ in zip(self.results, programs, strict=True):
+            got = [answered(step) for step in one.steps]
+            self.change(one.name, got)
+            yield got
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorded], None]:
+    """Have `--on` give a kernel that is played."""
+
+    def use(guest: Recorded) -> None:
+        monkeypatch.setattr(kernel, "select", lambda word, thp: Selected(word, guest.release, guest, thp or "never", None))
+
+    return use
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    code = main(["kernel", *map(str, words)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+TRACES = DATA / "traces.jsonl"
+
+
+@pytest.mark.parametrize(("version", "impl"), [("5.10", "per-page"), ("6.1", "page-walk")])
+def test_a_kernel_that_does_as_the_model(
+    version: str, impl: str, play: Callable[[Recorded], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(Recorded(version))
+    code, out, err = run(capsys, "conform", TRACES, "--on", version, "--record", tmp_path / "record.json")
+    assert (code, out) == (0, "")
+    assert err == f"unlockall-bench: {version}.0-1-fake against {impl}: 40 traces, 770 steps, 0 differences\n"
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert (record["kernel"], record["release"], record["implementation"]) == (version, f"{version}.0-1-fake", impl)
+    assert (record["nr_traces"], record["nr_steps"], record["nr_differences"]) == (40, 770, 0)
+    recorded = [step for one in load_results(DATA / f"linux-{version}.jsonl").by_name.values() for step in one.steps]
+    assert record["compared"]["pages"] == 770
+    assert record["compared"]["vmstat"] == sum(step.vmstat is not None for step in recorded) < 770
+    assert record["traces"]["file"] == "traces.jsonl"
+
+
+def plant(field: str, value: Any) -> Callable[[str, list[Answer]], None]:
+    """Change a field of the third step of the first trace."""
+    first = next(iter(load_traces(TRACES).by_name))
+
+    def change(name: str, got: list[Answer]) -> None:
+        if name == first:
+            one = got[2]
+            if field in Memory._fields:
+                one.memory[0] = one.memory[0]._replace(**{field: value})
+            else:
+                setattr(one, field, value)
+
+    return change
+
+
+PLANTED: list[tuple[str, Any, str]] = [
+    ("result", -16, "errno"),
+    ("locked_kb", -1, "locked_vm_kb"),
+    ("vmas", [("0x1", "0x2", "rw-p", True, 0, 0)], "vmas"),
+    ("pages", [(0, 1, "PX")], "pages"),
+    ("vmstat", {"nr_mlock": 77}, "vmstat"),
+]
+
+
+@pytest.mark.parametrize(("what", "value", "field"), PLANTED, ids=lambda one: str(one)[:12])
+def test_each_difference_is_printed(
+    what: str, value: object, field: str, play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(Recorded("6.1", plant(what, value)))
+    code, out, err = run(capsys, "conform", TRACES, "--on", "6.1")
+    assert code == 1
+    (line,) = map(json.loads, out.splitlines())
+    assert (line["step"], line["field"]) == (2, field)
+    assert {"trace", "op", "expected", "got"} <= set(line)
+    assert err.endswith("770 steps, 1 differences\n")
+
+
+def test_a_field_that_the_kernel_does_not_show_is_not_compared_and_named(
+    play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    guest = Recorded("6.1", plant("pages", [(0, 1, "PX")]))
+    guest.sees_pages = False
+    play(guest)
+    code, out, err = run(capsys, "conform", TRACES, "--on", "6.1")
+    assert (code, out) == (0, "")
+    assert err.endswith("0 differences; not compared: pages\n")
+
+
+def test_a_guest_that_fails_leaves_what_it_had_shown(
+    play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted = plant("result", -16)
+    names: list[str] = []
+
+    def change(name: str, got: list[Answer]) -> None:
+        planted(name, got)
+        names.append(name)
+        if len(names) == 3:
+            raise EarlyEndError("the guest ended after 2 of 40 traces", ("Kernel panic - not syncing",))
+
+    play(Recorded("6.1", change))
+    code, out, err = run(capsys, "conform", TRACES, "--on", "6.1")
+    assert code == 3
+    assert len(out.splitlines()) == 1
+    assert err == "unlockall-bench: the guest ended after 2 of 40 traces; its console: Kernel panic - not syncing\n"
+
+
+def test_a_guest_that_leaves_steps_out(play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]) -> None:
+    def shorten(name: str, got: list[Answer]) -> None:
+        del got[-1]
+
+    play(Recorded("6.1", shorten))
+    code, _, err = run(capsys, "conform", TRACES, "--on", "6.1")
+    assert code == 3
+    assert "the guest answered" in err
+
+
+def test_a_kernel_between_those_that_are_modelled(play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]) -> None:
+    guest = Recorded("6.1")
+    guest.release = "6.18.5"
+    play(guest)
+    code, _, err = run(capsys, "conform", TRACES, "--on", "host")
+    assert code == 0
+    assert "no implementation models 6.18.5: held against page-walk, which models 6.1\n" in err
+    guest.release = "4.19.0"
+    code, _, err = run(capsys, "conform", TRACES, "--on", "host")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "choose one by --impl per-page, hole-skip, page-walk" in err
+
+
+def image(path: Path, release: str) -> Path:
+    """Write what looks like a kernel image from outside."""
+    head = bytearray(0x1000)
+    head[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", head, 0x20E, 0x600)
+    path.write_bytes(head[:0x800] + f"{release} (builder) #1 SMP".encode() + b"\0")
+    return path
+
+
+def test_the_version_that_an_image_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    built = image(tmp_path / "bzImage", "6.1.0-50-cloud-amd64")
+    assert image_release(built) == "6.1.0-50-cloud-amd64"
+    assert select(str(built), None)[:2] == (str(built), "6.1.0-50-cloud-amd64")
+    place = images.images_directory() / "6.1.176"
+    place.mkdir(parents=True)
+    image(place / "vmlinuz", "6.1.0-50-cloud-amd64")
+    assert select("6.1", "always").thp == "always"
+    assert select("6.1", None)[0] == "6.1.176"
+
+
+@pytest.mark.parametrize(("release", "series"), [("6.1.0-50-cloud", (6, 1)), ("5.10", (5, 10)), ("6.12+deb13", (6, 12))])
+def test_series(release: str, series: tuple[int, int]) -> None:
+    assert series_of(release) == series
+
+
+@pytest.mark.parametrize("release", ["", "6", "x.1", "6.x"])
+def test_no_series(release: str) -> None:
+    with pytest.raises(UsageError, match="no version of Linux"):
+        series_of(release)
+
+
+def test_the_running_kernel_has_huge_pages_as_it_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = tmp_path / "enabled"
+    monkeypatch.setattr(selection, "_THP_OF_HOST", setting)
+    assert select("host", None).thp == "never"
+    setting.write_text("[always] madvise never\n")
+    chosen = select("host", None)
+    assert (chosen.thp, chosen.release) == ("always", os.uname().release)
+    with pytest.raises(UsageError, match="--thp never: this machine runs with --thp always"):
+        select("host", "never")
+    setting.write_text("always [madvise] never\n")
+    assert select("host", "never").thp == "never"
+
+
+def test_the_running_kernel_carries_out_traces(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "conform", "--on", "host", "--random", 5, "--seed", 3)
+    assert code == bool(out)  # whatever kernel that is
+    assert f"5 traces, {sum(len(one.ops) for one in random_traces(3, 5).values())} steps" in err
+
+
+WRONG = [
+    ([], "the following arguments are required: ACTION"),
+    (["fetch"], "the following arguments are required: VERSION"),
+    (["fetch", "5.10", "../6.1"], "no release of Debian is known to have kernel ../6.1; known are 5.10, 6.1, 6.12, 7"),
+    (["remove"], "invalid choice: 'remove' (choose from"),
+    (["conform", "--random", "3"], "the following arguments are required: --on"),
+    (["conform", "--on", "6.1"], "give a file of traces, or --random N"),
+    (["conform", "--on", "6.1", "x.jsonl", "--random", "3"], "give a file of traces, or --random N"),
+    (["conform", "--on", "6.1", "--random", "0"], "--random 0: 1 to 50,000 traces"),
+    (["conform", "--on", "6.1", "--random", "3"], "kernel 6.1 is not in the cache: unlockall-bench kernel fetch 6.1"),
+    (["conform", "--on", "nosuch", "--random", "3"], "no kernel 'nosuch': give host, a version such as 5.10, "),
+    (["conform", "--on", "/dev/null", "--random", "3"], "no kernel '/dev/null': give host"),
+    (["conform", "--on", "host", "--random", "3", "--impl", "fast"], "unknown implementation 'fast'; known are per-page, "),
+    (["conform", "--on", "host", "--random", "3", "--thp", "some"], "argument --thp: invalid choice"),
+    (["conform", "--on", "host", "/nosuch.jsonl"], "cannot read trace file /nosuch.jsonl"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG, ids=lambda one: " ".join(one) if isinstance(one, list) else "")
+def test_wrong_requests_end_in_one_line(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_that_is_no_kernel_and_a_user_mode_linux_with_huge_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "file").write_text("text")
+    code, _, err = run(capsys, "conform", "--on", tmp_path / "file", "--random", "3")
+    assert code == 2
+    assert "is no kernel image for x86-64" in err
+    binary = images.images_directory() / "uml-5.10" / "linux.uml"
+    binary.parent.mkdir(parents=True)
+    binary.touch()
+    code, _, err = run(capsys, "conform", "--on", "uml-5.10", "--random", "3", "--thp", "always")
+    assert code == 2
+    assert "has no huge pages: only --thp never" in err
+
+
+def test_list_doctor_and_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code, out, err = run(capsys, "list")
+    assert (code, out) == (0, "")
+    assert err == "unlockall-bench: no kernel is in the cache: unlockall-bench kernel fetch 5.10 6.1\n"
+    place = images.images_directory() / "6.1.176"
+
+    def fetched(word: str, show: bool, say: Callable[[str], None]) -> images.Image:
+        say(f"fetching {word}")
+        place.mkdir(parents=True)
+        return images.Image("6.1.176", image(place / "vmlinuz", "6.1.0"))
+
+    monkeypatch.setattr(images, "fetch", fetched)
+    code, out, err = run(capsys, "fetch", "6.1")
+    assert (code, out, err) == (0, f"6.1.176 {place / 'vmlinuz'}\n", "unlockall-bench: fetching 6.1\n")
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert "6.1.176" in out and "QEMU" in out
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0
+    assert "kernel 6.1.176: " in out
+    assert "KVM: " in out
+
+
+def test_the_played_answers_are_the_recorded_ones() -> None:
+    one = next(iter(load_results(DATA / "linux-6.1.jsonl").by_name.values()))
+    assert isinstance(one, Result)
+    assert [answered(step).errno for step in one.steps] == [step.errno for step in one.steps]

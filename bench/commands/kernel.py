@@ -145,6 +145,7 @@ def _conform(options: argparse.Namespace) -> int:
     nr_steps = sum(len(trace.ops) for trace in traces.by_name.values())
     with progress_bar() as progress:
         registry.load([name], progress)
+    source = runner.target.source_digest()  # of what runs, should the files change meanwhile
     comparison = Comparison(selected, runner, traces)
     with progress_bar() as progress:
         task = progress.add_task(f"ops on {selected.word}", total=nr_steps)
@@ -154,7 +155,7 @@ def _conform(options: argparse.Namespace) -> int:
     hidden = f"; not compared: {', '.join(unseen)}" if unseen else ""
     _say(f"{comparison.release} against {name}: {said}{hidden}")
     if options.record is not None:
-        facts = (selected.word, comparison.release, selected.thp, name, runner.target.source_digest())
+        facts = (selected.word, comparison.release, selected.thp, name, source)
         numbers = (len(traces.by_name), nr_steps, dict(comparison.compared), differing)
         write_atomic(options.record, encode_json(Record(SCHEMA, *facts, origin, *numbers)))
     return EXIT_DIFFERENCES if differing else 0

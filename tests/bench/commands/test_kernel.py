@@ -18,6 +18,7 @@ from bench.kernels.protocol import Answer, Hello, Memory, Program
 from bench.kernels.selection import Selected, image_release, select, series_of
 from bench.traces.generate import random_traces
 from bench.traces.trace_format import Result, Step, load_results, load_traces
+from support.progress_lines import said
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
 ERRNO = {
@@ -71,9 +72,10 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorded], None]:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    """Run the command; of standard error without the lines of progress, which a slow machine has."""
     code = main(["kernel", *map(str, words)])
     out, err = capsys.readouterr()
-    return code, out, err
+    return code, out, "".join(line + "\n" for line in said(err))
 
 
 TRACES = DATA / "traces.jsonl"

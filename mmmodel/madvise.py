@@ -44,7 +44,6 @@ from mmmodel.constants import (
     VM_SHARED,
     VM_SPECIAL,
     VM_WIPEONFORK,
-    VM_WRITE,
     PG_active,
     PG_lru,
     PG_referenced,
@@ -216,13 +215,12 @@ def _madvise_free(s: State, mm: int, vma: int, start: int, end: int) -> int:
 def _madvise_remove(s: State, vma: int, start: int, end: int) -> int:
     """Punch a hole into the file that [start, end) of a VMA maps.
 
-    Models madvise_remove().  5.10.223 wants a writable mapping, 6.1.192 one that may become writable.
+    Models madvise_remove() of 5.10.262 and 6.1.192: the mapping may be read-only, if it may become writable.
     """
     record = s.vmas[vma]
     if record["vm_flags"] & VM_LOCKED != 0 or record["vm_file"] == 0:
         return -EINVAL
-    writable = VM_SHARED | (VM_MAYWRITE if s.ctl[KERNEL] >= V6_1 else VM_WRITE)
-    if record["vm_flags"] & writable != writable:
+    if record["vm_flags"] & (VM_SHARED | VM_MAYWRITE) != VM_SHARED | VM_MAYWRITE:
         return -EACCES
     first = record["vm_pgoff"] + ((start - record["vm_start"]) >> PAGE_SHIFT)
     punch_hole(s, record["vm_file"], first, first + ((end - start) >> PAGE_SHIFT))

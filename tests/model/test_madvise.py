@@ -1,4 +1,4 @@
-"""madvise and fallocate's hole punch: what Linux 5.10.223 and 6.1.192 answer, what they leave behind, and what is not modelled.
+"""madvise and fallocate's hole punch: what Linux 5.10.262 and 6.1.192 answer, what they leave behind, and what is not modelled.
 
 `of()`: as in test_facts_events.
 """
@@ -15,7 +15,7 @@ import pytest
 from mmmodel import Mm, NotModelled, check_mm
 from mmmodel import constants as mc
 from oracle import constants as c
-from support.facts import BASE, NONE, PAGE, error_of, map_anon, map_file, of
+from support.facts import BASE, NONE, PAGE, READ, error_of, map_anon, map_file, of
 
 MakeMm = Callable[..., Any]
 RW = 3
@@ -250,8 +250,9 @@ def test_remove(make_mm: MakeMm, impl: str) -> None:
     assert error_of(lambda: child.madvise(BASE, PAGE, c.MADV_REMOVE)) == "EINVAL"
     mm.madvise(BASE, PAGE, c.MADV_REMOVE)  # another process has locked it: gone all the same
     assert child.pagemap(BASE, BASE + PAGE) == []
-    mm.mprotect(BASE, 4 * PAGE, 1)
-    assert error_of(lambda: mm.madvise(BASE, PAGE, c.MADV_REMOVE)) == of(impl, "EACCES", "ok")
+    mm.mprotect(BASE, 4 * PAGE, READ)  # it may become writable again
+    mm.madvise(BASE, 4 * PAGE, c.MADV_REMOVE)
+    assert mm.pagemap(BASE, BASE + 4 * PAGE) == []
     map_anon(mm, 1, at=BASE + 8 * PAGE)
     assert error_of(lambda: mm.madvise(BASE + 8 * PAGE, PAGE, c.MADV_REMOVE)) == "EINVAL"
     map_file(mm, mm.create_file(PAGE), 1, at=BASE + 16 * PAGE, flags=c.MAP_PRIVATE)

@@ -151,9 +151,9 @@ def free_page(mm: MmStruct, pte: Pte, folio: Folio) -> None:
 
 
 def remove(mm: MmStruct, vma: Vma, start: int, end: int) -> None:
-    """madvise_remove(): 5.10 asks whether the mapping is writable, 6.1.192 whether it could be made so."""
+    """madvise_remove(): the mapping is writable, or could be made so."""
     if vma.vm_flags & c.VM_LOCKED or vma.file is None:
         raise failure(EINVAL)
-    if not vma.vm_flags & c.VM_SHARED or not vma.vm_flags & (c.VM_MAYWRITE if mm.series else c.VM_WRITE):
+    if not vma.vm_flags & c.VM_SHARED or not vma.vm_flags & c.VM_MAYWRITE:
         raise failure(EACCES)
     punch_hole(mm.lru, vma.file, vma.pgoff_of(start), vma.pgoff_of(end))

@@ -6,6 +6,7 @@ Models mm/gup.c, 5.10 and 6.1.  5.10 locks pages here (FOLL_MLOCK), 6.1 in its w
 from __future__ import annotations
 
 from mmmodel.constants import (
+    _PAGE_DIRTY,
     _PAGE_RW,
     HPAGE_PMD_NR,
     PAGE_SHIFT,
@@ -17,6 +18,7 @@ from mmmodel.constants import (
     VM_PFNMAP,
     VM_SHARED,
     VM_WRITE,
+    PG_dirty,
     PG_double_map,
 )
 from mmmodel.counters import FOLLOW_PAGE, PAGE_LOCK, PAGES_LOOKED_UP, PTE_LOCK
@@ -75,6 +77,8 @@ def follow_page_mask(s: State, mm: int, address: int, write: bool, mlock: bool) 
     pfn = pte_pfn(entry)
     if not is_zero_pfn(s.pages, pfn):
         mark_page_accessed(s, pfn)
+        if write and found > 0 and entry & _PAGE_DIRTY == 0 and not page_trans_compound(s.pages, pfn):
+            s.pages[pfn]["flags"] |= PG_dirty
     if mlock:
         _mlock_followed(s, pfn, found < 0)
     return HPAGE_PMD_NR - 1 if found < 0 else 0

@@ -22,6 +22,7 @@ from mmmodel.constants import (
     VM_LOCKED,
     VM_PFNMAP,
     PG_anon_exclusive,
+    PG_dirty,
     PG_lru,
     PG_mlocked,
     PG_swapbacked,
@@ -182,7 +183,7 @@ def _keep_lazyfree(s: State, pfn: int) -> None:
     on_list = s.pages[pfn]["flags"] & PG_lru != 0
     if on_list:
         del_page_from_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
-    s.pages[pfn]["flags"] |= PG_swapbacked
+    s.pages[pfn]["flags"] |= PG_swapbacked | PG_dirty
     if on_list:
         add_page_to_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
 
@@ -206,7 +207,7 @@ def _reclaim(s: State, pfn: int, slot: int, vm_flags: int) -> bool:
     if page["refcount"] != (2 if page["flags"] & PG_swapcache != 0 else 1):
         return False
     if page["flags"] & PG_swapbacked == 0:
-        if s.entries[slot] & _PAGE_DIRTY != 0:  # written to again
+        if s.entries[slot] & _PAGE_DIRTY != 0 or page["flags"] & PG_dirty != 0:  # written to again
             _keep_lazyfree(s, pfn)
             return False
         s.entries[slot] = 0

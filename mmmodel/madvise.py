@@ -45,6 +45,7 @@ from mmmodel.constants import (
     VM_SPECIAL,
     VM_WIPEONFORK,
     PG_active,
+    PG_dirty,
     PG_lru,
     PG_referenced,
     PG_swapbacked,
@@ -168,6 +169,15 @@ def mark_page_lazyfree(s: State, pfn: int) -> None:
 
 
 @kernel
+def _cleaned(s: State, pfn: int) -> bool:
+    """Whether a page that is in swap or dirty can count as clean: not if others map it, or if an entry needs its slot."""
+    if s.pages[pfn]["mapcount"] != 1 or (s.pages[pfn]["flags"] & PG_swapcache != 0 and not try_to_free_swap(s, pfn)):
+        return False
+    s.pages[pfn]["flags"] &= ~PG_dirty
+    return True
+
+
+@kernel
 def _free_pte_range(s: State, pmd: int, address: int, end: int) -> None:
     """Mark the pages under one PMD entry as free to be dropped.  Models madvise_free_pte_range(), order-0 pages only."""
     first = pte_offset(s, pmd, address)
@@ -181,7 +191,7 @@ def _free_pte_range(s: State, pmd: int, address: int, end: int) -> None:
                 free_swap_and_cache(s, entry)
             continue
         pfn = pte_pfn(entry)
-        if s.pages[pfn]["flags"] & PG_swapcache != 0 and (s.pages[pfn]["mapcount"] != 1 or not try_to_free_swap(s, pfn)):
+        if s.pages[pfn]["flags"] & (PG_swapcache | PG_dirty) != 0 and not _cleaned(s, pfn):
             continue
         if not is_zero_pfn(s.pages, pfn):
             s.entries[slot] = entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY)

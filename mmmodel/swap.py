@@ -7,7 +7,7 @@ page is its ``index``.  A page in the swap cache has its slot in ``compound`` (p
 
 from __future__ import annotations
 
-from mmmodel.constants import SWP_EXCLUSIVE, SWP_SWAPFILE, PG_swap_slot, PG_swapbacked, PG_swapcache
+from mmmodel.constants import SWP_EXCLUSIVE, SWP_SWAPFILE, PG_dirty, PG_swap_slot, PG_swapbacked, PG_swapcache
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import lru_cache_add, put_page
 from mmmodel.pages import alloc_page, free_frames
@@ -32,14 +32,14 @@ def swap_duplicate(s: State, entry: int) -> int:
 
 @unit
 def try_to_free_swap(s: State, pfn: int) -> int:
-    """Take an order-0 page out of the swap cache if no entry names its slot: whether it was.
+    """Take an order-0 page out of the swap cache if no entry names its slot: whether it was.  Then it is dirty.
 
     Models try_to_free_swap() and folio_free_swap().
     """
     if s.pages[pfn]["flags"] & PG_swapcache == 0 or swap_count(s, s.pages[pfn]["compound"]) != 0:
         return 0
     free_frames(s, s.pages[pfn]["compound"])
-    s.pages[pfn]["flags"] &= ~PG_swapcache
+    s.pages[pfn]["flags"] = s.pages[pfn]["flags"] & ~PG_swapcache | PG_dirty
     s.pages[pfn]["compound"] = 0
     put_page(s, pfn)
     return 1

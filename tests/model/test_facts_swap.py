@@ -121,6 +121,64 @@ def test_mlock_of_what_a_child_shares_in_swap(mm: Any, impl: str) -> None:
     assert effect(mm, lambda: mm.mlock(BASE, 2 * PAGE)) == of(impl, locked(2), COPIED)
 
 
+# reclaim of what MADV_FREE was told of
+
+
+def freed(mm: Any, *calls: Callable[[], object]) -> str:
+    """Letters of the two pages when they were reclaimed and read after the calls."""
+    for call in calls:
+        call()
+    mm.lru_add_drain_all()
+    assert mm.swap_out(BASE, 2 * PAGE) == 2
+    check(mm)
+    mm.touch(BASE, 2 * PAGE, "read")
+    return state(mm)
+
+
+def free(mm: Any) -> None:
+    mm.madvise(BASE, 2 * PAGE, c.MADV_FREE)
+
+
+def test_free_of_pages_that_came_back_from_swap(mm: Any, impl: str) -> None:
+    """Reading leaves them clean, and their swap is given up."""
+    out(mm)
+    assert freed(mm, touches(mm, "read"), lambda: free(mm)) == "PZ"
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_free_of_forked_pages_that_had_been_in_swap(mm: Any, impl: str, lock: bool) -> None:
+    """They have PG_dirty since their swap was given up, and what is dirty and mapped twice is not marked."""
+    out(mm)
+    if lock:
+        mm.mlock(BASE, 2 * PAGE)
+        mm.munlock(BASE, 2 * PAGE)
+    else:
+        mm.touch(BASE, 2 * PAGE, "write")
+    child = mm.fork()
+    assert freed(mm, lambda: free(mm), child.exit) == "P"
+
+
+def test_free_of_forked_pages_that_never_were_in_swap(mm: Any, impl: str) -> None:
+    child = mm.fork()
+    assert freed(mm, lambda: free(mm), child.exit) == "PZ"
+
+
+@pytest.mark.parametrize("on_fault", [False, True])
+def test_populating_dirties_what_was_freed(mm: Any, impl: str, on_fault: bool) -> None:
+    """Looking a page up with write access sets PG_dirty, so its data stay; 6.1 looks up nothing for MLOCK_ONFAULT.
+
+    5.10.262 and 6.1.192: after the munlock, reclaim keeps dirty pages at first, since they belong to swap again.
+    """
+    free(mm)
+    mm.mlock2(BASE, 2 * PAGE, c.MLOCK_ONFAULT if on_fault else 0)
+    mm.munlock(BASE, 2 * PAGE)
+    clean = on_fault and of(impl, False, True)
+    assert mm.swap_out(BASE, 2 * PAGE) == (2 if clean else 0)
+    check(mm)
+    mm.touch(BASE, 2 * PAGE, "read")
+    assert state(mm) == ("PZ" if clean else "P")
+
+
 # reclaim
 
 

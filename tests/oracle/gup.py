@@ -92,6 +92,8 @@ def follow_page(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> int:
     if pte is None or (write and not pte.write):
         return 0
     folio = pte.folio
+    if folio is not None and write and not pte.dirty:
+        folio.dirty = True  # FOLL_TOUCH
     if folio is not None and isinstance(mm.lru, Lru510) and vma.vm_flags & VM_LOCKED and not folio.is_large:
         mm.lru.drain()
         mm.lru.mlock_vma_page(folio)

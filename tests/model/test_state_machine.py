@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from oracle import constants as c
 from support.facts import BASE, PAGE
 from support.setting import examples
-from support.twins import FileNumber, Twins
+from support.twins import ORACLE, FileNumber, Twins
 
 SETTINGS, fixed = examples(40, 15, "STATE_MACHINE_EXAMPLES", stateful_step_count=40)
 MAX_PROCESSES = 3
@@ -59,6 +59,7 @@ SHARING = some.sampled_from([c.MAP_PRIVATE, c.MAP_PRIVATE, c.MAP_SHARED])
 OPTIONS = some.sampled_from(
     [0, 0, 0, c.MAP_LOCKED, c.MAP_POPULATE, c.MAP_NORESERVE, c.MAP_POPULATE | c.MAP_NONBLOCK, c.MAP_LOCKED | c.MAP_NORESERVE]
 )
+EVERYWHERE = 2048 * PAGE
 TOO_LARGE = range(1 << 24, 1 << 56)  # bytes that fit somewhere: the oracle would populate them, 5.10 munlock them page by page
 WILD_BYTES = WILD.filter(lambda nbytes: nbytes not in TOO_LARGE)
 MREMAP_FLAGS = some.sampled_from([0, 1, 1, 3, 3, 5, 5, 7, 2, 4, 8])
@@ -168,9 +169,28 @@ class Programs(RuleBasedStateMachine):
     def touch_again(self, who: int, at: int, nbytes: int, access: str) -> None:
         self.call(who, "touch", at, nbytes, access)
 
-    @rule(who=WHO, at=ADDRESSES, nbytes=BYTES)
+    @rule(who=WHO, at=ADDRESSES, nbytes=some.one_of(BYTES, some.just(EVERYWHERE)))
     def swap_out(self, who: int, at: int, nbytes: int) -> None:
         self.call(who, "swap_out", at, nbytes)
+
+    @rule(who=WHO, at=ADDRESSES, nbytes=BYTES, then=some.sampled_from(["fork", "mlock2", "madvise", "touch", "mlock"]))
+    def written_and_swapped_out(self, who: int, at: int, nbytes: int, then: str) -> None:
+        """Memory in swap, which chance alone hardly finds, and what may meet it there."""
+        self.call(who, "mmap", at, nbytes, 3, c.MAP_PRIVATE | c.MAP_ANONYMOUS | c.MAP_FIXED)
+        self.call(who, "touch", at, nbytes, "write")
+        self.call(who, "swap_out", at, nbytes)
+        if then == "fork":
+            if len(self.twins.alive) < 6 and sum(self.twins.alive) < MAX_PROCESSES:
+                self.call(who, "fork")
+            return
+        last = {"mlock2": (c.MLOCK_ONFAULT,), "madvise": (c.MADV_FREE,), "touch": ("read",)}
+        self.call(who, then, at, nbytes, *last.get(then, ()))
+
+    @rule(who=WHO, access=ACCESS)
+    def touch_everything(self, who: int, access: str) -> None:
+        for vma in self.twins.processes[self.process(who)][ORACLE].smaps():
+            if vma.end - vma.start <= EVERYWHERE:
+                self.call(who, "touch", vma.start, vma.end - vma.start, access)
 
     @rule(who=WHO, at=ODD_ADDRESSES, nbytes=ODD_BYTES)
     def mlock(self, who: int, at: int, nbytes: int) -> None:

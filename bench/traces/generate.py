@@ -33,6 +33,7 @@ from mmmodel.constants import PAGE_SIZE
 MAX_TRACES: Final = 50_000
 WINDOW: Final = ("0x1000000000", "0x6000000000")
 BODY: Final = 20  # ops of a trace on average, after those that make its areas
+SWARM_BODY: Final = 40  # of a trace that uses some of the ops
 
 Below = Callable[[int], int]  # a number in [0, n); 0 should be the simplest answer
 T = TypeVar("T")
@@ -174,7 +175,8 @@ def _drop_cap(below: Below, areas: Sequence[Area]) -> Op:
     return DropCapIpcLock()
 
 
-OPS: Final[tuple[tuple[int, Callable[[Below, Sequence[Area]], Op]], ...]] = (
+WeightedOp = tuple[int, Callable[[Below, Sequence[Area]], Op]]
+OPS: Final[tuple[WeightedOp, ...]] = (
     (24, _touch),
     (22, _mlock),
     (17, _munlock),
@@ -225,9 +227,14 @@ def opening(below: Below, areas: Sequence[Area]) -> list[Op]:
     return ops
 
 
-def random_op(below: Below, areas: Sequence[Area]) -> Op:
-    """Return one op aimed at some areas."""
-    return choose(below, OPS)(below, areas)
+def random_op(below: Below, areas: Sequence[Area], ops: Sequence[WeightedOp] = OPS) -> Op:
+    """Return one of some ops aimed at some areas."""
+    return choose(below, ops)(below, areas)
+
+
+def some_of(below: Below, things: Sequence[T]) -> Sequence[T]:
+    """Return those of several things for which a coin says so, in their order; all where it says so for none."""
+    return [one for one in things if below(2) == 0] or things
 
 
 def random_trace(below: Below, name: str) -> Trace:
@@ -238,14 +245,30 @@ def random_trace(below: Below, name: str) -> Trace:
     return Trace(name, WINDOW, tuple(ops))
 
 
-def random_traces(seed: int, number: int) -> dict[str, Trace]:
+def swarm_trace(below: Below, name: str) -> Trace:
+    """Return a trace that draws first which ops it uses, and which areas they are aimed at.
+
+    Where all ops come in all traces, each of them undoes what others did before much can come of it. A trace without munmap,
+    or with little else than locks and protections of one area, gets to states that those do not (swarm testing).
+    """
+    areas = random_areas(below)
+    ops = opening(below, areas)
+    used, aimed = some_of(below, OPS), some_of(below, areas)
+    ops += (random_op(below, aimed, used) for _ in range(SWARM_BODY // 2 + below(SWARM_BODY + 1)))
+    return Trace(name, WINDOW, tuple(ops))
+
+
+def random_traces(seed: int, number: int, *, swarm: bool = False) -> dict[str, Trace]:
     """Return traces by name. Trace i of a seed is the same whatever their number, on every machine.
+
+    `swarm`: those of :func:`swarm_trace`, which share neither names nor random numbers with the others.
 
     Of Python's generators only seeding with a string and random() are promised to stay as they are, so only they are used.
     """
     traces = {}
     for i in range(number):
-        source = random.Random(f"{seed}:{i}")
-        name = f"s{seed}-{i}".replace("s-", "sm")
-        traces[name] = random_trace(lambda n, source=source: int(source.random() * n), name)  # type: ignore[misc]
+        source = random.Random(f"swarm:{seed}:{i}" if swarm else f"{seed}:{i}")
+        name = f"{'w' if swarm else 's'}{seed}-{i}".replace("s-", "sm").replace("w-", "wm")
+        make = swarm_trace if swarm else random_trace
+        traces[name] = make(lambda n, source=source: int(source.random() * n), name)  # type: ignore[misc]
     return traces

@@ -1,14 +1,19 @@
 """Random traces: the model against its oracle, step by step, both kernels, with THP and without; failing ones shrink.
 
+Half of them draw first which ops they use and where (swarm testing), and so reach combinations that others do not.
 `RANDOM_TRACES=n` runs n of each kind that were never run before.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis.strategies import SearchStrategy
 
 from bench.traces.generate import random_traces
 from bench.traces.replay import RECORDED_RAM, differences, replay
@@ -16,10 +21,11 @@ from bench.traces.trace_format import Trace, encode_lines
 from mmmodel import Mm, check_mm
 from oracle import OracleMm
 from support.setting import NUMBER, WITHOUT_JIT, examples
-from support.strategies import traces
+from support.strategies import swarm_traces, traces
 from support.subjects import of_kernel
 
 SETTINGS, fixed = examples(40, 12, "RANDOM_TRACES")
+FRESH = int(os.environ.get("RANDOM_TRACES", "0"))
 KERNELS = ("5.10", "6.1")
 
 
@@ -37,22 +43,27 @@ def hold_to_oracle(trace: Trace, kernel: str, thp: str, every: int = 1) -> None:
                 check_mm(machines[impl])
 
 
+@pytest.mark.parametrize("made", [traces, swarm_traces], ids=["all-ops", "swarm"])
 @pytest.mark.parametrize("thp", ["never", "always"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_model_agrees_with_oracle(kernel: str, thp: str) -> None:
-    @fixed(kernel, thp)
+def test_model_agrees_with_oracle(kernel: str, thp: str, made: Callable[[], SearchStrategy[Trace]]) -> None:
+    @fixed(kernel, thp, *(["swarm"] if made is swarm_traces else []))
     @SETTINGS
-    @given(traces())
+    @given(made())
     def agree(trace: Trace) -> None:
         hold_to_oracle(trace, kernel, thp)
 
     agree()
 
 
+@pytest.mark.parametrize("swarm", [False, True], ids=["all-ops", "swarm"])
 @pytest.mark.parametrize("thp", ["never", "always"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str) -> None:
+def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str, swarm: bool) -> None:
     """Those that `replay --random` makes: longer ones, none of them simple."""
     first = 10 * NUMBER + 2 * KERNELS.index(kernel) + (thp == "always")
-    for trace in random_traces(first, 20 if WITHOUT_JIT else 80).values():
+    if FRESH:
+        first += 1000 * secrets.randbelow(1 << 40)
+    number = FRESH or (20 if WITHOUT_JIT else 80) // (2 if swarm else 1)  # which are twice as long
+    for trace in random_traces(first, number, swarm=swarm).values():
         hold_to_oracle(trace, kernel, thp, every=5)

@@ -1,6 +1,7 @@
 """Random programs: the model in all implementations and its oracle must agree after every call, and check_mm() must hold.
 
-Fewer programs without JIT, other ones in each setting.
+Fewer programs without JIT, other ones in each setting. Each program uses a part of the rules, which hypothesis draws first
+(swarm testing).
 ``STATE_MACHINE_EXAMPLES=n`` runs n programs that were never run before.
 """
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import strategies as some
 
-from bench.traces.generate import WINDOW, Area, Below, opening, random_areas, random_op
+from bench.traces.generate import OPS, WINDOW, Area, Below, WeightedOp, opening, random_areas, random_op, some_of
 from bench.traces.trace_format import Op, Trace
 
 
@@ -17,9 +17,9 @@ def asking(draw: Callable[[Any], Any]) -> Below:
 
 
 @some.composite
-def ops_on(draw: Any, areas: list[Area]) -> Op | None:
+def ops_on(draw: Any, areas: Sequence[Area], ops: Sequence[WeightedOp] = OPS) -> Op | None:
     """An op; or none, so that to leave one out is to lower one number, and shrinking does that at once."""
-    return random_op(asking(draw), areas) if draw(some.integers(0, 9)) else None
+    return random_op(asking(draw), areas, ops) if draw(some.integers(0, 9)) else None
 
 
 @some.composite
@@ -28,4 +28,14 @@ def traces(draw: Any) -> Trace:
     areas = random_areas(asking(draw))
     begin = opening(asking(draw), areas)
     body = draw(some.lists(ops_on(areas), min_size=15, max_size=30))
+    return Trace("random", WINDOW, (*begin, *filter(None, body)))
+
+
+@some.composite
+def swarm_traces(draw: Any) -> Trace:
+    """As `swarm_trace()` makes them."""
+    areas = random_areas(asking(draw))
+    begin = opening(asking(draw), areas)
+    used, aimed = some_of(asking(draw), OPS), some_of(asking(draw), areas)
+    body = draw(some.lists(ops_on(aimed, used), min_size=20, max_size=50))
     return Trace("random", WINDOW, (*begin, *filter(None, body)))

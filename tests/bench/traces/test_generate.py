@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import find, given, settings
 
 from bench.traces.generate import WINDOW, random_traces
 from bench.traces.replay import RECORDED_RAM, differences, replay
-from bench.traces.trace_format import Step, Trace, op_name, trace_problem
+from bench.traces.trace_format import Step, Trace, encode_lines, op_name, trace_problem
 from oracle import OracleMm
 from support.setting import examples
 from support.strategies import traces
@@ -52,6 +53,30 @@ def test_both_success_and_failure_are_reached() -> None:
     }
     missing = {(op, outcome) for op, outcomes in expected.items() for outcome in outcomes.split()} - reached
     assert not missing
+
+
+def ops_used(traces: Iterable[Trace]) -> list[set[str]]:
+    """The ops of each trace after those that every trace may begin with."""
+    return [{op_name(op) for op in trace.ops} - {"mmap", "touch", "rlimit_memlock", "drop_cap_ipc_lock"} for trace in traces]
+
+
+def test_a_swarm_uses_few_ops_in_each_trace_and_all_in_all() -> None:
+    everything = set.union(*ops_used(random_traces(0, 100).values()))
+    used = ops_used(random_traces(0, 100, swarm=True).values())
+    assert set.union(*used) == everything
+    assert len(set(map(frozenset, used))) > 50
+    for op in everything:  # a coin each: absent in about half of the traces
+        absent = sum(op not in one for one in used)
+        assert absent >= 25, op
+
+
+def test_a_swarm_is_another_one_than_the_ordinary_traces_which_stay() -> None:
+    """A seed's ordinary traces are those that it gave before there were swarms: the digest of the first was taken then."""
+    assert not random_traces(0, 20).keys() & random_traces(0, 20, swarm=True).keys()
+    assert random_traces(0, 20, swarm=True) == dict(list(random_traces(0, 30, swarm=True).items())[:20])
+    for trace in random_traces(-3, 50, swarm=True).values():
+        assert not trace_problem(trace)
+    assert hashlib.sha256(encode_lines([*random_traces(0, 200).values()])).hexdigest()[:16] == "f143b73368188cf9"
 
 
 class Forgetful(OracleMm):

@@ -131,6 +131,7 @@ BENCH_TESTS = ("tests/bench", "tests/mutations")
 # What depends on how the model is compiled; with bounds checking also every scenario and operation of the benchmark.
 MODEL_TESTS = ("tests/model",)
 BOUNDS_TESTS = (*MODEL_TESTS, "tests/bench/commands/test_report.py")
+LONG = "--long"  # option of the test command
 AT_ONCE = 2  # steps, if there are as many CPUs
 
 
@@ -147,6 +148,15 @@ def test_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
         ("tests of the model, compiled with bounds checking", {"NUMBA_BOUNDSCHECK": "1"}, [*pytest, *BOUNDS_TESTS]),
         ("all other tests, compiled", {}, [*pytest, *("--ignore=" + path for path in BENCH_TESTS)]),
         ("tests of the model, plain Python", {"NUMBA_DISABLE_JIT": "1"}, [*pytest, *MODEL_TESTS]),
+    ]
+
+
+def long_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
+    """Return the steps of `test --long`: random programs that were never run before, so many that each takes half an hour."""
+    pytest = ["-m", "pytest", "-q"]
+    return [
+        ("random programs", {"STATE_MACHINE_EXAMPLES": "2500"}, [*pytest, "tests/model/test_state_machine.py"]),
+        ("random traces", {"RANDOM_TRACES": "400"}, [*pytest, "tests/model/test_random_traces.py"]),
     ]
 
 
@@ -177,8 +187,12 @@ class Step:
 
 
 def run_tests(arguments: Sequence[str]) -> int:
-    """Run every step, two at a time, also after one has failed; return 1 if any failed. `arguments`: for pytest."""
-    waiting = test_steps()
+    """Run every step, two at a time, also after one has failed; return 1 if any failed.
+
+    `arguments`: for pytest, but `--long`, which has other steps.
+    """
+    waiting = long_steps() if LONG in arguments else test_steps()
+    arguments = [one for one in arguments if one != LONG]
     running: "list[Step]" = []
     failed: "list[str]" = []
     try:
@@ -221,16 +235,20 @@ def overview() -> str:
 
 def test_overview() -> str:
     """Return the text of `test --help`."""
-    lines = ["    " + shown(title, settings, command) for title, settings, command in test_steps()]
+    lines, long = (["    " + shown(*step) for step in steps] for steps in (test_steps(), long_steps()))
     return "\n".join(
         [
-            "python3 run.py test [PYTEST OPTION ...]",
+            "python3 run.py test [--long] [PYTEST OPTION ...]",
             "",
             "Run every step, %d at a time, also after one has failed; exit code 1 if any failed:" % AT_ONCE,
             "",
             *lines,
             "",
-            "Options go to pytest, as in: python3 run.py test -k mlockall. Its own help: .venv/bin/python -m pytest --help",
+            "With --long instead, for about half an hour, the model against its oracle on programs that nobody has run before:",
+            "",
+            *long,
+            "",
+            "Other options go to pytest, as in: python3 run.py test -k mlockall. Its help: .venv/bin/python -m pytest --help",
         ]
     )
 

@@ -159,6 +159,25 @@ def test_all_tests_run_compiled_and_those_of_the_model_in_every_setting(
     assert all(f"{{posargs:{' '.join(each)}}}" in tox for each in paths.values())
 
 
+def test_a_long_run_has_random_programs_alone(
+    bootstrap: ModuleType, ran: list[tuple[list[str], dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its variables is read by the test that it is given to."""
+    given: list[dict[str, str]] = []
+
+    class Spy(FakeProcess):
+        def __init__(self, command: list[str], *, env: dict[str, str], **options: Any) -> None:
+            given.append(env)
+            super().__init__(command, env=env, **options)
+
+    monkeypatch.setattr(bootstrap.subprocess, "Popen", Spy)
+    assert bootstrap.run_tests(["--long", "-x"]) == 0
+    assert [command[-1] for command, _ in ran] == ["-x", "-x"]
+    for (command, _), environment, variable in zip(ran, given, ("STATE_MACHINE_EXAMPLES", "RANDOM_TRACES"), strict=True):
+        assert int(environment[variable]) >= 400
+        assert f'"{variable}"' in (ROOT / command[-2]).read_text(encoding="utf-8")
+
+
 def test_an_interrupted_run_stops_its_steps(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(bootstrap, bootstrap.TEST_EXTRA)
     bootstrap.PYTHON.unlink()
@@ -201,4 +220,4 @@ def test_help_of_the_test_command_sets_nothing_up(
     monkeypatch.setattr(bootstrap, "ensure_environment", lambda _: pytest.fail("set up"))
     assert bootstrap.main(["test", "--help"]) == 0
     said = capsys.readouterr().out
-    assert all(title in said for title, _, _ in bootstrap.test_steps())
+    assert all(title in said for title, _, _ in (*bootstrap.test_steps(), *bootstrap.long_steps()))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-SECONDS = int(os.environ.get("MUTANT_TEST_SECONDS", "120"))
+SECONDS = int(os.environ.get("MUTANT_TEST_SECONDS", "300"))
 
 
 @pytest.hookimpl(hookwrapper=True)

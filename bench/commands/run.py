@@ -173,9 +173,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _keep_or_rescue(
-    part: Path, destination: Destination, counted: Sequence[record.Counted], plan: timing.Plan
-) -> Path | None:
+def _keep_or_rescue(part: Path, destination: Destination, counted: Sequence[record.Counted], plan: timing.Plan) -> Path | None:
     """Put the finished file where it belongs; where that fails, keep it elsewhere, and say where in the error."""
     try:
         return _keep(part, destination, counted, plan)

@@ -21,7 +21,6 @@ class Repetition(msgspec.Struct, frozen=True):
     warmups: int = 1  # values that are not counted before them
     loops: int = 1  # calls for each value, each on the restored address space
 
-
     def expected_seconds(self, call: float, prepare: float) -> float:
         """Return about how long it takes to time a call of `call` seconds that is prepared in `prepare` seconds."""
         return self.processes * (START_SECONDS + prepare + (self.warmups + self.values) * self.loops * call)

@@ -224,6 +224,6 @@ def test_a_command_line_with_bytes_that_are_no_text_can_be_kept_and_given_again(
     line = environment.command_line()
     line.encode()
     program = "import os, sys; sys.stdout.buffer.write(b'|'.join(map(os.fsencode, sys.argv[1:])))"
-    shell = line.replace("python -m bench", f"{sys.executable} -c \"$0\"")
+    shell = line.replace("python -m bench", f'{sys.executable} -c "$0"')
     done = subprocess.run(["bash", "-c", shell, program], capture_output=True, check=True)
     assert done.stdout == b"|".join(map(os.fsencode, words))

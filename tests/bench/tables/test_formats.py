@@ -128,8 +128,11 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
     rows = [{"name": NASTY[0], "count_x": count, "time": 1 / 3}, {"name": NASTY[1], "count_x": None, "time": None}]
     assert json.loads(out) == {
-        "schema": 1, "warnings": ["mind this"], "remarks": ["a remark"],
-        "points": rows, "facts": [],
+        "schema": 1,
+        "warnings": ["mind this"],
+        "remarks": ["a remark"],
+        "points": rows,
+        "facts": [],
     }
 
 

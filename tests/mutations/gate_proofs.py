@@ -57,7 +57,7 @@ def break_it(tree: Path, broken: GateMutant) -> None:
 def gate(tree: Path, *words: str, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the gate of a tree."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", **(settings or {})}
-    return subprocess.run([sys.executable, "-m", "bench", "gate", *words], cwd=tree, env=environment,
+    return subprocess.run([sys.executable, "-m", "bench", "gate", "--wide", *words], cwd=tree, env=environment,
                           capture_output=True, text=True, check=False)  # fmt: skip
 
 

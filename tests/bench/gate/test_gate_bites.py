@@ -93,7 +93,7 @@ def test_an_interrupted_timing_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--base", "no-such-revision"], "git rev-parse"),
+        (["--base", "no-such-revision"], "names no commit"),
         (["--only", "times"], "need each other"),
         (["--only", "counters", "--base", "HEAD"], "need each other"),
         (["--only", "speed"], "unknown part 'speed'"),

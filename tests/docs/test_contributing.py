@@ -139,7 +139,7 @@ def test_an_edit_of_what_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_scenario(tmp_path: Path) -> None:
     tree = tree_with("scenario", tmp_path)
     results = tmp_path / "results"
-    listed, reported = run(tree, ["list"], ["report", "half", "--size", "16KiB", *SMALL, "--results", str(results)])
+    listed, reported = run(tree, ["list", "--wide"], ["report", "half", "--size", "16KiB", *SMALL, "--results", str(results)])
     assert "the first half in memory, then PROT_NONE" in listed
     assert "half/16KiB" in reported
     assert {(one["span"], one["nr_populated"]) for one in counted(only_run(results))} == {(16384, 4)}
@@ -160,7 +160,7 @@ def test_an_implementation(tmp_path: Path) -> None:
     tree = tree_with("implementation", tmp_path)
     results, plots = tmp_path / "results", tmp_path / "plots"
     report = ["report", "report", "--size", "16MiB", *SMALL, "--results", str(results)]
-    listed, reported = run(tree, ["list"], report)
+    listed, reported = run(tree, ["list", "--wide"], report)
     assert "a VMA that never had a page is not walked" in listed
     assert "vma-skip" in reported and "all left the same state." in reported
     kept = only_run(results)
@@ -182,6 +182,6 @@ def test_a_figure(tmp_path: Path) -> None:
 def test_a_target(tmp_path: Path) -> None:
     tree, times = tree_with("target", tmp_path), tmp_path / "times.json"
     timed = ["run", "report", "--impl", "nothing", "-p1", "-n1", "-w0", "-l1", "--quiet", "-o", str(times)]
-    listed, _, table = run(tree, ["list"], timed, ["table", str(times)])
+    listed, _, table = run(tree, ["list", "--wide"], timed, ["table", str(times)])
     assert "what measuring itself takes" in listed
     assert "munlockall/report/2TiB" in table and "nothing" in table

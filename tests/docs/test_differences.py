@@ -26,10 +26,20 @@ def changed_pages(old: list[list[Any]], new: list[list[Any]]) -> set[tuple[str, 
     return {pair for page in pages if (pair := (states[0].get(page, ""), states[1].get(page, "")))[0] != pair[1]}
 
 
+def only_smaps(old: list[list[Any]], new: list[list[Any]]) -> bool:
+    """Whether the VMAs are the same, and the new kernel shows less of those that are PROT_NONE."""
+    same = [row[:4] for row in old] == [row[:4] for row in new]
+    less = [row for row, other in zip(old, new, strict=same) if row[4:] > other[4:]]
+    return same and bool(less) and all(row[2].startswith("---") for row in less)
+
+
 def kind_of(op: Op, difference: Mapping[str, list[Any]]) -> str:
     """The kind that a trace's first difference is of, by the op and what exactly differs."""
     name, fields = op_name(op), set(difference)
     changed = changed_pages(*difference.get("pages", ([], [])))
+    if "vmas" in fields and only_smaps(*difference["vmas"]):
+        rest = {field: pair for field, pair in difference.items() if field != "vmas"}
+        return kind_of(op, rest) if rest else "smaps-none"
     if name == "mlock2" and difference.get("errno") == ["ENOMEM", 0] and fields <= {"errno", "pages", "vmstat"}:
         return "onfault-none" if changed <= LOCKED_IN_NEW else "unknown"
     if fields <= {"pages", "vmstat"} and changed:

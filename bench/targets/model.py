@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import random
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -14,12 +13,13 @@ import msgspec
 from bench import environment
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.targets.target import OnProgress, Prepared, TraceSettings
-from bench.traces.replay import RECORDED_RAM, replay
+from bench.traces.replay import RECORDED_RAM, carry_out, replay
 from bench.traces.trace_format import Step, Trace
 from bench.workloads import layout as layouts
+from bench.workloads import setup
 from bench.workloads.scenario import LAYOUT, Point, Scenario
 from mmmodel import constants as const
-from mmmodel.constants import MMAP_MIN_ADDR, PAGE_SIZE
+from mmmodel.constants import PAGE_SIZE
 from mmmodel.kernels import V6_1, implementation, implementations
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _state(space: Mm) -> str:
 def build(point: Point) -> tuple[Mm, int]:
     """Return the address space of a point before its call, and the start of its span (0 for a layout)."""
     try:
-        space, start = _build(_before(point), point.implementation)
+        space, start = _build(setup.before(point), point.implementation)
         if point.operation == "mmap":
             space.mlockall(const.MCL_FUTURE)
     except MemoryError as error:
@@ -112,15 +112,6 @@ def build(point: Point) -> tuple[Mm, int]:
     except OSError as error:
         raise UsageError(f"{point.group} cannot be built: {one_line(error)}") from None
     return space, start
-
-
-def _before(point: Point) -> Scenario:
-    """Return the scenario that holds before the call: one that locks finds nothing locked, mmap() finds next to nothing."""
-    if point.operation == "mlockall":
-        return msgspec.structs.replace(point.scenario, locked=False)
-    if point.operation == "mmap":
-        return Scenario("empty", "one reserved page", PAGE_SIZE, locked=False, levels=point.scenario.levels)
-    return point.scenario
 
 
 def needed_bytes(point: Point) -> int:
@@ -168,9 +159,7 @@ def _nr_sparse_tables(scenario: Scenario) -> int:
 
 def _nr_vmas(scenario: Scenario) -> int:
     """Return how many VMAs a scenario has at most."""
-    if scenario.name == LAYOUT:
-        return len(layouts.load(scenario.layout).vmas)
-    return -(-scenario.span // scenario.vma_bytes) if scenario.vma_bytes else 1
+    return len(layouts.load(scenario.layout).vmas) if scenario.name == LAYOUT else setup.nr_vmas(scenario)
 
 
 def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int]:
@@ -188,63 +177,12 @@ def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int]:
         start = 0
     else:
         space = Mm(implementation, levels=scenario.levels, thp=scenario.thp, max_map_count=max_map_count)
-        start = _build_span(space, scenario)
+        start = setup.place(scenario)
+        for call in setup.calls(scenario, start):
+            carry_out(space, call)
     # What the set-up put into the per-CPU batches belongs to it, not to the measured call.
     space.lru_add_drain_all()
     return space, start
-
-
-def _build_span(space: Mm, scenario: Scenario) -> int:
-    """Lay out a scenario of one reserved span; return its address."""
-    populated = scenario.populate.pattern != "none"
-    if populated and scenario.locked:
-        # Locked on fault: pages that are touched get locked, nothing else is populated.
-        space.mlockall(const.MCL_FUTURE | const.MCL_ONFAULT)
-    readable = READ_WRITE if populated or not scenario.prot_none else const.PROT_NONE
-    # The whole range is one mmap(), as the reproducer's.
-    place = _fixed_address(scenario)
-    flags = RESERVE if place is None else RESERVE | const.MAP_FIXED_NOREPLACE
-    start = space.mmap(place, scenario.span, readable, flags)
-    _populate(space, start, scenario)
-    if scenario.vma_bytes:
-        _cut(space, start, scenario)
-    elif populated and scenario.prot_none:
-        space.mprotect(start, scenario.span, const.PROT_NONE)
-    if scenario.locked and not populated:
-        space.mlockall(const.MCL_CURRENT | const.MCL_FUTURE)
-    return start
-
-
-def _fixed_address(scenario: Scenario) -> int | None:
-    """Return where to map, None for where the kernel would put it."""
-    if scenario.span > const.TASK_SIZE_4 - (1 << 40):
-        return MMAP_MIN_ADDR  # nearly everything, or more than mmap() searches by itself
-    return 1 << 40 if scenario.thp == "always" else None  # aligned, so that every huge page fits
-
-
-def _populate(space: Mm, start: int, scenario: Scenario) -> None:
-    """Touch the pages that the scenario has in memory."""
-    populate, span = scenario.populate, scenario.span
-    if populate.pattern == "every":
-        space.touch(start, span, "write", stride=populate.step)
-    elif populate.pattern == "head":
-        space.touch(start, populate.nr_pages(span) * PAGE_SIZE, "write")
-    elif populate.pattern == "ends":
-        head, tail = min(populate.head, span), min(populate.tail, span)
-        space.touch(start, head, "write")
-        space.touch(start + span - tail, tail, "write")
-    elif populate.pattern == "random":
-        chosen = random.Random(populate.seed).sample(range(span // PAGE_SIZE), populate.nr_pages(span))
-        for page in sorted(chosen):
-            space.touch(start + page * PAGE_SIZE, 1, "write")
-
-
-def _cut(space: Mm, start: int, scenario: Scenario) -> None:
-    """Cut the span into VMAs of vma_bytes: neighbours differ, so that they do not merge."""
-    for number in range(_nr_vmas(scenario)):
-        address = start + number * scenario.vma_bytes
-        length = min(scenario.vma_bytes, start + scenario.span - address)
-        space.mprotect(address, length, const.PROT_READ if number % 2 else const.PROT_NONE)
 
 
 def _build_layout(space: Mm, captured: layouts.Layout) -> None:
@@ -328,13 +266,12 @@ def _protection(perms: str) -> int:
 def _measured_call(point: Point, space: Mm, start: int) -> Callable[[], object]:
     """Return the call that is counted and timed; refuse_call() was asked before."""
     span = point.scenario.span
-    quarter = span // 4 & -PAGE_SIZE
     calls: dict[str, Callable[[], object]] = {
         "munlockall": space.munlockall,
         "mlockall": lambda: space.mlockall(const.MCL_CURRENT | const.MCL_FUTURE),
         "exit": space.exit,
         "munlock": lambda: space.munlock(start, span),
-        "munlock-part": lambda: space.munlock(start + quarter, span - 2 * quarter),
+        "munlock-part": lambda: space.munlock(*setup.part(start, span)),
         "munmap": lambda: space.munmap(start, span),
         "mmap": lambda: space.mmap(None, span, READ_WRITE, RESERVE),
         "touch": lambda: space.touch(start, span, "write"),

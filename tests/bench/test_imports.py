@@ -117,7 +117,7 @@ MAY_IMPORT = {
     "environment": set(),
     "number_format": set(),
     "progress": {"errors"},
-    "workloads": {"errors", "number_format"},
+    "workloads": {"errors", "number_format", "traces"},  # a set-up is told in the words of traces
     "traces": {"errors"},
     "kernels": {"errors", "traces"},
     "targets": {"errors", "environment", "number_format", "workloads", "traces"},  # a target can be asked to carry out a trace

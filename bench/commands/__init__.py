@@ -7,7 +7,7 @@ import difflib
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from bench.errors import UsageError
 
@@ -58,6 +58,10 @@ class OneLineParser(argparse.ArgumentParser):
         elif choice := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
             meant = _close(choice[1], re.findall(r"[\w-]+", choice[2]))
         raise UsageError(f"{message} ({meant}try {self.prog} --help)")
+
+
+# What add_subparsers() gives: an action of a command adds its parser there.
+Actions: TypeAlias = "argparse._SubParsersAction[OneLineParser]"
 
 
 def parser_of(command: str) -> OneLineParser:

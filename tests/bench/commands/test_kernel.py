@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.__main__ import main
-from bench.commands import kernel
+from bench.commands import kernel_conform
 from bench.errors import UsageError
 from bench.kernels import images, selection
 from bench.kernels.errors import EarlyEndError
@@ -66,7 +66,8 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorded], None]:
     """Have `--on` give a kernel that is played."""
 
     def use(guest: Recorded) -> None:
-        monkeypatch.setattr(kernel, "select", lambda word, thp: Selected(word, guest.release, guest, thp or "never", None))
+        chosen = Selected("", guest.release, guest, "never", None)
+        monkeypatch.setattr(kernel_conform, "select", lambda word, thp: chosen._replace(word=word, thp=thp or "never"))
 
     return use
 

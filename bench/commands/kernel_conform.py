@@ -1,0 +1,148 @@
+"""The action `kernel conform`: traces on a real kernel and through the model, and what differs."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.commands import Actions
+from bench.commands.replay import Tick, TraceRunner, print_differences
+from bench.errors import EXIT_DIFFERENCES, UsageError, one_line
+from bench.kernels.recording import results
+from bench.kernels.selection import ALLOWED, Selected, select, series_of
+from bench.number_format import count
+from bench.progress import progress_bar
+from bench.runs.storage import encode_json, write_atomic
+from bench.targets import registry
+from bench.targets.target import TraceSettings
+from bench.traces.generate import MAX_TRACES, random_traces
+from bench.traces.replay import FieldDifference
+from bench.traces.replay import differences as differences_of
+from bench.traces.trace_format import FIELDS, Loaded, Trace, load_traces
+
+SCHEMA: Final = 1  # of a record
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a comparison found, to be kept."""
+
+    schema: int
+    kernel: str  # as asked for
+    release: str  # what the kernel says that it is
+    thp: str
+    implementation: str
+    source: str  # digest of the implementation's sources
+    traces: Mapping[str, str | int]  # where they are from
+    nr_traces: int
+    nr_steps: int
+    compared: Mapping[str, int]  # by field: the steps in which the kernel shows it
+    nr_differences: int
+
+
+def _say(line: str) -> None:
+    """Tell on standard error what is being done."""
+    print(f"unlockall-bench: {line}", file=sys.stderr, flush=True)
+
+
+def _implementation(release: str, wanted: str | None) -> str:
+    """Return the implementation that a kernel is held against: of its own series, else of the newest before it."""
+    known = registry.trace_targets()
+    if wanted is not None:
+        if wanted not in known:
+            raise UsageError(f"unknown implementation {one_line(wanted, 60)!r}; known are {', '.join(known)}")
+        return wanted
+    series = series_of(release)
+    modelled = {series_of(one.kernel): one for one in reversed(known.values())}  # the first of a kernel's implementations
+    before = [one for one in modelled if one <= series]
+    if not before:
+        raise UsageError(f"no implementation models a kernel as old as {release}: choose one by --impl {', '.join(known)}")
+    best = modelled[max(before)]
+    if max(before) != series:
+        _say(f"no implementation models {release}: held against {best.name}, which models {best.kernel}")
+    return best.name
+
+
+def _traces(options: argparse.Namespace) -> tuple[Loaded[Trace], dict[str, str | int]]:
+    """Return the traces to run, and for the record where they are from."""
+    if (options.file is None) == (options.random is None):
+        raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench kernel conform --help)")
+    if options.file is not None:
+        loaded = load_traces(options.file)
+        return loaded, {"file": options.file.name, "sha256": hashlib.sha256(options.file.read_bytes()).hexdigest()}
+    if not 1 <= options.random <= MAX_TRACES:
+        raise UsageError(f"--random {options.random}: 1 to {MAX_TRACES:,} traces")
+    made = random_traces(options.seed, options.random)
+    where = {name: number for number, name in enumerate(made, 1)}
+    return Loaded("random traces", Path(f"seed {options.seed}"), made, where), {"random": options.random, "seed": options.seed}
+
+
+class Comparison:
+    """Traces on a kernel and on an implementation, a trace at a time, as the kernel answers."""
+
+    def __init__(self, selected: Selected, runner: TraceRunner, traces: Loaded[Trace]) -> None:
+        """Prepare it; nothing is started."""
+        self.selected = selected
+        self.runner = runner
+        self.traces = traces
+        self.compared = Counter(dict.fromkeys(FIELDS, 0))  # by field: steps in which the kernel shows it
+        self.release = selected.release
+
+    def differences(self, tick: Tick) -> Iterator[tuple[str, int, FieldDifference]]:
+        """Yield what differs: trace, step, difference. GuestError where the kernel's guest fails."""
+        by_name = self.traces.by_name
+        for result in results(self.selected.kernel, [*by_name.values()]):
+            self.release = result.kernel
+            steps = self.runner.steps(by_name[result.name], self.traces.where(result.name), tick)
+            for number, (expected, got) in enumerate(zip(result.steps, steps, strict=True)):
+                self.compared.update(field for field in FIELDS if getattr(expected, field) is not None)
+                for difference in differences_of(expected, got):
+                    yield result.name, number, difference
+
+
+def _conform(options: argparse.Namespace) -> int:
+    """Run traces on a real kernel and through the model; print what differs."""
+    traces, origin = _traces(options)
+    selected = select(options.on, options.thp)
+    name = _implementation(selected.release, options.impl)
+    runner = TraceRunner(registry.trace_targets()[name], TraceSettings(selected.thp, selected.ram))
+    nr_steps = sum(len(trace.ops) for trace in traces.by_name.values())
+    with progress_bar() as progress:
+        registry.load([name], progress)
+    source = runner.target.source_digest()  # of what runs, should the files change meanwhile
+    comparison = Comparison(selected, runner, traces)
+    with progress_bar() as progress:
+        task = progress.add_task(f"ops on {selected.word}", total=nr_steps)
+        differing = print_differences(comparison.differences(lambda: progress.advance(task)), traces)
+    unseen = [field for field, number in comparison.compared.items() if not number]
+    said = f"{count(len(traces.by_name))} traces, {count(nr_steps)} steps, {count(differing)} differences"
+    hidden = f"; not compared: {', '.join(unseen)}" if unseen else ""
+    _say(f"{comparison.release} against {name}: {said}{hidden}")
+    if options.record is not None:
+        facts = (selected.word, comparison.release, selected.thp, name, source)
+        numbers = (len(traces.by_name), nr_steps, dict(comparison.compared), differing)
+        write_atomic(options.record, encode_json(Record(SCHEMA, *facts, origin, *numbers)))
+    return EXIT_DIFFERENCES if differing else 0
+
+
+def add_parser(actions: Actions) -> None:
+    """Add the action's arguments to those of `kernel`."""
+    parser = actions.add_parser(
+        "conform", allow_abbrev=False, help="run traces on a real kernel and through the model, and print what differs"
+    )
+    parser.add_argument("file", nargs="?", type=Path, help="traces, one JSON object a line")
+    parser.add_argument("--on", required=True, metavar="KERNEL", help=ALLOWED)
+    parser.add_argument("--impl", help="implementation (default: the one that models the kernel)")
+    parser.add_argument(
+        "--thp", choices=("never", "always"), help="transparent_hugepage= (default never, on the host what that has)"
+    )
+    parser.add_argument("--random", type=int, metavar="N", help="make and run N random traces instead of a file's")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="that they are made from (default 0)")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write there what was compared and how much differs")
+    parser.set_defaults(action=_conform)

@@ -3,7 +3,7 @@
 The batch that it gets is text, one order a line: a letter, then numbers in base 16. `B VERSION` is the first. `S PATH TEXT`
 writes a file and `W PATH` swaps to a device before the traces that follow. `T START END WATCH` begins a trace and `E` ends
 it; between them stand orders with the number of the process first: `c` a system call by number, `t` a touch, `l` a limit,
-`d` a capability given up, `o` a file in memory, `f` a fork, `x` an exit.
+`d` a capability given up, `o` a file in memory, `f` a fork, `x` an exit, `w` a wait.
 
 The answer is lines `NUMBER TEXT *CRC32`, numbered from 0: `hello`, then for each trace `trace` and its `step`s, then `end`.
 A step has the result of the call and the time stamps that went by, then ` + NAME CHANGE` for each change in vmstat and
@@ -26,7 +26,7 @@ from bench.traces.replay import map_flags
 from bench.traces.trace_format import PageRow, Result, Step, Trace, VmaRow
 from mmmodel.constants import MADV_DONTNEED, PAGE_SIZE, PROT_NONE, PROT_READ, PROT_WRITE
 
-VERSION: Final = 1
+VERSION: Final = 2
 WATCH_MEMORY: Final = 1  # VMAs, VmLck and pages after each step
 WATCH_VMSTAT: Final = 2
 MAX_PROCESSES: Final = 8  # of one program
@@ -77,6 +77,11 @@ def fork(child: int, process: int = 0) -> str:
 def leave(process: int) -> str:
     """Return the order that ends a process."""
     return f"x {process:x}"
+
+
+def wait(nanoseconds: int, process: int = 0) -> str:
+    """Return the order to sleep, whose result is how many nanoseconds went by."""
+    return f"w {process:x} {nanoseconds:x}"
 
 
 def order(op: tr.Op) -> str:  # noqa: C901  # one arm an op
@@ -153,7 +158,7 @@ class Answer:
     """What the guest says of one order."""
 
     result: int  # what the call returned, or -errno
-    cycles: int  # time stamps between entering and leaving the call
+    cycles: int  # time stamps between entering and leaving the call; of the last one, until its process's end was known
     died: int | None  # the status that wait4() gave, if the process ended
     memory: dict[int, Memory] = field(default_factory=dict)  # by process
     vmstat: dict[str, int] = field(default_factory=dict)  # changes since the step before
@@ -218,9 +223,9 @@ def _answer(words: list[str], before: dict[int, Memory]) -> Answer:
     """Read a step, from the word after its number; `before`: the processes' memory after the step before."""
     if words[0] == "nobody":
         return Answer(-errno.ESRCH, 0, None)
-    died = int(words[1]) if words[0] == "died" else None
-    answer = Answer(0, 0, died) if died is not None else Answer(int(words[0]), int(words[1]), None)
-    at = 2
+    ended = words[0] == "died"
+    answer = Answer(0, int(words[2]), int(words[1])) if ended else Answer(int(words[0]), int(words[1]), None)
+    at = 3 if ended else 2
     while at < len(words):
         if words[at] == "+":
             answer.vmstat[words[at + 1]] = int(words[at + 2])

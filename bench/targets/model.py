@@ -206,29 +206,15 @@ def _file_of(space: Mm, vma: layouts.Vma, captured: layouts.Layout, files: dict[
     return files[vma.inode]
 
 
-# Flags of VMAs that advice sets; all of them keep neighbours from merging.
-ADVICE = {
-    "hg": const.MADV_HUGEPAGE,
-    "nh": const.MADV_NOHUGEPAGE,
-    "sr": const.MADV_SEQUENTIAL,
-    "rr": const.MADV_RANDOM,
-    "dc": const.MADV_DONTFORK,
-    "wf": const.MADV_WIPEONFORK,
-    "dd": const.MADV_DONTDUMP,
-    "mg": const.MADV_MERGEABLE,
-}
-
-
 def _map_captured(space: Mm, vma: layouts.Vma, file: File | None) -> None:
     """Map one captured VMA at its address and put its pages in memory."""
     length = vma.last - vma.first
-    protection = _protection(vma.perms)
+    protection = vma.protection
     if not vma.lockable:
         special = const.VM_IO | const.VM_PFNMAP if "io" in vma.vm_flags else const.VM_DONTEXPAND
         space.install_special_mapping(vma.first, length, protection, special)
         return  # its pages belong to the kernel: not on any LRU, never locked
-    # Charged memory that is read-only now was writable once: relocations, or a region an allocator closed.
-    once_writable = "ac" in vma.vm_flags and "w" not in vma.perms
+    once_writable = vma.once_writable
     flags = const.MAP_FIXED_NOREPLACE | (const.MAP_SHARED if vma.perms[3] == "s" else const.MAP_PRIVATE)
     flags |= const.MAP_NORESERVE if "nr" in vma.vm_flags else 0
     flags |= const.MAP_ANONYMOUS if file is None else 0
@@ -236,31 +222,10 @@ def _map_captured(space: Mm, vma: layouts.Vma, file: File | None) -> None:
     space.mmap(vma.first, length, first_protection, flags, file, vma.file_offset)
     if once_writable:
         space.mprotect(vma.first, length, protection)
-    for flag, advice in ADVICE.items():
-        if flag in vma.vm_flags:
-            space.madvise(vma.first, length, advice)
-    for kind, first, nr in _page_kinds(vma):
+    for advice in vma.advice:
+        space.madvise(vma.first, length, advice)
+    for kind, first, nr in layouts.page_kinds(vma):
         space.install_pages(vma.first + first * PAGE_SIZE, nr * PAGE_SIZE, kind)
-
-
-def _page_kinds(vma: layouts.Vma) -> list[tuple[str, int, int]]:
-    """Return (kind of page, first page in the VMA, number of pages), each page once.
-
-    A file's page that is part of a huge or large folio is an order-0 file page
-    here, because that is what it was in the kernels modelled.
-    """
-    anonymous = layouts.without(vma.present, vma.file)
-    thp = layouts.without(vma.thp, vma.file)
-    thp_pte = layouts.without(vma.thp_pte, vma.file)
-    plain = layouts.without(layouts.without(layouts.without(anonymous, thp), thp_pte), vma.zero)
-    kinds = (("file", vma.file), ("zero", vma.zero), ("thp", thp), ("thp-pte", thp_pte), ("anon", plain))
-    return [(kind, first, nr) for kind, runs in kinds for first, nr in runs]
-
-
-def _protection(perms: str) -> int:
-    """Return PROT_* of a perms field of /proc/PID/maps."""
-    bits = ((perms[0] == "r", const.PROT_READ), (perms[1] == "w", const.PROT_WRITE), (perms[2] == "x", const.PROT_EXEC))
-    return sum(bit for present, bit in bits if present)
 
 
 def _measured_call(point: Point, space: Mm, start: int) -> Callable[[], object]:

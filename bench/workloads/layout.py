@@ -20,6 +20,7 @@ import msgspec
 
 from bench.errors import UsageError, one_line, unknown
 from bench.workloads.scenario import layout_name
+from mmmodel import constants as const
 from mmmodel.constants import HPAGE_PMD_NR, PAGE_SIZE, TASK_SIZE_5
 from mmmodel.modelled import LARGEST_FILE
 
@@ -30,6 +31,18 @@ MAX_VMAS = 1_000_000
 MAX_RUNS = 5_000_000  # in all VMAs together
 VSYSCALL = "[vsyscall]"  # in every smaps, though it is no VMA of the process: left out
 SUFFIX = ".json.gz"
+
+# Flags of VMAs that advice sets; all of them keep neighbours from merging.
+ADVICE = {
+    "hg": const.MADV_HUGEPAGE,
+    "nh": const.MADV_NOHUGEPAGE,
+    "sr": const.MADV_SEQUENTIAL,
+    "rr": const.MADV_RANDOM,
+    "dc": const.MADV_DONTFORK,
+    "wf": const.MADV_WIPEONFORK,
+    "dd": const.MADV_DONTDUMP,
+    "mg": const.MADV_MERGEABLE,
+}
 
 PageRange = tuple[int, int]  # first page counted from the VMA's start, number of pages
 
@@ -73,6 +86,22 @@ class Vma(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"vm_f
     def nr_pages(self) -> int:
         """Length in pages."""
         return (self.last - self.first) // PAGE_SIZE
+
+    @property
+    def protection(self) -> int:
+        """PROT_* of its perms."""
+        bits = zip(self.perms, (const.PROT_READ, const.PROT_WRITE, const.PROT_EXEC), strict=False)
+        return sum(bit for char, bit in bits if char != "-")
+
+    @property
+    def once_writable(self) -> bool:
+        """Whether it is charged memory that is read-only now: relocations, or a region that an allocator closed."""
+        return "ac" in self.vm_flags and "w" not in self.perms
+
+    @property
+    def advice(self) -> tuple[int, ...]:
+        """MADV_* that gives it the flags that it has."""
+        return tuple(advice for flag, advice in ADVICE.items() if flag in self.vm_flags)
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -309,3 +338,15 @@ def without(runs: tuple[PageRange, ...], other: tuple[PageRange, ...]) -> tuple[
         if position < end:
             rest.append((position, end - position))
     return tuple(rest)
+
+
+def page_kinds(vma: Vma) -> list[tuple[str, int, int]]:
+    """Return (kind of page, first page in the VMA, number of pages), each page once.
+
+    A file's page that is part of a huge or large folio is an order-0 file page
+    here, because that is what it was in the kernels modelled.
+    """
+    thp, thp_pte = without(vma.thp, vma.file), without(vma.thp_pte, vma.file)
+    plain = without(without(without(without(vma.present, vma.file), thp), thp_pte), vma.zero)
+    kinds = (("file", vma.file), ("zero", vma.zero), ("thp", thp), ("thp-pte", thp_pte), ("anon", plain))
+    return [(kind, first, nr) for kind, runs in kinds for first, nr in runs]

@@ -119,10 +119,11 @@ MAY_IMPORT = {
     "progress": {"errors"},
     "workloads": {"errors", "number_format", "traces"},  # a set-up is told in the words of traces
     "traces": {"errors"},
-    "kernels": {"errors", "traces"},
-    "targets": {"errors", "environment", "number_format", "workloads", "traces"},  # a target can be asked to carry out a trace
+    "kernels": {"errors", "traces", "workloads"},
+    # A target can be asked to carry out a trace, and may be a real kernel.
+    "targets": {"errors", "environment", "number_format", "workloads", "traces", "kernels"},
     "runs": {"errors", "workloads"},
-    "measuring": {"errors", "environment", "workloads", "targets", "runs"},
+    "measuring": {"errors", "environment", "workloads", "targets", "runs", "kernels"},
     "analysis": {"errors", "workloads", "runs"},
     "tables": {"number_format", "runs", "analysis"},
     "figures": {"errors", "environment", "workloads"} | SAYING,

@@ -16,7 +16,7 @@
 #include <asm/ioctls.h>
 #include <asm/stat.h>
 
-#define PROTOCOL 1
+#define PROTOCOL 2
 #define MAP_MEMORY (MAP_PRIVATE | MAP_ANONYMOUS)
 #define WATCH_VMAS 1UL
 #define WATCH_STATS 2UL
@@ -262,17 +262,21 @@ static void note_pages(int who) {
         blocks_note_call(&look.blocks, arguments[0], arguments + 1, ORDERS[who].result);
 }
 
-/* Have worker `who` carry out one order, and put " RESULT CYCLES", or " died STATUS". */
+/* Have worker `who` carry out one order, and put " RESULT CYCLES", or " died STATUS CYCLES": those until its end is known. */
 static void carry_out(int who) {
     if (!views[who].pid) {
         put_text(&out, " nobody");
         return;
     }
+    word before = time_stamp();
     SYSCALL(__NR_write, ORDERS[who].pipe[1], "", 1);
     int ended = await(who);
     if (ended) {
+        word cycles = time_stamp() - before;
         put_text(&out, " died ");
         put_word(&out, (word)(ended & 0xffff), 10);
+        put_char(&out, ' ');
+        put_word(&out, cycles, 10);
         return;
     }
     put_char(&out, ' ');

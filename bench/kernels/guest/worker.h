@@ -16,6 +16,7 @@
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
+#include <linux/time.h>
 
 #define PROGRAM_START 0x400000UL
 #define PROGRAM_END 0x500000UL
@@ -100,6 +101,15 @@ static long set_limit(int resource, word nbytes) {
     return SYSCALL(__NR_prlimit64, 0, resource, &limit, 0);
 }
 
+/* Sleep for so many ns; return how many went by on the kernel's raw clock. */
+static long wait_for(word nanoseconds) {
+    struct __kernel_timespec before, after, length = {(long)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+    SYSCALL(__NR_clock_gettime, CLOCK_MONOTONIC_RAW, &before);
+    SYSCALL(__NR_nanosleep, &length, 0);
+    SYSCALL(__NR_clock_gettime, CLOCK_MONOTONIC_RAW, &after);
+    return (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
+}
+
 /* Make a file in memory of so many bytes, open as `fd`. */
 static long make_file(int fd, word nbytes) {
     long made = SYSCALL(__NR_memfd_create, "file", 0);
@@ -143,6 +153,8 @@ static __attribute__((noreturn)) void work(int who) {
             result = drop_capability((int)a);
         else if (kind == 'o')
             result = make_file((int)a, b);
+        else if (kind == 'w')
+            result = wait_for(a);
         else if (kind == 'f')
             result = fork_worker();
         else if (kind == 'x')

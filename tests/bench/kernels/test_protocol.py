@@ -9,7 +9,7 @@ from bench.kernels.errors import EarlyEndError, GarbledError, GuestError, Refuse
 from bench.kernels.protocol import Answer, Hello, Program, answers, batch, program, result
 from bench.traces.trace_format import DropCapIpcLock, Mlock2, Mmap, RlimitMemlock, Step, Touch, Trace
 
-HELLO = "hello 1 kernel 6.1.0-50-cloud-amd64 cpus 1 kpageflags 1 vmstat 1"
+HELLO = "hello 2 kernel 6.1.0-50-cloud-amd64 cpus 1 kpageflags 1 vmstat 1"
 STEP = "step 0 0 120 + nr_mlock 2 @ 0 8 v 1000 3000 rw-p 1 8 8 r 0 2 PMU"
 GOOD = (HELLO, "trace", STEP, "step 1 -12 90 @ 0 8 =v =r", "end")
 
@@ -41,7 +41,7 @@ def test_a_conversation() -> None:
 def test_two_processes_and_the_end_of_one() -> None:
     steps = (
         "step 0 55 9 @ 0 0 v 1000 2000 rw-p 0 4 0 @ 1 4 v 1000 2000 rw-p 1 4 2",
-        "step 1 died 9 @ 0 0 =v",
+        "step 1 died 9 77 @ 0 0 =v",
         "step 2 nobody @ 0 0 =v",
     )
     ((fork, kill, gone),) = read(sent((HELLO, "trace", *steps, "end")))
@@ -116,7 +116,7 @@ def test_lines_that_are_whole_and_say_what_nobody_asked(text: str, error: type[G
 
 
 @pytest.mark.parametrize(
-    "hello", ["hello 2 kernel x cpus 1 kpageflags 1 vmstat 1", "hello 1 kernel x", "trace", "hello 1 cpus"]
+    "hello", ["hello 3 kernel x cpus 1 kpageflags 1 vmstat 1", "hello 2 kernel x", "trace", "hello 2 cpus"]
 )
 def test_a_guest_of_another_protocol(hello: str) -> None:
     with pytest.raises(GarbledError):
@@ -145,7 +145,7 @@ def test_orders() -> None:
     )
     assert (
         batch([program(trace)._replace(orders=("x 0",))], {"/sys/a": "b"})
-        == b"B 1\nS /sys/a b\nT 1000000000 2000000000 3\nx 0\nE\n"
+        == b"B 2\nS /sys/a b\nT 1000000000 2000000000 3\nx 0\nE\n"
     )
 
 

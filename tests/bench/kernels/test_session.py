@@ -22,7 +22,7 @@ def send(text):
     sys.stdout.buffer.write(body + b" *%08x\\n" % zlib.crc32(body))
     sys.stdout.flush()
     number += 1
-send("hello 1 kernel fake cpus 1 kpageflags 1 vmstat 1")
+send("hello 2 kernel fake cpus 1 kpageflags 1 vmstat 1")
 send("trace")
 send("step 0 0 5")
 send("trace")

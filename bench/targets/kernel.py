@@ -1,0 +1,152 @@
+"""Real kernels as targets: what each can carry out, where, and in which unit its calls are measured."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Final, Literal
+
+import msgspec
+
+from bench.errors import UsageError, one_line
+from bench.kernels.host import Host
+from bench.kernels.qemu import Qemu
+from bench.kernels.recording import Kernel
+from bench.kernels.selection import Selected, Thp, select, series_of
+from bench.kernels.uml import Uml
+from bench.workloads import layout as layouts
+from bench.workloads import setup
+from bench.workloads.scenario import LAYOUT, Point
+from mmmodel.constants import PAGE_SIZE, TASK_SIZE_4
+
+Unit = Literal["instructions", "seconds"]
+RUNS_AS: Final = {Qemu: "QEMU", Uml: "user-mode Linux", Host: "the running kernel"}
+UML_START: Final = 1 << 30  # of a span, where it does not fit at its usual place
+UML_SPAN: Final = 1 << 38  # bytes, the longest; the 3-level tables of a user-mode Linux end at 512 GiB
+GUEST_MIB: Final = 512  # of a guest's memory, beside the pages of its point
+TABLES: Final = 1 / 8  # of a page, for each page in memory that stands alone: its share of page tables, at most
+WALKS_EVERY_PAGE: Final = (5, 17)  # series up to this one look every page of a locked VMA up
+# About what a page of a span takes to be looked up, and one in memory to be made and unlocked; of a machine of 2020.
+LOOK_UP_SECONDS: Final = {"instructions": 0.4e-6, "seconds": 10e-9}
+PAGE_SECONDS: Final = {"instructions": 20e-6, "seconds": 2e-6}
+
+
+class KernelTarget(msgspec.Struct, frozen=True):
+    """A kernel that points are carried out on."""
+
+    name: str  # in the names of points: a version, "uml-5.10", "host", or an image's name with the start of its digest
+    selected: Selected
+    family: str = "kernels"
+
+    @property
+    def kernel(self) -> str:
+        """Its release, or how that begins."""
+        return self.selected.release
+
+    @property
+    def runs_as(self) -> str:
+        """How it is run, for tables."""
+        return RUNS_AS[type(self.selected.kernel)]
+
+    @property
+    def summary(self) -> str:
+        """What it is, one line."""
+        return f"Linux {self.kernel}, {self.runs_as}"
+
+    @property
+    def unit(self) -> Unit:
+        """What its calls are measured in: an emulated machine executes instructions, and keeps no time."""
+        return "instructions" if isinstance(self.selected.kernel, Qemu) else "seconds"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is so old that it looks up every page of a locked VMA."""
+        return series_of(self.kernel) <= WALKS_EVERY_PAGE
+
+    def start(self, point: Point) -> int | None:
+        """Return the address of a point's span, None for the usual place."""
+        return UML_START if isinstance(self.selected.kernel, Uml) else None
+
+    def check(self, point: Point) -> None:
+        """Raise UsageError if this kernel cannot carry out a point."""
+        scenario, kernel = point.scenario, self.selected.kernel
+        problem = ""
+        if isinstance(kernel, Uml):
+            if scenario.thp == "always":
+                problem = "a user-mode Linux has no huge pages"
+            elif scenario.name == LAYOUT:
+                problem = "the addresses of a program do not fit into the 512 GiB of a user-mode Linux"
+            elif scenario.span > UML_SPAN:
+                problem = "a user-mode Linux has room for spans up to 256 GiB"
+        elif isinstance(kernel, Host) and scenario.thp != self.selected.thp and scenario.name != LAYOUT:
+            problem = f"this machine runs with huge pages {self.selected.thp}, it needs {scenario.thp}"
+        if scenario.name != LAYOUT and scenario.span > TASK_SIZE_4 - setup.LEAVE_FREE:
+            problem = problem or "a real kernel keeps a part of the address space, and 5 levels of page tables are not booted"
+        if problem:
+            raise UsageError(f"{point.group} cannot be measured on {self.name}: {problem}")
+
+    def expected_seconds(self, point: Point) -> float:
+        """Return about how long it takes to prepare a point and make its call once."""
+        seconds = _nr_pages(point) * PAGE_SECONDS[self.unit]
+        if self.is_linear:
+            seconds += point.scenario.span // PAGE_SIZE * LOOK_UP_SECONDS[self.unit]
+        return seconds
+
+    def machines(self, points: Iterable[Point]) -> list[tuple[Kernel, tuple[Point, ...]]]:
+        """Return the machines that points need, each with its points: how huge pages are set is decided at the start."""
+        kernel = self.selected.kernel
+        ordered = sorted(points, key=_thp_of)
+        found: list[tuple[Kernel, tuple[Point, ...]]] = []
+        for thp, group in groupby(ordered, key=_thp_of):
+            chosen = tuple(group)
+            mib = GUEST_MIB + int(max(map(_nr_pages, chosen)) * PAGE_SIZE * (1 + TABLES)) // (1 << 20)
+            if isinstance(kernel, Qemu):
+                settings = {**kernel.settings, **GUEST_SETTINGS}
+                machine: Kernel = Qemu(
+                    kernel.image, thp, memory_mib=mib, count_instructions=True, command_line=COMMAND_LINE, settings=settings
+                )
+            elif isinstance(kernel, Uml):
+                machine = Uml(kernel.binary, memory_mib=mib, settings={**kernel.settings, **GUEST_SETTINGS})
+            else:
+                machine = kernel
+            found.append((machine, chosen))
+        return found
+
+
+# Nothing of the guest's own accord while a call is measured.
+COMMAND_LINE: Final = ("mitigations=off",)
+GUEST_SETTINGS: Final = {
+    "/proc/sys/vm/max_map_count": "2000000000",
+    "/proc/sys/vm/overcommit_memory": "1",
+    "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs": "4000000000",
+}
+
+
+def find(word: str, thp: Thp | None = None) -> KernelTarget:
+    """Return the kernel that a word of a command line names; UsageError if there is none."""
+    selected = select(word, thp)
+    kernel = selected.kernel
+    if isinstance(kernel, Qemu) and selected.word == str(kernel.image):
+        digest = hashlib.sha256(kernel.image.read_bytes()).hexdigest()[:8]
+        return KernelTarget(f"{one_line(kernel.image.name, 40)}-{digest}", selected)
+    return KernelTarget(selected.word, selected)
+
+
+def _thp_of(point: Point) -> Literal["never", "always", "madvise"]:
+    """Return how huge pages are to be set for a point; those of a layout are asked for by advice."""
+    if point.scenario.name != LAYOUT:
+        return point.scenario.thp
+    return "madvise" if any(vma.thp or vma.thp_pte for vma in layouts.load(point.scenario.layout).vmas) else "never"
+
+
+@functools.cache
+def _nr_pages(point: Point) -> int:
+    """Return how many pages of memory a point's call finds or makes."""
+    scenario = point.scenario
+    if scenario.name == LAYOUT:
+        return layouts.load(scenario.layout).nr_present
+    if scenario.thp == "always" or point.operation in ("mmap", "touch"):
+        return scenario.span // PAGE_SIZE
+    return scenario.populate.nr_pages(scenario.span)

@@ -23,7 +23,9 @@ from mmmodel.constants import PAGE_SIZE, TASK_SIZE_4
 
 Unit = Literal["instructions", "seconds"]
 RUNS_AS: Final = {Qemu: "QEMU", Uml: "user-mode Linux", Host: "the running kernel"}
-UML_START: Final = 1 << 30  # of a span, where it does not fit at its usual place
+# Address of a span in a user-mode Linux, whose addresses end early. Not near 1 GiB, where the guest program has its own memory:
+# a forked process of a user-mode Linux still reaches what its parent had there, until it faults.
+UML_START: Final = 1 << 33
 UML_SPAN: Final = 1 << 38  # bytes, the longest; the 3-level tables of a user-mode Linux end at 512 GiB
 GUEST_MIB: Final = 512  # of a guest's memory, beside the pages of its point
 TABLES: Final = 1 / 8  # of a page, for each page in memory that stands alone: its share of page tables, at most

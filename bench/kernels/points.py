@@ -1,8 +1,8 @@
 """A point as a program of the guest: the calls that lay out its address space, then the measured one, which is the last order.
 
 The guest's own memory must not count. munlockall(), mlockall() and exit() work on it, too: what the same call costs without
-the point's memory is measured by a program of its own, `without_span()`, and taken off where costs are exact. Before a call that unlocks, the guest's
-own memory is unlocked already.
+the point's memory is measured by a program of its own, `without_span()`, and taken off where costs are exact. Before a call
+that unlocks, the guest's own memory is unlocked already.
 """
 
 from __future__ import annotations

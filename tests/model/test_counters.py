@@ -1,0 +1,376 @@
+"""A small program for every counter, its changes written down by hand from the loops, look-ups and locks of the two kernels.
+
+What the kernels' own counters do is held by test_facts_events too, and calls of follow_page() and mlock_pte_range() by
+test_call_counts; here each name has its turn, also those that move seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from mmmodel import Mm
+from mmmodel import constants as c
+from mmmodel.counters import NAMES
+from mmmodel.kernels import LINUX_5_10, kernel_of
+from support.facts import BASE, PAGE, READ, RW, map_anon, map_file
+
+Call = Callable[[], object]
+Changes = dict[str, int]
+THERE = BASE + 4096 * PAGE
+HUGE = 512  # pages
+
+
+def changes(mm: Mm, *calls: Call) -> Changes:
+    """What calls add to all counters, zeros left out."""
+    before = mm.machine.counters.copy()
+    for call in calls:
+        call()
+    return {name: int(nr) for name, nr in zip(NAMES, mm.machine.counters - before, strict=True) if nr}
+
+
+def onfault(mm: Mm, nr_pages: int, at: int = BASE) -> None:
+    """Lock what is there, and let nothing wait in a vector."""
+    mm.mlock2(at, nr_pages * PAGE, c.MLOCK_ONFAULT)
+    mm.lru_add_drain_all()
+
+
+# ---- programs: each returns the address space and the calls to count ----
+
+
+def empty(impl: str, levels: int = 4) -> tuple[Mm, Call]:
+    """Munlock of four pages in an address space without tables."""
+    mm = Mm(impl, levels=levels)
+    map_anon(mm, 4)
+    onfault(mm, 4)
+    return mm, lambda: mm.munlock(BASE, 4 * PAGE)
+
+
+def one_of_four(impl: str, levels: int = 4) -> tuple[Mm, Call]:
+    """Munlock of four pages, the first of which is there."""
+    mm = Mm(impl, levels=levels)
+    map_anon(mm, 4)
+    mm.touch(BASE, PAGE, "write")
+    onfault(mm, 4)
+    return mm, lambda: mm.munlock(BASE, 4 * PAGE)
+
+
+def munlockall_of_three(impl: str) -> tuple[Mm, Call]:
+    """munlockall() of three VMAs, each of two pages that are not there."""
+    mm = Mm(impl)
+    for number, prot in enumerate((RW, READ, RW)):
+        map_anon(mm, 2, prot, at=BASE + 2 * number * PAGE)
+    mm.mlockall(c.MCL_CURRENT | c.MCL_ONFAULT)
+    return mm, mm.munlockall
+
+
+def in_a_row(impl: str) -> tuple[Mm, Call]:
+    """Munlock of 31 pages in a row: vectors and batches of 15, 15 and 1."""
+    mm = Mm(impl)
+    map_anon(mm, 31)
+    mm.touch(BASE, 31 * PAGE, "write")
+    onfault(mm, 31)
+    return mm, lambda: mm.munlock(BASE, 31 * PAGE)
+
+
+def huge(impl: str) -> tuple[Mm, Call]:
+    """Munlock of a huge page."""
+    mm = Mm(impl, thp="always")
+    map_anon(mm, HUGE)
+    mm.mlock(BASE, HUGE * PAGE)
+    mm.lru_add_drain_all()
+    return mm, lambda: mm.munlock(BASE, HUGE * PAGE)
+
+
+def part_of_huge(impl: str) -> tuple[Mm, Call]:
+    """Munlock of the first page of a huge page, which takes the huge PMD apart."""
+    mm, _ = huge(impl)
+    return mm, lambda: mm.munlock(BASE, PAGE)
+
+
+def twice_mapped(impl: str) -> tuple[Mm, Call]:
+    """Munlock of a file's page that a second, unlocked VMA maps, too."""
+    mm = Mm(impl)
+    file = mm.create_file(PAGE)
+    map_file(mm, file, 1)
+    map_file(mm, file, 1, at=THERE)
+    mm.mlock(BASE, PAGE)
+    mm.touch(THERE, PAGE, "read")
+    mm.lru_add_drain_all()
+    return mm, lambda: mm.munlock(BASE, PAGE)
+
+
+def mlock_of_present(impl: str) -> tuple[Mm, Call]:
+    """Mlock of three pages that are there and on a list."""
+    mm = Mm(impl)
+    map_anon(mm, 3)
+    mm.touch(BASE, 3 * PAGE, "write")
+    mm.lru_add_drain_all()
+    return mm, lambda: mm.mlock(BASE, 3 * PAGE)
+
+
+def faults(impl: str) -> tuple[Mm, Call]:
+    """Three pages are read, two of them written, all read again."""
+    mm = Mm(impl)
+    map_anon(mm, 3)
+
+    def touched() -> None:
+        mm.touch(BASE, 3 * PAGE, "read")
+        mm.touch(BASE, 2 * PAGE, "write")
+        mm.touch(BASE, 3 * PAGE, "read")
+
+    return mm, touched
+
+
+def copied_in_locked(impl: str, *, elsewhere: bool) -> tuple[Mm, Call]:
+    """A private, locked mapping of a file's page becomes writable, and is populated: a copy; is the page mapped elsewhere?"""
+    mm = Mm(impl)
+    file = mm.create_file(PAGE)
+    map_file(mm, file, 1, READ, flags=c.MAP_PRIVATE)
+    if elsewhere:
+        map_file(mm, file, 1, at=THERE)
+        mm.touch(THERE, PAGE, "read")
+    mm.mlock(BASE, PAGE)
+    mm.lru_add_drain_all()
+
+    def copied() -> None:
+        mm.mprotect(BASE, PAGE, RW)
+        mm.lru_add_drain_all()
+
+    return mm, copied
+
+
+def pages_of_a_file(impl: str) -> tuple[Mm, Call]:
+    """A file of three pages is populated by one mapping, the first page of it by another one, too."""
+    mm = Mm(impl)
+    file = mm.create_file(3 * PAGE)
+
+    def populated() -> None:
+        map_file(mm, file, 3, flags=c.MAP_SHARED | c.MAP_POPULATE)
+        mm.lru_add_drain_all()
+        map_file(mm, file, 1, flags=c.MAP_SHARED | c.MAP_POPULATE, at=THERE)
+        mm.lru_add_drain_all()
+
+    return mm, populated
+
+
+def huge_by_entries(impl: str) -> tuple[Mm, Call]:
+    """Mlock of three pages of a huge page, which thereby is mapped by entries and not mlocked."""
+    mm = Mm(impl, thp="always")
+    map_anon(mm, HUGE)
+    mm.touch(BASE, PAGE, "write")
+    return mm, lambda: mm.mlock(BASE + PAGE, 3 * PAGE)
+
+
+def unlocked_while_isolated(impl: str) -> tuple[Mm, Call]:
+    """Two VMAs lock a file's page, both are unlocked: in 5.10 the page waits in a vector when the second one is."""
+    mm, _ = twice_mapped(impl)
+    mm.mlock(THERE, PAGE)
+    mm.lru_add_drain_all()
+
+    def unlocked() -> None:
+        mm.munlock(BASE, PAGE)
+        mm.munlock(THERE, PAGE)
+
+    return mm, unlocked
+
+
+def truncated(impl: str) -> tuple[Mm, Call]:
+    """A file is cut off below its page, which is locked."""
+    mm = Mm(impl)
+    file = mm.create_file(PAGE)
+    map_file(mm, file, 1)
+    mm.mlock(BASE, PAGE)
+    mm.lru_add_drain_all()
+
+    def cut() -> None:
+        file.truncate(0)
+        mm.lru_add_drain_all()
+
+    return mm, cut
+
+
+WALK_6_1 = {
+    "model_mlock_pte_range": 1,
+    "model_cond_resched": 1,
+    "model_pte_lock": 1,
+    "model_pages_looked_up": 4,
+    "model_pgd_read": 1,
+    "model_pud_read": 1,
+    "model_pmd_read": 1,
+    "model_pte_read": 4,
+    "model_tables_entered": 3,
+}
+MUNLOCKED = {"nr_mlock": -1, "nr_unevictable": -1, "nr_inactive_anon": 1}
+MUNLOCKED |= {"unevictable_pgs_munlocked": 1, "unevictable_pgs_rescued": 1}
+# 6.1 takes a page off its list and puts it on another one in place: no isolate_lru_page(), no putback_lru_page().
+ONE_BATCH = {"model_mlock_batches": 1, "model_lru_lock": 1}
+# One look-up a page. The first finds a page, whose vector is filled under the page table's lock once more: the entry behind
+# it is read, and is none. The vector takes the LRU lock to isolate and to put back, and the page's lock once.
+LOOP_5_10 = {
+    "model_follow_page": 4,
+    "model_cond_resched": 4,
+    "model_pages_looked_up": 4,
+    "model_pgd_read": 4,
+    "model_pud_read": 4,
+    "model_pmd_read": 4,
+    "model_pte_read": 4 + 1,
+    "model_tables_entered": 4 * 3,
+    "model_pte_lock": 4 + 1,
+    "model_pagevecs": 1,
+    "model_lru_lock": 2,
+    "model_page_lock": 1,
+    "model_isolated": 1,
+    "model_putback": 1,
+}
+
+
+class Case(NamedTuple):
+    """A program, and what it changes: all of it, or what is named here."""
+
+    program: Callable[[str], tuple[Mm, Call]]
+    old: Changes  # per-page, and hole-skip if `skip` says nothing else
+    new: Changes
+    skip: Changes | None = None
+    all: bool = True
+
+
+CASES = {
+    "empty": Case(
+        empty,
+        {"model_follow_page": 4, "model_cond_resched": 4, "model_pages_looked_up": 4, "model_pgd_read": 4},
+        {"model_pgd_read": 1},
+        {"model_follow_page": 1, "model_cond_resched": 1, "model_pages_looked_up": 1, "model_pgd_read": 1},
+    ),
+    "empty, 5 levels": Case(
+        lambda impl: empty(impl, 5),
+        {"model_follow_page": 4, "model_cond_resched": 4, "model_pages_looked_up": 4, "model_pgd_read": 4},
+        {"model_pgd_read": 1},
+        {"model_follow_page": 1, "model_cond_resched": 1, "model_pages_looked_up": 1, "model_pgd_read": 1},
+    ),
+    "one of four": Case(one_of_four, LOOP_5_10 | MUNLOCKED, WALK_6_1 | MUNLOCKED | ONE_BATCH),
+    "one of four, 5 levels": Case(
+        lambda impl: one_of_four(impl, 5),
+        LOOP_5_10 | MUNLOCKED | {"model_p4d_read": 4, "model_tables_entered": 4 * 4},
+        WALK_6_1 | MUNLOCKED | ONE_BATCH | {"model_p4d_read": 1, "model_tables_entered": 4},
+    ),
+    "munlockall": Case(
+        munlockall_of_three,
+        {"model_follow_page": 6, "model_cond_resched": 6 + 3, "model_pages_looked_up": 6, "model_pgd_read": 6},
+        {"model_cond_resched": 3, "model_pgd_read": 3},
+        {"model_follow_page": 3, "model_cond_resched": 3 + 3, "model_pages_looked_up": 3, "model_pgd_read": 3},
+    ),
+    "in a row": Case(
+        in_a_row,
+        {"model_pagevecs": 3, "model_lru_lock": 6, "model_page_lock": 31, "model_isolated": 31, "model_putback": 31}
+        | {"model_follow_page": 3, "model_pages_looked_up": 31, "model_mlock_batches": 0, "unevictable_pgs_munlocked": 31},
+        {"model_mlock_batches": 3, "model_lru_lock": 3, "model_page_lock": 0, "model_isolated": 0, "model_putback": 0}
+        | {"model_follow_page": 0, "model_pages_looked_up": 31, "model_pagevecs": 0, "unevictable_pgs_munlocked": 31},
+        all=False,
+    ),
+    # munlock_vma_page(): the page's lock, one LRU lock to isolate, one to put back: at once, as for all compound pages.
+    "huge": Case(
+        huge,
+        {"model_follow_page": 1, "model_cond_resched": 1, "model_pte_lock": 1, "model_page_lock": 1, "model_lru_lock": 2}
+        | {"model_isolated": 1, "model_putback": 1, "model_pte_read": 0, "model_pagevecs": 0, "model_pmd_splits": 0}
+        | {"model_pages_looked_up": 1, "nr_mlock": -HUGE, "unevictable_pgs_munlocked": HUGE, "unevictable_pgs_rescued": HUGE},
+        {"model_mlock_pte_range": 1, "model_cond_resched": 1, "model_pte_lock": 1, "model_page_lock": 0, "model_lru_lock": 1}
+        | {"model_mlock_batches": 1, "model_pte_read": 0, "model_pmd_splits": 0, "model_pages_looked_up": 1}
+        | {"nr_mlock": -HUGE, "unevictable_pgs_munlocked": HUGE, "unevictable_pgs_rescued": HUGE},
+        all=False,
+    ),
+    "part of a huge page": Case(
+        part_of_huge,
+        {"model_pmd_splits": 1, "unevictable_pgs_cleared": HUGE, "unevictable_pgs_munlocked": 0, "nr_mlock": -HUGE},
+        {"model_pmd_splits": 1, "unevictable_pgs_cleared": 0, "unevictable_pgs_munlocked": HUGE, "nr_mlock": -HUGE},
+        all=False,
+    ),
+    # Neither VMA is locked when the reverse map is asked, so both are looked at.
+    "twice mapped": Case(
+        twice_mapped,
+        {"model_rmap_lock": 1, "model_rmap_vmas": 2, "model_page_lock": 1, "unevictable_pgs_munlocked": 1, "nr_mlock": -1},
+        {"model_rmap_lock": 0, "model_rmap_vmas": 0, "model_page_lock": 0, "unevictable_pgs_munlocked": 1, "nr_mlock": -1},
+        all=False,
+    ),
+    # 5.10 populates: each page found is locked and isolated; each drain puts the page before it back, the last one waits.
+    "mlock of what is there": Case(
+        mlock_of_present,
+        {"model_follow_page": 3, "model_page_lock": 3, "model_isolated": 3, "model_putback": 2, "model_lru_lock": 3 + 2}
+        | {"unevictable_pgs_mlocked": 3, "unevictable_pgs_culled": 2, "nr_mlock": 3, "nr_unevictable": 2}
+        | {"nr_inactive_anon": -3, "model_faults": 0},
+        {"model_follow_page": 3, "model_page_lock": 0, "model_mlock_batches": 1, "model_lru_lock": 1, "model_faults": 0}
+        | {
+            "unevictable_pgs_mlocked": 3,
+            "unevictable_pgs_culled": 3,
+            "nr_mlock": 3,
+            "nr_unevictable": 3,
+            "nr_inactive_anon": -3,
+        },
+        all=False,
+    ),
+    "faults": Case(faults, {"model_faults": 5, "model_follow_page": 0}, {"model_faults": 5, "model_follow_page": 0}, all=False),
+    # 5.10 locks the old page to munlock it, which its last unmap has done already, and the copy to mlock it.
+    "copied in a locked mapping": Case(
+        lambda impl: copied_in_locked(impl, elsewhere=False),
+        {"model_faults": 1, "model_page_lock": 2, "unevictable_pgs_mlocked": 1, "unevictable_pgs_munlocked": 0}
+        | {"unevictable_pgs_cleared": 1, "nr_mlock": 0, "nr_unevictable": 0, "nr_inactive_file": 1},
+        {"model_faults": 1, "model_page_lock": 0, "unevictable_pgs_mlocked": 1, "unevictable_pgs_munlocked": 1}
+        | {"unevictable_pgs_cleared": 0, "nr_mlock": 0, "nr_unevictable": 0, "nr_inactive_file": 1},
+        all=False,
+    ),
+    "copied in one of two mappings": Case(
+        lambda impl: copied_in_locked(impl, elsewhere=True),
+        {"model_faults": 1, "model_page_lock": 2, "unevictable_pgs_mlocked": 1, "unevictable_pgs_munlocked": 1}
+        | {"unevictable_pgs_cleared": 0, "nr_mlock": 0, "nr_unevictable": 0, "nr_inactive_file": 1, "model_rmap_lock": 0},
+        {"model_faults": 1, "model_page_lock": 0, "unevictable_pgs_mlocked": 1, "unevictable_pgs_munlocked": 1}
+        | {"unevictable_pgs_cleared": 0, "nr_mlock": 0, "nr_unevictable": 0, "nr_inactive_file": 1},
+        all=False,
+    ),
+    # The second time that populate finds a page it becomes active, as its first look at it set PG_referenced.
+    "pages of a file": Case(
+        pages_of_a_file,
+        {"nr_inactive_file": 2, "nr_active_file": 1, "nr_inactive_anon": 0, "nr_active_anon": 0},
+        {"nr_inactive_file": 2, "nr_active_file": 1, "nr_inactive_anon": 0, "nr_active_anon": 0},
+        all=False,
+    ),
+    "a huge page mapped by entries": Case(
+        huge_by_entries,
+        {"nr_inactive_anon": -HUGE, "nr_active_anon": HUGE, "model_pmd_splits": 1, "model_follow_page": 3, "nr_mlock": 0},
+        {"nr_inactive_anon": -HUGE, "nr_active_anon": HUGE, "model_pmd_splits": 1, "model_follow_page": 3, "nr_mlock": 0},
+        all=False,
+    ),
+    "unlocked while isolated": Case(
+        unlocked_while_isolated,
+        {"unevictable_pgs_stranded": 1, "unevictable_pgs_munlocked": 0, "unevictable_pgs_mlocked": 1, "model_rmap_lock": 1},
+        {"unevictable_pgs_stranded": 0, "unevictable_pgs_munlocked": 1, "unevictable_pgs_mlocked": 0, "model_rmap_lock": 0},
+        all=False,
+    ),
+    "truncated": Case(
+        truncated,
+        {"unevictable_pgs_cleared": 1, "unevictable_pgs_munlocked": 0, "nr_mlock": -1, "nr_unevictable": -1},
+        {"unevictable_pgs_cleared": 0, "unevictable_pgs_munlocked": 1, "nr_mlock": -1, "nr_unevictable": -1},
+        all=False,
+    ),
+}
+# Only shmctl(SHM_UNLOCK) has check_move_unevictable_pages() look at pages, and the model has no System V shared memory.
+NEVER = {"unevictable_pgs_scanned"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_small_program(impl: str, name: str) -> None:
+    case = CASES[name]
+    expected = case.new if kernel_of(impl) != LINUX_5_10 else case.old
+    if case.skip is not None and impl == "hole-skip":
+        expected = case.skip
+    mm, call = case.program(impl)
+    found = changes(mm, call)
+    assert (found if case.all else {key: found.get(key, 0) for key in expected}) == expected
+    assert not NEVER & found.keys()
+
+
+def test_every_counter_has_a_program_that_moves_it() -> None:
+    moved = {key for case in CASES.values() for changed in (case.old, case.new) for key, nr in changed.items() if nr}
+    assert moved | NEVER == set(NAMES)
+    assert not moved & NEVER

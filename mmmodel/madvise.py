@@ -269,9 +269,6 @@ def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
     start, end = page_address(first), page_address(first + pages)
     unmapped_error = 0
     position = find_vma(s, mm, start)
-    prev = position - 1
-    if position < s.mms[mm]["map_count"] and start > s.vmas[s.order[position]]["vm_start"]:
-        prev = position
     while True:
         if position == s.mms[mm]["map_count"]:
             return -ENOMEM
@@ -281,6 +278,7 @@ def do_madvise(s: State, mm: int, start: int, length: int, advice: int) -> int:
             start = record["vm_start"]
             if start >= end:
                 return unmapped_error
+        prev = position if start > record["vm_start"] else position - 1
         stop = min(record["vm_end"], end)
         error, prev = _madvise_vma(s, mm, position, prev, start, stop, advice)
         if error != 0:

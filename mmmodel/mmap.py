@@ -175,11 +175,10 @@ def free_pgtables(s: State, mm: int, first: int, last: int, floor: int, ceiling:
 def _unmap_region(s: State, mm: int, first: int, last: int) -> None:
     """Unmap the VMAs at positions [first, last), with the tables that only they used.  Models unmap_region()."""
     lru_add_drain(s)
-    gathered = 0
     for position in range(first, last):
         vma = s.order[position]
-        gathered += unmap_page_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
-    tlb_finish_mmu(s, gathered)
+        unmap_page_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
+    tlb_finish_mmu(s)
     floor = s.vmas[s.order[first - 1]]["vm_end"] if first > 0 else 0
     ceiling = s.vmas[s.order[last]]["vm_start"] if last < s.mms[mm]["map_count"] else 0
     free_pgtables(s, mm, first, last, floor, ceiling)

@@ -30,25 +30,19 @@ from mmmodel.swap import free_swap_and_cache, free_swap_cache
 
 
 @kernel
-def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> int:
-    """Unmap a huge page; the deposited table goes too.  Returns 1, or 0 for the huge zero page.  Models zap_huge_pmd()."""
+def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
+    """Unmap a huge page; the deposited table goes too.  Models zap_huge_pmd()."""
     pfn = pte_pfn(s.entries[pmd])
     s.entries[pmd] = 0
     free_table(s, mm, withdraw_table(s, mm))
-    if is_zero_pfn(s.pages, pfn):
-        return 0
-    page_remove_rmap(s, pfn, vm_flags, True)
-    put_page(s, pfn)
-    return 1
+    if not is_zero_pfn(s.pages, pfn):
+        page_remove_rmap(s, pfn, vm_flags, True)
+        put_page(s, pfn)
 
 
 @kernel
-def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> int:
-    """Clear the entries of [address, end) under one PMD entry; the table stays.  Returns the pages unmapped.
-
-    Models zap_pte_range().
-    """
-    zapped = 0
+def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> None:
+    """Clear the entries of [address, end) under one PMD entry; the table stays.  Models zap_pte_range()."""
     first = pte_offset(s, pmd, address)
     for slot in range(first, first + (end - address) // PAGE_SIZE):
         entry = s.entries[slot]
@@ -65,18 +59,12 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
         if s.pages[pfn]["flags"] & PG_swapcache != 0:
             free_swap_cache(s, pfn)
         put_page(s, pfn)
-        zapped += 1
-    return zapped
 
 
 @unit
-def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> int:
-    """Unmap what is mapped in [start, end) of a VMA: how many pages that were, zero pages not counted.
-
-    Models unmap_page_range().
-    """
+def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
+    """Unmap what is mapped in [start, end) of a VMA.  Models unmap_page_range()."""
     vm_flags = s.vmas[vma]["vm_flags"]
-    zapped = 0
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
         if pmd == 0 or start >= end:
@@ -84,31 +72,31 @@ def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> int:
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_huge(s.entries[pmd]):
             if following - start == PMD_SIZE:
-                zapped += zap_huge_pmd(s, mm, pmd, vm_flags)
+                zap_huge_pmd(s, mm, pmd, vm_flags)
                 start = following
                 continue
             split_huge_pmd(s, mm, pmd, vm_flags)
         if pmd_present(s.entries[pmd]):
-            zapped += zap_pte_range(s, pmd, start, following, vm_flags)
+            zap_pte_range(s, pmd, start, following, vm_flags)
         start = following
-    return zapped
 
 
 @kernel
-def tlb_finish_mmu(s: State, gathered: int) -> None:
-    """Drain this CPU's vectors if pages were gathered, as free_pages_and_swap_cache() does.
+def tlb_finish_mmu(s: State) -> None:
+    """Drain this CPU's vectors, as free_pages_and_swap_cache() does.
 
-    Models tlb_finish_mmu(), simplified: pages were released before, and drained once, not once a batch.
+    Models tlb_finish_mmu(), simplified: pages were released before, and drained once, not once a batch.  Where no page was
+    gathered the kernel drains nothing, and there is nothing: vectors were drained before, and only unmapped pages come in.
     """
-    if gathered != 0:
-        lru_add_drain(s)
+    lru_add_drain(s)
 
 
 @kernel
 def zap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
     """Models zap_page_range() and zap_page_range_single(): MADV_DONTNEED, truncation."""
     lru_add_drain(s)
-    tlb_finish_mmu(s, unmap_page_range(s, mm, vma, start, end))
+    unmap_page_range(s, mm, vma, start, end)
+    tlb_finish_mmu(s)
 
 
 @unit
@@ -133,13 +121,12 @@ def do_truncate(s: State, file: int, nr_pages: int) -> None:
 
 
 @kernel
-def _unmap_file_pages(s: State, mm: int, vma: int, start: int, end: int) -> int:
+def _unmap_file_pages(s: State, mm: int, vma: int, start: int, end: int) -> None:
     """Unmap the pages of the page cache in [start, end) of a VMA of a file; private copies and swap entries stay.
 
-    Returns the pages unmapped.  Models unmap_page_range() with zap_details, without even_cows.
+    Models unmap_page_range() with zap_details, without even_cows.
     """
     vm_flags = s.vmas[vma]["vm_flags"]
-    zapped = 0
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
         if pmd == 0 or start >= end:
@@ -153,9 +140,7 @@ def _unmap_file_pages(s: State, mm: int, vma: int, start: int, end: int) -> int:
                     s.entries[slot] = 0
                     page_remove_rmap(s, pte_pfn(entry), vm_flags, False)
                     put_page(s, pte_pfn(entry))
-                    zapped += 1
         start = following
-    return zapped
 
 
 @unit
@@ -171,6 +156,7 @@ def punch_hole(s: State, file: int, first: int, end: int) -> None:
         high = min(record["vm_start"] + ((end - record["vm_pgoff"]) << PAGE_SHIFT), record["vm_end"])
         if low < high:
             lru_add_drain(s)
-            tlb_finish_mmu(s, _unmap_file_pages(s, record["vm_mm"], vma, low, high))
+            _unmap_file_pages(s, record["vm_mm"], vma, low, high)
+            tlb_finish_mmu(s)
         vma = record["i_mmap_next"]
     truncate_inode_pages(s, file, first, end)

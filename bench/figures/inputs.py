@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -103,10 +104,10 @@ def main_groups(points: Iterable[LoadedPoint], most: int) -> dict[str, dict[str,
     known = [*(one.points()[0].group for one in suite.DEFAULT), *known]
     chosen = [name for name in dict.fromkeys(known) if name in groups]
     if not chosen:
-        largest: dict[tuple[str, str], tuple[int, str]] = {}
+        sizes: dict[tuple[str, str], list[tuple[float, str]]] = {}
         for name, members in groups.items():
             one = next(iter(members.values()))
-            key = (one.name.operation, one.name.scenario)
-            largest[key] = max(largest.get(key, (0, "")), (one.span or 0, name))
-        chosen = [name for _, name in largest.values()]
+            span = math.inf if one.span is None else one.span
+            sizes.setdefault((one.name.operation, one.name.scenario), []).append((span, name))
+        chosen = [max(several)[1] for several in sizes.values()]
     return {name: groups[name] for name in chosen[:most]}

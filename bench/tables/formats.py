@@ -34,8 +34,8 @@ WIDEST = 1000  # columns
 # Columns that names and other words are left before columns are left out, and after that; what is longer folds.
 NAMES_WIDTH, WORDS_WIDTH, LEAST_WIDTH = 40, 24, 8
 GAP = 2  # columns between columns
-# Rules under the heads and between sections, nothing else, of ASCII.
-_PLAIN = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
+# A rule of ASCII under the heads, an empty line between sections, nothing else.
+_PLAIN = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 _LATEX = str.maketrans(
     {

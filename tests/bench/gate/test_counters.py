@@ -2,15 +2,17 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import pytest
 
+from bench.analysis import stats
 from bench.errors import MeasurementError
 from bench.gate import counters, expectation, laws
-from bench.gate.checks import CHECKS, Bound, Floor, Law, top_level_entries
+from bench.gate.checks import CHECKS, SLACK, Bound, Floor, Law, floors, top_level_entries
 from bench.gate.counting_process import CountingProcess, Line, read_lines
 from bench.gate.expectation import Expected
 from bench.gate.verdict import Verdict
@@ -257,3 +259,53 @@ def test_a_floor_without_its_benchmarks_is_an_error() -> None:
     counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(1))}
     assert [one.verdict for one in laws.judge_floors([FLOOR], {}, None)] == ["error"]
     assert [one.verdict for one in laws.judge_floors([FLOOR], counted, {BASE: [1.0]})] == ["pass", "error"]
+
+
+def test_the_slack_of_times_along_each_curve() -> None:
+    """What the comment beside SLACK says: along which factor the cost of a unit may change by which."""
+    factors = {"head-tail": (64, 1.7), "dense": (256, 2.0), "report": (1024, 2.4)}
+    followed = {law.curve[0].scenario.name: [group.scenario.span for group in law.curve] for law in CHECKS["reference"].laws}
+    assert followed.keys() == factors.keys()
+    for name, spans in followed.items():
+        factor, change = factors[name]
+        assert max(spans) / min(spans) == factor
+        assert round(factor**SLACK, 1) == change
+
+
+def test_only_what_steps_over_holes_has_a_floor_and_only_over_a_baseline_that_does_not() -> None:
+    one = implementations()[0]
+    stepping, looping = (replace(one, name=name, steps_over_holes=name == "stepping") for name in ("stepping", "looping"))
+    assert [(one.baseline, one.implementation) for one in floors((looping, stepping))] == [("looping", "stepping")]
+    assert [(one.baseline, one.implementation) for one in floors((looping, looping))] == []
+    assert [(one.baseline, one.implementation) for one in floors((stepping, stepping))] == []
+    assert [(one.baseline, one.implementation) for one in floors((stepping, looping))] == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.75, 1.25, "pass"),  # the band with its slack: what is at its ends is in it
+        (0.74, 1.25, "inconclusive"),
+        (0.75, 1.26, "inconclusive"),
+        (1.25, 1.3, "inconclusive"),
+        (0.7, 0.75, "inconclusive"),
+        (1.26, 1.3, "regression"),
+        (0.7, 0.74, "regression"),
+    ],
+)
+def test_the_ends_of_an_exponents_interval(low: float, high: float, verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    law = msgspec.structs.replace(LAW, low=0.875, high=1.125, slack=0.125)  # sums that are exact: 0.75 and 1.25
+    monkeypatch.setattr(stats, "exponent", lambda *given: stats.Exponent(stats.Interval(1.0, low, high), (), False))
+    times = {name: [1e-3] * 3 for name in along(1.0)}
+    assert laws.judge_laws([law], along(1.0), times)[1].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(50.0, 90.0, "pass"), (49.9, 90.0, "inconclusive"), (10.0, 50.0, "inconclusive"), (10.0, 49.9, "regression")],
+)
+def test_the_ends_of_a_ratios_interval(low: float, high: float, verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floor of FLOOR is 50: what is at it holds it, and what reaches up to it may."""
+    monkeypatch.setattr(stats, "ratio", lambda *given: stats.Interval(60.0, low, high))
+    counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(1))}
+    assert laws.judge_floors([FLOOR], counted, {BASE: [1.0], FAST: [1.0]})[1].verdict == verdict

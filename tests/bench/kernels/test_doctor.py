@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.kernels import doctor
 from bench.kernels.doctor import Finding, findings
+from bench.kernels.mirror import Source
 
 
 def found(what: str) -> Finding:
@@ -34,3 +36,16 @@ def test_a_user_mode_linux_that_is_too_new(tmp_path: Path, monkeypatch: pytest.M
 
 def test_this_machine_can_build(tmp_path: Path) -> None:
     assert found("C compiler").mend == ""
+
+
+@pytest.mark.parametrize(
+    ("known", "state", "mend"),
+    [
+        ([], "no archive of Debian is configured", "add an archive of Debian to /etc/apt/sources.list.d"),
+        (["http://a.example/debian", "http://b.example/debian"], "http://a.example/debian, http://b.example/debian", ""),
+    ],
+)
+def test_the_archives_that_apt_knows(known: list[str], state: str, mend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(doctor, "sources", lambda: [Source(one, False, "") for one in known])
+    assert (found("apt").state, found("apt").mend) == (state, mend)

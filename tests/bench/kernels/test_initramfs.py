@@ -1,5 +1,7 @@
 """The initramfs, read back as the format's description says."""
 
+import re
+
 from bench.kernels.initramfs import DIRECTORY, FILE, PROGRAM, Entry, archive
 
 
@@ -8,9 +10,11 @@ def read(data: bytes) -> list[Entry]:
     found: list[Entry] = []
     at = 0
     while True:
-        assert data[at : at + 6] == b"070701"
+        assert re.fullmatch(rb"070701[0-9a-f]{104}", data[at : at + 110])
         fields = [int(data[at + 6 + 8 * index : at + 14 + 8 * index], 16) for index in range(13)]
         mode, nbytes, name_bytes = fields[1], fields[6], fields[11]
+        uid, gid, links, modified, devices, checksum = fields[2], fields[3], fields[4], fields[5], fields[7:11], fields[12]
+        assert (uid, gid, links, modified, devices, checksum) == (0, 0, 1, 0, [0, 0, 0, 0], 0)  # root's; 070701 has no checksum
         name = data[at + 110 : at + 110 + name_bytes]
         assert name.endswith(b"\0")
         start = (at + 110 + name_bytes + 3) // 4 * 4

@@ -158,3 +158,9 @@ def test_a_result_says_nothing_of_what_the_guest_may_not_see() -> None:
     assert (blind.pages, blind.vmstat, blind.vmas) == (None, None, seen.vmas)
     answer.memory[0].pages[0] = (0, 2, "P?")
     assert result(trace, "k", Hello("6.1", 1, True, True), [answer]).steps[0].pages is None
+
+
+def test_a_process_that_is_gone_has_no_memory_to_tell_of() -> None:
+    trace = Trace("t", ("0x1000", "0x3000"), ())
+    ((answer,),) = read(sent((HELLO, "trace", "step 0 nobody", "end")))
+    assert result(trace, "k", Hello("6.1", 1, True, True), [answer]).steps == (Step("ESRCH", None, None, None, {}),)

@@ -167,3 +167,18 @@ def test_a_timed_call_that_does_other_work_than_the_counted_one_is_no_time() -> 
     plan = Plan((POINT,), {POINT.name: "0123456789abcdef"})
     with pytest.raises(MeasurementError, match=r"measuring .* failed"):
         timing.run_plan(plan, Repetition(processes=1, values=1, warmups=0))
+
+
+def test_a_loop_of_pyperfs_may_be_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = FakeSpace()
+    monkeypatch.setattr(time, "perf_counter", lambda: space.now)
+    assert timing._timed(space.prepared(), "", 5, 3) == pytest.approx(15 * 0.1)
+    assert space.log == ["restore", "call"] * 15
+
+
+def test_a_plan_says_how_many_calls_a_loop_is() -> None:
+    plan = Plan((POINT,), loops={POINT.name: 7})
+    (found,) = timing.run_plan(plan, Repetition(processes=1, values=1, warmups=0, loops=3))
+    assert (found.get_metadata()["loops"], found.get_metadata()["inner_loops"]) == (3, 7)
+    raw, value = found.get_runs()[0]._get_raw_values()[0], found.get_values()[0]
+    assert raw == pytest.approx(value * 3 * 7)

@@ -175,3 +175,19 @@ def test_no_color_means_no_escape_sequences(monkeypatch: pytest.MonkeyPatch) -> 
     for value, coloured in (("", True), ("1", False)):
         monkeypatch.setenv("NO_COLOR", value)
         assert (formats.console().color_system is not None) is coloured
+
+
+def test_a_table_in_the_terminal_to_the_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    """Words to the left, numbers to the right, two blanks between, a rule under the heads, no frame."""
+    table = Table(
+        "Title", ("what", "of"), ("n", "more"), ((("aa", "b", "1", "22"), ("aa", "cc", "333", "4")), (("d", "e", "5", "6"),))
+    )
+    assert shown(Page((table,)), "terminal", capsys).splitlines() == [
+        "Title",
+        "what  of    n  more",
+        "-------------------",
+        "aa    b     1    22",
+        "      cc  333     4",
+        "",
+        "d     e     5     6",
+    ]

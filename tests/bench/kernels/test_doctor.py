@@ -1,5 +1,6 @@
 """What the doctor finds missing, and that what it says mends it is a command."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,6 @@ def test_this_machine_can_build(tmp_path: Path) -> None:
     ],
 )
 def test_the_archives_that_apt_knows(known: list[str], state: str, mend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(doctor, "sources", lambda: [Source(one, False, "") for one in known])
     assert (found("apt").state, found("apt").mend) == (state, mend)

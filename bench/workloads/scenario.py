@@ -61,6 +61,7 @@ class Scenario(msgspec.Struct, frozen=True):
     levels: Literal[4, 5] = 4  # of page tables; a layout's follow from its addresses
     layout: str = ""  # scenario "layout": name or path of the file
     layout_digest: str = ""  # sha256 of that file
+    layout_parts: int = 1  # how many of the last parts of its path the layout's name is made of
 
     def resized(self, span: int, levels: Literal[4, 5] = 4) -> Scenario:
         """Return the same scenario at another span in bytes."""
@@ -88,9 +89,11 @@ class Point(msgspec.Struct, frozen=True):
     def digest(self) -> str:
         """Digest of everything that determines the work, to tell equal names of unequal work apart."""
         # Neither words nor the place of a file are work; what the file holds is in the layout's own digest.
-        scenario = msgspec.structs.replace(self.scenario, summary="", layout=layout_name(self.scenario.layout))
-        work = msgspec.structs.replace(self, scenario=scenario)
-        return hashlib.sha256(msgspec.json.encode(work, order="deterministic")).hexdigest()[:16]
+        name = layout_name(self.scenario.layout, self.scenario.layout_parts)
+        work = msgspec.to_builtins(self)
+        work["scenario"] |= {"summary": "", "layout": name}
+        del work["scenario"]["layout_parts"]  # it is in the name
+        return hashlib.sha256(msgspec.json.encode(work)).hexdigest()[:16]
 
 
 ON_A_LAYOUT: tuple[Operation, ...] = ("munlockall", "mlockall", "exit")  # what needs no span of its own
@@ -128,12 +131,14 @@ class PointName(msgspec.Struct, frozen=True):
 
 def size_part(scenario: Scenario) -> str:
     """Return the third part of a point's name."""
-    return layout_name(scenario.layout) if scenario.name == LAYOUT else sizes.format_size(scenario.span)
+    if scenario.name != LAYOUT:
+        return sizes.format_size(scenario.span)
+    return layout_name(scenario.layout, scenario.layout_parts)
 
 
-def layout_name(name_or_path: str) -> str:
-    """Return the name that a layout goes by in results: a path's last part, made safe."""
-    last = name_or_path.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".json")
+def layout_name(name_or_path: str, parts: int = 1) -> str:
+    """Return the name that a layout goes by in results: the last part of its path, or more of them, made safe."""
+    last = "/".join(name_or_path.split("/")[-parts:]).removesuffix(".gz").removesuffix(".json")
     safe = "".join(char if char.isalnum() or char in "._-" else "-" for char in last)
     return safe or LAYOUT
 

@@ -66,10 +66,31 @@ def scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
             wanted_layouts.append(scenario.REPORT_LAYOUT)
     if spans and not found:
         raise UsageError("--size is for scenarios; a layout has the size that it has")
-    found += [layout_scenario(name) for name in wanted_layouts]
+    found += told_apart([layout_scenario(name) for name in wanted_layouts])
     _refuse_one_name(found)
     refuse_twice(Point(one, "").group for one in found)
     return tuple(found)
+
+
+def told_apart(layouts: Sequence[Scenario]) -> list[Scenario]:
+    """Return scenarios of layouts, those that are not the same but have one name with more of their paths in it.
+
+    As little more as tells them apart: h1/app.json and h2/app.json become h1-app and h2-app.
+    """
+    by_name: dict[str, list[Scenario]] = {}
+    for one in layouts:
+        by_name.setdefault(scenario.size_part(one), []).append(one)
+    return [_among(one, by_name[scenario.size_part(one)]) for one in layouts]
+
+
+def _among(one: Scenario, alike: Sequence[Scenario]) -> Scenario:
+    """Return a scenario of a layout with so much of its path in its name as tells it from those that have its name."""
+    work = {other.layout: other.layout_digest for other in alike}
+    if len(set(work.values())) == 1:
+        return one
+    longest = max(len(path.split("/")) for path in work)
+    enough = (n for n in range(2, longest) if len({scenario.layout_name(path, n) for path in work}) == len(work))
+    return msgspec.structs.replace(one, layout_parts=next(enough, 1))
 
 
 def _refuse_one_name(found: Iterable[Scenario]) -> None:

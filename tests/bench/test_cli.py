@@ -92,12 +92,12 @@ def test_bad_usage(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_layouts_of_one_name_are_told_apart(
+def test_layouts_that_no_part_of_their_paths_tells_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.environment.base_directory", lambda: tmp_path)
     shipped = Path(commands.__file__).parents[1] / "data" / "layouts"
-    paths = [tmp_path / folder / "app.json.gz" for folder in ("h1", "h2")]
+    paths = [tmp_path / folder / "app.json.gz" for folder in ("h 1", "h:1")]
     for path, name in zip(paths, ("sbcl", "go119"), strict=True):
         path.parent.mkdir()
         path.write_bytes((shipped / f"{name}.json.gz").read_bytes())

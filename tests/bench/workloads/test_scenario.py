@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
+from bench.runs import storage
 from bench.workloads import scenario
 from bench.workloads.scenario import SCENARIOS, Point, Populate
 from mmmodel.constants import PAGE_SIZE
 from mmmodel.kernels import IMPLEMENTATIONS
+from support.pages import ROOT
 
 
 def test_the_report_is_the_report() -> None:
@@ -77,3 +79,11 @@ def test_layout_names_are_safe(path: str, name: str) -> None:
 def test_names_of_layouts_keep_their_letters() -> None:
     assert scenario.layout_name("a/größe ψ.json.gz") == "größe-ψ"
     assert scenario.layout_name("日本.json") != scenario.layout_name("中国.json")
+
+
+def test_digests_are_those_of_the_kept_runs() -> None:
+    """Runs are compared by them: those of the reference were written by earlier versions."""
+    kept = storage.load_wall(ROOT / "results" / "reference" / "wall.json")
+    points = {one.name: one.point for one in storage.load_counters(ROOT / "results" / "reference" / "counters.json").points}
+    told = {name: one.get_metadata()["mlock_digest"] for name, one in kept.items()}
+    assert told and told == {name: points[name].digest for name in told}

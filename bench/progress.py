@@ -19,15 +19,16 @@ PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_bar(*, others: bool = False) -> Iterator[Progress]:
     """Give a progress display that disappears at the end; without a terminal, a line every PLAIN_SECONDS.
 
-    Where work ends sooner nothing is printed.
+    Where work ends sooner nothing is printed. `others`: on a terminal nothing is either, for what others show there.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        if not progress.disable:
+    disable = others or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
+        if console.is_terminal:
             yield progress
             return
         over = threading.Event()

@@ -82,10 +82,10 @@ def _expectation_file(accept: bool) -> Path:
 
 
 def _reports(args: argparse.Namespace) -> dict[str, Path]:
-    """Return the files that reports go to, by format; their directories are made."""
+    """Return the files that reports go to, by format."""
     reports = {name: getattr(args, name) for name in REPORTS if getattr(args, name)}
     for path in reports.values():
-        storage.make_directory(path.parent)
+        storage.check_parent(path)
     return reports
 
 

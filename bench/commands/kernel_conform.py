@@ -19,7 +19,7 @@ from bench.kernels.recording import results
 from bench.kernels.selection import ALLOWED, Selected, select, series_of
 from bench.number_format import count
 from bench.progress import progress_bar
-from bench.runs.storage import encode_json, write_atomic
+from bench.runs.storage import check_parent, encode_json, write_atomic
 from bench.targets import registry
 from bench.targets.target import TraceSettings
 from bench.traces.generate import MAX_TRACES, random_traces
@@ -109,6 +109,8 @@ class Comparison:
 def _conform(options: argparse.Namespace) -> int:
     """Run traces on a real kernel and through the model; print what differs."""
     traces, origin = _traces(options)
+    if options.record is not None:
+        check_parent(options.record)  # now, for a comparison may take an hour
     selected = select(options.on, options.thp)
     name = _implementation(selected.release, options.impl)
     runner = TraceRunner(registry.trace_targets()[name], TraceSettings(selected.thp, selected.ram))

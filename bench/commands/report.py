@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import pyperf
-from rich.progress import Progress
 
 from bench import environment
 from bench.analysis import report_rows, reported
 from bench.commands import parser_of
 from bench.figures import inputs, kinds
-from bench.measuring import counting, timing
-from bench.measuring.repetition import check_counts, repetition_for
+from bench.measuring import collect
+from bench.measuring.repetition import Policy, check_counts
 from bench.progress import progress_bar
-from bench.runs import record, storage
+from bench.runs import storage
 from bench.runs.pyperf_file import seconds_by_process
 from bench.tables import formats, report_tables
 from bench.tables.table import Page
@@ -41,7 +39,15 @@ class Request(msgspec.Struct, frozen=True):
     values: int | None
     results: Path
     plots: Path | None  # None: beside the run
+    fresh: bool  # what an interrupted report kept is not used
     wide: bool  # every column of the table
+
+    def measurements(self) -> collect.Request:
+        """Return what is to be measured."""
+        points = tuple(Point(group, name) for group in self.groups for name in self.implementations)
+        less = tuple(one.name for one in points if one.scenario.name == "report" and one.scenario.span in CURVE_SPANS)
+        policy = Policy(self.processes, self.values, less=less)
+        return collect.Request("report", environment.command_line(), points, policy, here=True)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -52,6 +58,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--values", type=int, help="timed values in each process")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
     parser.add_argument("--plots", type=Path, help="directory for figures, default figures/ in the run's directory")
+    collect.add_fresh(parser)
+    parser.epilog = "An interrupted report goes on when the same command is given again."
     formats.add_option(parser)
     return parser.parse_args(argv)
 
@@ -68,6 +76,7 @@ def read_request(argv: Sequence[str]) -> Request:
         values=args.values,
         results=args.results or base / "results",
         plots=args.plots,
+        fresh=args.fresh,
         wide=args.wide,
     )
 
@@ -84,43 +93,20 @@ def _scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
     return (*curve, selection.layout_scenario(scenario.REPORT_LAYOUT))
 
 
-def time_all(request: Request, results: Sequence[counting.CountResult], progress: Progress) -> list[pyperf.Benchmark]:
-    """Time every call that was counted."""
-    task = progress.add_task("timing", total=len(results))
-    benchmarks = []
-    for done in results:
-        point = done.counted.point
-        progress.update(task, description=f"timing {point.name}")
-        main = point.scenario.name != "report" or point.scenario.span not in CURVE_SPANS
-        plan = timing.Plan((point,), {point.name: record.digest_of(done.counted.counters)})
-        repetition = repetition_for(done.seconds, main, request.processes, request.values)
-        expected = repetition.expected_seconds(done.seconds, done.prepare_seconds)
-        counting.tell_if_long(progress, f"timing {point.name}", expected)
-        benchmarks += timing.run_plan(plan, repetition)
-        progress.advance(task)
-    progress.remove_task(task)
-    return benchmarks
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     request = read_request(argv)
     for directory in (request.results, *filter(None, [request.plots])):
         storage.make_directory(directory)
-    points = [Point(group, implementation) for group in request.groups for implementation in request.implementations]
-    for point in points:
-        registry.check(point)
+    measurements = request.measurements()
     with progress_bar() as progress:
         registry.load(request.implementations, progress)
         machine = environment.machine_facts()
-        run = storage.run_name("report", storage.now(), str(machine["source_digest"]))
-        with storage.run_directory(request.results, run) as (directory, final):
-            results = counting.count_points(points, progress)
-            counted = [done.counted for done in results]
-            storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
-            benchmarks = time_all(request, results, progress)
-            storage.save_wall(directory / storage.WALL_FILE, benchmarks)
-    rows = report_rows.rows(counted, {one.get_name(): seconds_by_process(one) for one in benchmarks})
+        with collect.collected(measurements, request.results, progress, fresh=request.fresh) as done:
+            run = storage.run_name("report", storage.now(), str(machine["source_digest"]))
+            with storage.run_directory(request.results, run) as (directory, final):
+                collect.save(directory, measurements, machine, done, dated=True)
+    rows = report_rows.rows(done.counted, {one.get_name(): seconds_by_process(one) for one in done.benchmarks})
     _print(rows, request, final)
     files = _draw(final, request.plots or final / "figures")
     print(f"figures:  {', '.join(str(path) for path in files) or 'none'}")

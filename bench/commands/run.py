@@ -26,6 +26,7 @@ from bench import environment
 from bench.commands import parser_of
 from bench.errors import UsageError, one_line
 from bench.measuring import counting, timing
+from bench.measuring.counting import CountResult
 from bench.progress import progress_bar
 from bench.runs import record, storage
 from bench.targets import registry
@@ -106,9 +107,7 @@ def _destination(args: argparse.Namespace) -> Destination:
     path = Path(named)
     if path.exists() and not path.is_file():
         raise UsageError(f"{one_line(path, 120)} is no file")
-    if not path.parent.is_dir():  # a name that was mistyped, more likely than a directory that is wanted
-        raise UsageError(f"there is no directory {one_line(path.parent, 120)} to write {one_line(path.name, 80)} to")
-    storage.make_directory(path.parent)
+    storage.check_parent(path)
     return Destination(append=path) if args.append else Destination(output=path)
 
 
@@ -144,11 +143,25 @@ def _scratch_files(args: argparse.Namespace, destination: Destination) -> Iterat
         yield part
 
 
-def _count(points: Sequence[Point], progress: Progress) -> list[record.Counted]:
+def _count(points: Sequence[Point], progress: Progress) -> list[CountResult]:
     """Count the calls and compare the states that they leave."""
     for point in points:
         registry.check(point)
-    return [done.counted for done in counting.count_points(points, progress)]
+    return counting.count_points(points, progress)
+
+
+def _time(program: timing.PyperfProgram, plan: timing.Plan, results: Sequence[CountResult]) -> None:
+    """Time a plan; what takes long is told on standard error, beside what pyperf prints."""
+    with progress_bar(others=True) as progress:
+        task = progress.add_task("timing", total=len(results))
+
+        def begin(index: int) -> None:
+            what = f"timing {plan.points[index].name}"
+            progress.update(task, completed=index, description=what)
+            expected = program.expected_seconds(results[index].seconds, results[index].prepare_seconds)
+            counting.tell_if_long(progress, what, expected)
+
+        program.time_and_check(plan, begin)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -159,14 +172,15 @@ def main(argv: Sequence[str]) -> int:
     old = storage.load_wall(destination.append) if destination.append and destination.append.exists() else {}
     with progress_bar() as progress:
         registry.load([point.implementation for point in points], progress)
-        counted = _count(points, progress)
+        results = _count(points, progress)
+    counted = [one.counted for one in results]
     plan = timing.Plan(points, {one.name: record.digest_of(one.counters) for one in counted})
     refuse_mixtures(old, plan)
     args.inherit_environ = sorted({*(args.inherit_environ or ()), *environment.inherited_settings()})
     with _scratch_files(args, destination) as part:
         args.plan = str(part.with_name("plan.json"))
         storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
-        program.time_and_check(plan)
+        _time(program, plan, results)
         where = _keep_or_rescue(part, destination, counted, plan)
     if where and not args.quiet:
         print(f"raw data: {where}")

@@ -10,8 +10,8 @@ later call with an equal request finds by its name:
 The digest is that of the request, of all sources that decide what is measured,
 and of the machine: points of other sources are never taken for these. Files
 are checked when they are found; what is not whole, or about something else,
-is done again. All points are counted before the first is timed, by any number
-of processes; timing is local, one point at a time.
+is done again. All points are counted before the first is timed, by this process
+or any number of others; timing is local, one point at a time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import fcntl
 import hashlib
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,7 @@ from bench.targets import registry
 from bench.workloads.scenario import Point
 
 LOCK_FILE = "lock"
+Answers = Generator[tuple[int, CountResult], None, None]
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class Request(msgspec.Struct, frozen=True):
     points: tuple[Point, ...]
     policy: Policy = Policy()  # how often each is timed
     timed: bool = True  # else it is counted only
+    here: bool = False  # counted by this process, which tells what it is at; else by many
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler", default="", metavar="ADDRESS", help="Dask scheduler whose workers count, as tcp://HOST:8786"
     )
+    add_fresh(parser)
+
+
+def add_fresh(parser: argparse.ArgumentParser) -> None:
+    """Add the option that begins anew."""
     parser.add_argument("--fresh", action="store_true", help="do not go on with what an interrupted run kept")
 
 
@@ -140,12 +148,12 @@ class FinishedPoints:
 def count_all(
     points: Sequence[Point], progress: Progress, scheduler: str = "", keep: Callable[[int, CountResult], None] | None = None
 ) -> list[Counted]:
-    """Count points in other processes (see pool.count_each); return what was counted, in the order of `points`.
+    """Count points by other processes (see pool.count_each); return what was counted, in the order of `points`.
 
     `keep` gets each index and result as it comes. Raises MeasurementError where implementations disagree.
     """
     found: list[CountResult | None] = [None] * len(points)
-    _count(points, found, progress, scheduler, keep)
+    _count(points, found, progress, partial(pool.count_each, scheduler=scheduler), keep)
     return [done.counted for done in found if done]
 
 
@@ -153,7 +161,7 @@ def _count(
     points: Sequence[Point],
     found: list[CountResult | None],
     progress: Progress,
-    scheduler: str,
+    count_each: Callable[[Sequence[Point]], Answers],
     keep: Callable[[int, CountResult], None] | None,
 ) -> None:
     """Count the points that `found` has nothing for, and put them there."""
@@ -166,7 +174,7 @@ def _count(
         expected = registry.find(point.implementation).expected_seconds(point)
         counting.tell_if_long(progress, f"counting {point.name}", expected)
     task = progress.add_task("counting", total=len(found), completed=len(found) - len(missing))
-    with closing(pool.count_each([points[index] for index in missing], scheduler)) as answers:
+    with closing(count_each([points[index] for index in missing])) as answers:
         for position, done in answers:
             index = missing[position]
             agreement.check(done)
@@ -175,6 +183,13 @@ def _count(
             found[index] = done
             progress.update(task, advance=1, description=f"counting, {done.counted.name} is done")
     progress.remove_task(task)
+
+
+def _count_here(points: Sequence[Point], progress: Progress) -> Answers:
+    """Count points by this process, one after the other, and say which one is next."""
+    for index, point in enumerate(points):
+        progress.update(progress.task_ids[-1], description=f"counting {point.name}")
+        yield index, counting.count(point)
 
 
 def _time(
@@ -227,16 +242,23 @@ def _collect(request: Request, finished: FinishedPoints, progress: Progress, sch
     counted, timed = (sum(one is not None for one in some) for some in (found, times))
     if counted:
         _print_note(progress, f"finished before: {counted} of {len(found)} points are counted, {timed} are timed")
-    _count(request.points, found, progress, scheduler, finished.save_counted)
+    others = partial(pool.count_each, scheduler=scheduler)
+    _count(
+        request.points,
+        found,
+        progress,
+        partial(_count_here, progress=progress) if request.here else others,
+        finished.save_counted,
+    )
     results = [done for done in found if done]
     if request.timed:
         _time(finished, results, times, progress)
     return Collected([done.counted for done in results], [one for one in times if one] if request.timed else [])
 
 
-def save(directory: Path, request: Request, machine: dict[str, str | int], done: Collected) -> None:
-    """Fill a run directory. Equal requests make equal bytes of counters, whoever counted, and when."""
-    storage.save_counters(directory / storage.COUNTERS_FILE, request.line, machine, done.counted, dated=False)
+def save(directory: Path, request: Request, machine: dict[str, str | int], done: Collected, *, dated: bool = False) -> None:
+    """Fill a run directory. Equal requests make equal bytes of counters, whoever counted, and when if not `dated`."""
+    storage.save_counters(directory / storage.COUNTERS_FILE, request.line, machine, done.counted, dated=dated)
     if request.timed:
         storage.save_wall(directory / storage.WALL_FILE, done.benchmarks)
 
@@ -273,6 +295,5 @@ def _working(directory: Path, fresh: bool) -> Iterator[None]:
 
 
 def _print_note(progress: Progress, text: str) -> None:
-    """Print a line beside the progress display, nothing where there is none."""
-    if not progress.disable:
-        progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
+    """Print a line on standard error, beside the progress display."""
+    progress.console.print(f"unlockall-bench: {text}", highlight=False, soft_wrap=True, markup=False)

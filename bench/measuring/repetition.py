@@ -32,11 +32,12 @@ class Policy(msgspec.Struct, frozen=True):
     processes: int | None = None
     values: int | None = None
     often: tuple[str, ...] = ()  # names of points that are timed as OFTEN says, whatever they take
+    less: tuple[str, ...] = ()  # names of points that only support others, and are timed less often
 
     def repetition(self, name: str, seconds: float) -> Repetition:
         """Return how often to time the point of this name, a call of which takes about `seconds`."""
         if name not in self.often:
-            return repetition_for(seconds, True, self.processes, self.values)
+            return repetition_for(seconds, name not in self.less, self.processes, self.values)
         return Repetition(self.processes or OFTEN.processes, self.values or OFTEN.values, OFTEN.warmups, loops_for(seconds))
 
 

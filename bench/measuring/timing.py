@@ -126,12 +126,25 @@ class PyperfProgram:
             raise UsageError(one_line(said.getvalue()).removeprefix("ERROR: ")) from None
         return args
 
-    def time(self, plan: Plan) -> list[pyperf.Benchmark | None]:
-        """Time a plan by the options; None where pyperf gives no result, as in a worker of another and by --compare-to."""
+    def expected_seconds(self, call: float, prepare: float) -> float:
+        """Return about how long the options have a point timed, a call of which takes `call` seconds (see Repetition)."""
+        args = self._runner.args
+        warmups = 1 if args.warmups is None else args.warmups
+        if args.loops:
+            return Repetition(args.processes, args.values, warmups, args.loops).expected_seconds(call, prepare)
+        # pyperf chooses the loops, in a process more than it is asked for.
+        return Repetition(args.processes + 1, args.values, warmups).expected_seconds(max(call, MIN_TIME), prepare)
+
+    def time(self, plan: Plan, begin: Callable[[int], None] = lambda index: None) -> list[pyperf.Benchmark | None]:
+        """Time a plan by the options; None where pyperf gives no result, as in a worker of another and by --compare-to.
+
+        `begin` is told the number of each point before it is timed.
+        """
         args = self._runner.args
         worker_end = WorkerEnd.read(args.slices) if args.slices else None
         found = []
         for index, point in enumerate(plan.points):
+            begin(index)
             loops = plan.loops.get(point.name)
             call: Callable[[int], float] = _not_here
             facts: dict[str, str | int] = {}
@@ -147,10 +160,10 @@ class PyperfProgram:
             found.append(self._runner.bench_time_func(point.name, call, metadata=facts, inner_loops=loops))
         return found
 
-    def time_and_check(self, plan: Plan) -> None:
+    def time_and_check(self, plan: Plan, begin: Callable[[int], None] = lambda index: None) -> None:
         """Time a plan; raise MeasurementError if pyperf gave up, or what came back is not what was asked for."""
         try:
-            benchmarks = self.time(plan)
+            benchmarks = self.time(plan, begin)
         except SystemExit as request:
             if isinstance(request.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None

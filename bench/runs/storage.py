@@ -127,6 +127,13 @@ def make_directory(path: Path) -> Path:
     return path
 
 
+def check_parent(path: Path) -> None:
+    """UsageError unless a file that the user named can be written where it is to lie; its directory is not made for it."""
+    if not path.parent.is_dir():  # a name that was mistyped, more likely than a directory that is wanted
+        raise UsageError(f"there is no directory {one_line(path.parent, 120)} to write {one_line(path.name, 80)} to")
+    make_directory(path.parent)
+
+
 @contextmanager
 def run_directory(results: Path, name: str) -> Iterator[tuple[Path, Path]]:
     """Give a directory to fill, and the name that it gets only when all went well; else it is removed.

@@ -85,3 +85,15 @@ def test_expected_seconds_tell_minutes_from_seconds(scenario: Scenario, implemen
 def test_expected_seconds_of_timing_count_every_process_and_call() -> None:
     repetition = Repetition(processes=3, values=4, warmups=1, loops=10)
     assert repetition.expected_seconds(0.5, 7.0) == 3 * (1 + 7 + 5 * 10 * 0.5)
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(False, True), (True, False)])
+def test_beside_what_others_show_nothing_is_shown_on_a_terminal(
+    terminal: bool, lines: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.1)
+    monkeypatch.setattr(progress, "Console", lambda **words: Console(**words, force_terminal=terminal))
+    with progress.progress_bar(others=True) as display:
+        display.add_task("timing", total=2)
+        time.sleep(0.4)
+    assert ("timing" in capsys.readouterr().err) is lines

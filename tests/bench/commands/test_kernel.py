@@ -255,6 +255,10 @@ WRONG = [
     (["conform", "--on", "host", "--random", "3", "--impl", "fast"], "unknown implementation 'fast'; known are per-page, "),
     (["conform", "--on", "host", "--random", "3", "--thp", "some"], "argument --thp: invalid choice"),
     (["conform", "--on", "host", "/nosuch.jsonl"], "cannot read trace file /nosuch.jsonl"),
+    (
+        ["conform", "--on", "host", "--random", "3", "--record", "/nosuch/x.json"],
+        "there is no directory /nosuch to write x.json to",
+    ),
 ]
 
 

@@ -213,3 +213,41 @@ def test_processors_that_are_not_there_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no list of this machine's processors"):
         run._check_affinity(text)
     run._check_affinity(str(min(os.sched_getaffinity(0))))
+
+
+def test_what_pyperf_is_at_is_told_where_there_is_no_terminal(tmp_path: Path) -> None:
+    """In a process of its own, with lines that come often; two points, each as long as its worker processes take to start."""
+    program = (
+        "import sys; from bench import progress; from bench.__main__ import main; progress.PLAIN_SECONDS = 0.2; "
+        "from bench.measuring import counting; counting.LONG_SECONDS = 2.5; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ("run", "report", "--size", "1MiB", "--size", "2MiB", "--impl", "page-walk", "-p3", "-n1", "-w0", "-l3")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words, "--results", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = [NAME, NAME.replace("1MiB", "2MiB")]
+    for number, name in enumerate(names):
+        assert f"unlockall-bench: timing {name}, {number} of 2, " in done.stderr
+        assert f"unlockall-bench: timing {name} will take about 0 min" in done.stderr  # 3 processes, a second each to start
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["-p3", "-n4", "-w2", "-l5"], 3 * (1 + 7 + (2 + 4) * 5 * 0.5)),
+        (["-p3", "-n4", "-l5"], 3 * (1 + 7 + (1 + 4) * 5 * 0.5)),  # a value to warm up, as pyperf has it
+        (["-p3", "-n4", "-w0"], (3 + 1) * (1 + 7 + 4 * 0.5)),  # a call is longer than pyperf's values: one loop
+        (["--fast"], (10 + 1) * (1 + 7 + (1 + 2) * 0.5)),
+    ],
+)
+def test_how_long_the_options_have_a_point_timed(words: list[str], expected: float) -> None:
+    program = (
+        "import json, sys; from bench.measuring.timing import PyperfProgram; program = PyperfProgram(); "
+        "program.parse(sys.argv[1:]); print(json.dumps(program.expected_seconds(0.5, 7.0)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(done.stdout) == pytest.approx(expected)

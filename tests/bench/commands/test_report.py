@@ -9,8 +9,8 @@ from rich.progress import Progress
 
 from bench.__main__ import main
 from bench.commands import report
-from bench.errors import UsageError
-from bench.measuring import counting, timing
+from bench.errors import EXIT_INTERRUPTED, UsageError
+from bench.measuring import collect, counting, timing
 from bench.measuring.counting import count, count_points
 from bench.runs import storage
 from bench.targets import model, registry
@@ -20,6 +20,11 @@ from mmmodel.kernels import IMPLEMENTATIONS
 
 def run(tmp_path: Path, *arguments: str) -> int:
     return main(["report", *arguments, "--results", str(tmp_path / "results"), "--plots", str(tmp_path / "plots")])
+
+
+def runs(tmp_path: Path) -> list[Path]:
+    """Return what is in sight among the results."""
+    return [path for path in (tmp_path / "results").iterdir() if not path.name.startswith(".")]
 
 
 def test_a_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +49,7 @@ def test_a_difference_between_implementations_ends_it_before_any_time(
 ) -> None:
     def biased(point: Point) -> Any:
         done = count(point)
-        return type(done)(done.counted, object(), done.seconds)  # type: ignore[arg-type]
+        return type(done)(done.counted, point.implementation, done.seconds)
 
     def timed(*_: object) -> None:
         raise AssertionError("timed although the implementations differ")
@@ -55,10 +60,10 @@ def test_a_difference_between_implementations_ends_it_before_any_time(
     out, err = capsys.readouterr()
     assert out == ""
     assert "per-page and hole-skip leave different states after munlockall/report/1GiB" in err
-    assert list((tmp_path / "results").iterdir()) == []
+    assert runs(tmp_path) == []
 
 
-def test_a_failed_measurement_leaves_nothing(
+def test_a_failed_measurement_leaves_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(timing, "WARM_UP_SPAN", 1)
@@ -66,8 +71,75 @@ def test_a_failed_measurement_leaves_nothing(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert run(tmp_path, "report", "--size", "1GiB") == 3
     assert "measuring munlockall/report/1GiB/per-page failed" in capsys.readouterr().err
-    assert list((tmp_path / "results").iterdir()) == []
+    assert runs(tmp_path) == []
     assert list((tmp_path / "plots").iterdir()) == []
+
+
+def test_an_interrupted_report_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C while the second point is timed: the first one's time and all counters are there when it is asked for again."""
+    counted: list[str] = []
+    timed: list[str] = []
+    stop = [False, True, False, False]  # by attempts to time a point
+
+    def counting_once(point: Point) -> Any:
+        counted.append(point.implementation)
+        return count(point)
+
+    def timing_once(plan: timing.Plan, repetition: Any) -> Any:
+        if stop[len(timed)]:
+            stop[len(timed)] = False
+            raise KeyboardInterrupt
+        timed.append(plan.points[0].implementation)
+        return run_plan(plan, repetition)
+
+    run_plan = timing.run_plan
+    monkeypatch.setattr(counting, "count", counting_once)
+    monkeypatch.setattr(timing, "run_plan", timing_once)
+    words = ("report", "--size", "1GiB", "--processes", "1", "--values", "1")
+    assert run(tmp_path, *words) == EXIT_INTERRUPTED
+    assert runs(tmp_path) == []
+    assert "unlockall-bench: kept for the same command: 3 of 3 points, in " in capsys.readouterr().err
+    assert run(tmp_path, *words, "--values", "2") == 0  # another command
+    assert (counted, timed) == ([*IMPLEMENTATIONS] * 2, ["per-page", *IMPLEMENTATIONS])
+    stop += [False] * 9
+    counted.clear()
+    timed.clear()
+    capsys.readouterr()
+    assert run(tmp_path, *words) == 0
+    assert (counted, timed) == ([], ["hole-skip", "page-walk"])
+    assert "finished before: 3 of 3 points are counted, 1 are timed" in capsys.readouterr().err
+    (last, _) = sorted(runs(tmp_path), key=lambda path: path.stat().st_mtime_ns)[::-1]
+    assert [*storage.load_wall(last / storage.WALL_FILE)] == [
+        one.name for one in storage.load_counters(last / storage.COUNTERS_FILE).points
+    ]
+    assert [path for path in (tmp_path / "results").iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_fresh_report_uses_nothing_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[bool] = []
+
+    def collected(*_: object, fresh: bool = False) -> None:
+        done.append(fresh)
+        raise UsageError("as far as that")
+
+    monkeypatch.setattr(collect, "collected", collected)
+    assert [run(tmp_path, "--size", "1GiB", *words) for words in ((), ("--fresh",))] == [2, 2]
+    assert done == [False, True]
+
+
+def test_the_curves_points_are_timed_less() -> None:
+    asked = report.read_request([]).measurements()
+    names = {point.name for point in asked.points}
+    less = {name for name in names if name in asked.policy.less}
+    assert less == {f"munlockall/report/{size}/{one}" for size in ("2GiB", "64GiB") for one in IMPLEMENTATIONS}
+    assert {asked.policy.repetition(name, 0.5).processes for name in less} == {1}
+    assert {asked.policy.repetition(name, 0.5).processes for name in names - less} == {3}
+    assert {name.rpartition("/")[0] for name in names - less} == {
+        "munlockall/report/2TiB",
+        "munlockall/layout/cryptsetup237_luksFormat_hm8_default",
+    }
 
 
 def small(name: str) -> Scenario:

@@ -100,7 +100,7 @@ def test_an_interrupted_timing_leaves_nothing(tmp_path: Path) -> None:
         (["--rounds", "6"], "at least 7 to judge 6"),
         (["--tolerance", "-1"], "--tolerance must be"),
         (["--suite", "quick", "--only", "laws"], "has no laws"),
-        (["--json", "/proc/x/y.json"], "cannot write to directory"),
+        (["--json", "/proc/y.json"], "cannot write to directory /proc: "),
     ],
 )
 def test_bad_usage_is_no_regression(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,3 +108,12 @@ def test_bad_usage_is_no_regression(words: list[str], message: str, capsys: pyte
 
     assert main(["gate", *words] if words[0] != "--base" else ["gate", "--only", "times", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["json", "markdown", "junit"])
+def test_a_reports_directory_is_not_made(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.__main__ import main
+
+    assert main(["gate", "--suite", "quick", "--only", "counters", f"--{form}", str(tmp_path / "nosuch" / "report")]) == 2
+    assert f"there is no directory {tmp_path / 'nosuch'} to write report to" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -120,6 +120,7 @@ MAY_IMPORT = {
     "workloads": {"errors", "number_format", "traces"},  # a set-up is told in the words of traces
     "traces": {"errors"},
     "kernels": {"errors", "traces", "workloads"},
+    "races": {"errors"},
     # A target can be asked to carry out a trace, and may be a real kernel.
     "targets": {"errors", "environment", "number_format", "workloads", "traces", "kernels"},
     "runs": {"errors", "workloads"},

@@ -87,6 +87,8 @@ def _measured(point: Point, start: int) -> str:
             return system_call("munmap", start, span)
         case "mmap":
             return system_call("mmap", start, span, _READ_WRITE, _RESERVE, _NO_FILE, 0)
+        case "mprotect":
+            return system_call("mprotect", start, span, const.PROT_READ)
         case "touch":
             return touch(start, span)
 

@@ -37,6 +37,7 @@ class Value(NamedTuple):
 
     point: Point
     cost: int
+    taken_off: int = 0  # of all that was seen: what the call takes without the point's memory
 
 
 class _Item(NamedTuple):
@@ -103,7 +104,8 @@ def _on_machine(
             empty.setdefault(item.point.name, []).append(cost)
             continue
         without = empty.get(item.point.name)
-        yield Value(item.point, cost - (int(statistics.median(without)) if without else 0))
+        taken_off = int(statistics.median(without)) if without else 0
+        yield Value(item.point, cost - taken_off, taken_off)
 
 
 @functools.cache

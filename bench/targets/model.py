@@ -239,6 +239,7 @@ def _measured_call(point: Point, space: Mm, start: int) -> Callable[[], object]:
         "munlock-part": lambda: space.munlock(*setup.part(start, span)),
         "munmap": lambda: space.munmap(start, span),
         "mmap": lambda: space.mmap(None, span, READ_WRITE, RESERVE),
+        "mprotect": lambda: space.mprotect(start, span, const.PROT_READ),
         "touch": lambda: space.touch(start, span, "write"),
     }
     return calls[point.operation]

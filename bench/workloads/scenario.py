@@ -25,8 +25,9 @@ DEFAULT_SEED = 1
 LAYOUT = "layout"  # the scenario whose address space comes out of a file
 
 Pattern = Literal["none", "every", "random", "head", "ends"]
-# munlock-part: the middle half, so that the VMA is split; mmap: under MCL_FUTURE, so that every page is populated and locked
-Operation = Literal["munlockall", "mlockall", "munlock", "munlock-part", "munmap", "exit", "mmap", "touch"]
+# munlock-part: the middle half, so that the VMA is split; mmap: under MCL_FUTURE, so that every page is populated and locked;
+# mprotect: all of it to PROT_READ
+Operation = Literal["munlockall", "mlockall", "munlock", "munlock-part", "munmap", "exit", "mmap", "mprotect", "touch"]
 
 
 class Populate(msgspec.Struct, frozen=True):

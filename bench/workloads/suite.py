@@ -87,4 +87,17 @@ QUICK = tuple(
         + FULL_SCALE
     )
 )
+# On real kernels: few, as those that walk every page are emulated at 100 instructions a page; sizes apart, for laws.
+KERNEL_SPANS = tuple(1 << shift for shift in range(30, 37, 2))  # bytes, 1 GiB to 64 GiB
+KERNEL_DENSE_SPANS = tuple(1 << shift for shift in range(22, 27, 2))  # bytes, 4 MiB to 64 MiB
+ON_KERNELS: tuple[Operation, ...] = ("munlockall", "munlock", "munlock-part", "munmap", "exit", "mlockall", "mprotect")
+KERNELS: tuple[Group, ...] = (
+    *(Group(SCENARIOS["report"].resized(span)) for span in KERNEL_SPANS),
+    *(Group(SCENARIOS["report"].resized(span), op) for op in ON_KERNELS[1:] for span in KERNEL_SPANS[:2]),
+    *(Group(SCENARIOS["dense"].resized(span)) for span in KERNEL_DENSE_SPANS),
+    *(Group(SCENARIOS["dense"].resized(KERNEL_DENSE_SPANS[1]), op) for op in (*ON_KERNELS[1:], "mmap")),
+    *(Group(sparse(2 * MiB, 2 * GiB), op) for op in ON_KERNELS),
+    *(Group(sparse(64 * KiB, 256 * MiB), op) for op in ON_KERNELS),
+    *(Group(SCENARIOS["thp"].resized(32 * MiB), op) for op in ("munlockall", "munmap")),
+)
 SUITES = {"default": DEFAULT, "reference": REFERENCE, "quick": QUICK}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import environment
-from bench.commands import parser_of
+from bench.commands import gate_kernels, parser_of
 from bench.errors import UsageError, one_line, unknown
 from bench.gate import arms, engine, expectation, render, times
 from bench.gate.checks import CHECKS
@@ -24,7 +24,7 @@ from mmmodel.kernels import IMPLEMENTATIONS
 
 PARTS = ("counters", "laws", "times")
 REPORTS = ("json", "markdown", "junit")
-ROUNDS = 14
+SUITE, ROUNDS, TOLERANCE = "reference", 14, 3.0
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -35,10 +35,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)}; default all, times with --base only")
     parser.add_argument("--accept", action="store_true", help="write what is counted now as what is expected")
     parser.add_argument("--expectation", type=Path, help=f"file to compare with, default results/{expectation.FILE}")
-    parser.add_argument("--suite", choices=tuple(suite.SUITES), default="reference", help="what is counted, default reference")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of the timing, default {ROUNDS}")
-    parser.add_argument("--tolerance", type=float, default=3.0, metavar="PERCENT", help="slowdown that is none, default 3")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of the arms")
+    parser.add_argument("--suite", choices=tuple(suite.SUITES), help=f"what is counted, default {SUITE}")
+    parser.add_argument("--rounds", type=int, help=f"rounds of the timing, default {ROUNDS}")
+    parser.add_argument("--tolerance", type=float, metavar="PERCENT", help=f"slowdown that is none, default {TOLERANCE:g}")
+    parser.add_argument("--seed", type=int, help="of the order of the arms")
+    parser.add_argument("--kernel", metavar="KERNEL", help="judge a real kernel: a version of the cache, or an image's path")
+    parser.add_argument("--base-kernel", metavar="KERNEL", help="the kernel that --kernel is held against, in instructions")
     for name in REPORTS:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the report as {name} too")
     formats.add_option(parser)
@@ -54,23 +56,25 @@ def read_request(args: argparse.Namespace) -> Request:
         raise unknown(f"unknown part {one_line(others[0], 60)!r}; known are ", others[0], PARTS)
     if ("times" in parts) != bool(args.base):
         raise UsageError("times are judged against another checkout: --only times and --base REV need each other")
-    if not 0 < args.tolerance < times.Rule().resolution * 100:
+    suite_name, rounds = args.suite or SUITE, ROUNDS if args.rounds is None else args.rounds
+    tolerance = TOLERANCE if args.tolerance is None else args.tolerance
+    if not 0 < tolerance < times.Rule().resolution * 100:
         raise UsageError(f"--tolerance must be above 0 and below {times.Rule().resolution * 100:g} percent")
-    checks = CHECKS[args.suite]
+    checks = CHECKS[suite_name]
     if args.only and "laws" in parts and not checks.laws:
-        raise UsageError(f"suite {args.suite} has no laws; use --only counters")
-    rule = times.Rule(tolerance=args.tolerance / 100, nr_benchmarks=max(1, len(checks.timed)))
-    if args.rounds < rule.least_rounds:
+        raise UsageError(f"suite {suite_name} has no laws; use --only counters")
+    rule = times.Rule(tolerance=tolerance / 100, nr_benchmarks=max(1, len(checks.timed)))
+    if rounds < rule.least_rounds:
         raise UsageError(f"--rounds must be at least {rule.least_rounds} to judge {len(checks.timed)} benchmarks")
     return Request(
         expectation=args.expectation or _expectation_file(args.accept),
-        suite=args.suite,
+        suite=suite_name,
         checks=checks,
         accept=args.accept,
         parts=parts,
         base=args.base,
-        rounds=args.rounds,
-        seed=args.seed,
+        rounds=rounds,
+        seed=args.seed or 0,
         rule=rule,
     )
 
@@ -92,6 +96,9 @@ def _reports(args: argparse.Namespace) -> dict[str, Path]:
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     args = _parse(argv)
+    if args.kernel is not None or args.base_kernel is not None:
+        kernels, reports = gate_kernels.read_request(args), _reports(args)
+        return _tell(gate_kernels.run(kernels), reports, args.wide)
     request, reports = read_request(args), _reports(args)
     with progress_bar() as progress:
         registry.load(IMPLEMENTATIONS, progress)
@@ -103,15 +110,13 @@ def main(argv: Sequence[str]) -> int:
             print(f"accepted: written to {request.expectation}" if changed else "nothing changed")
             return 0
         outcome = engine.measure_and_judge(request, progress)
-    return _report(outcome, reports, args.wide)
+    return _tell(_report_of(outcome), reports, args.wide)
 
 
-def _report(outcome: Outcome, reports: dict[str, Path], wide: bool) -> int:
-    """Print and write the reports; return the exit code."""
-    findings = outcome.findings
-    verdict = overall(findings)
-    values = {name: {arm: getattr(one, arm) for arm in arms.ARMS} for name, one in outcome.times.items()}
-    report = render.Report(
+def _report_of(outcome: Outcome) -> render.Report:
+    """Return the report on the model."""
+    verdict = overall(outcome.findings)
+    return render.Report(
         schema=render.SCHEMA,
         kind="gate",
         command=environment.command_line(),
@@ -119,9 +124,14 @@ def _report(outcome: Outcome, reports: dict[str, Path], wide: bool) -> int:
         machine=environment.machine_facts(),
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
-        findings=findings,
-        times=values,
+        findings=outcome.findings,
+        times={name: {arm: getattr(one, arm) for arm in arms.ARMS} for name, one in outcome.times.items()},
     )
+
+
+def _tell(report: render.Report | render.KernelReport, reports: dict[str, Path], wide: bool) -> int:
+    """Print and write the reports; return the exit code."""
+    findings = report.findings
     encoded = {
         "json": lambda: render.json(report),
         "markdown": lambda: render.markdown(findings).encode(),
@@ -132,4 +142,4 @@ def _report(outcome: Outcome, reports: dict[str, Path], wide: bool) -> int:
     if render.shown(findings):
         formats.show(Page((render.table(findings),)), wide=wide)
     print(render.summary(findings))
-    return EXIT_CODES[verdict]
+    return report.exit_code

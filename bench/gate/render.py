@@ -11,6 +11,7 @@ import msgspec
 
 from bench.gate.times import Rounds
 from bench.gate.verdict import EXIT_CODES, WORST_FIRST, Finding, Verdict, overall
+from bench.measuring.kernel_boots import Boot
 from bench.runs.storage import encode_json
 from bench.tables.formats import markdown_table
 from bench.tables.table import Table
@@ -18,6 +19,7 @@ from bench.tables.table import Table
 SCHEMA: Final = 1  # of the JSON report; 1: the first
 WORDS: dict[Verdict, str] = {
     "pass": "pass",
+    "faster": "faster",
     "regression": "REGRESSION",
     "error": "ERROR",
     "inconclusive": "inconclusive",
@@ -37,6 +39,21 @@ class Report(msgspec.Struct, frozen=True):
     exit_code: int
     findings: list[Finding]
     times: dict[str, dict[str, Rounds]]  # benchmark -> arm -> seconds
+
+
+class KernelReport(msgspec.Struct, frozen=True):
+    """Content of the JSON report on two real kernels."""
+
+    schema: Literal[1]
+    kind: Literal["gate-kernels"]
+    command: str
+    created: str  # UTC, ISO 8601
+    machine: dict[str, str | int]
+    verdict: Verdict
+    exit_code: int
+    findings: list[Finding]
+    kernels: dict[str, str]  # by arm, as they are named
+    boots: dict[str, list[Boot]]  # arm -> what calls cost in each start, in instructions
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -88,6 +105,6 @@ def junit(findings: Sequence[Finding]) -> bytes:
     return bytes(xml.tostring())
 
 
-def json(report: Report) -> bytes:
+def json(report: Report | KernelReport) -> bytes:
     """Return the report as JSON; ends of intervals that are infinite become null."""
     return encode_json(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from bench.errors import BenchError, told
 from bench.measuring import kernel_calls
 from bench.targets.kernel import KernelTarget
+from bench.workloads.scenario import Point
 from bench.workloads.suite import Group
 
 
@@ -37,6 +38,14 @@ class Order(NamedTuple):
     target: KernelTarget
     groups: Sequence[Group]
     rounds: int = kernel_calls.ROUNDS
+
+    def points(self) -> list[Point]:
+        """Return what is carried out."""
+        return [point for group in self.groups for point in group.points([self.target.name])]
+
+    def nr_values(self) -> int:
+        """Return how many values come, at most."""
+        return len(self.points()) * self.rounds
 
 
 class _Done(NamedTuple):
@@ -73,9 +82,7 @@ def run(orders: Sequence[Order], on_value: Callable[[], None] = lambda: None) ->
     return [found[number] for number in range(len(orders))]
 
 
-def _work(
-    wanted: queue.SimpleQueue[tuple[int, Order]], done: queue.SimpleQueue[_Done], on_value: Callable[[], None]
-) -> None:
+def _work(wanted: queue.SimpleQueue[tuple[int, Order]], done: queue.SimpleQueue[_Done], on_value: Callable[[], None]) -> None:
     """Carry out orders until there is none."""
     while True:
         try:
@@ -95,19 +102,9 @@ def _work(
 
 def _start(order: Order, boot: Boot, on_value: Callable[[], None]) -> None:
     """Start a kernel once and put what its calls cost into `boot`, as it comes."""
-    points = [point for group in order.groups for point in group.points([order.target.name])]
-    for value in kernel_calls.boot(order.target, points, lambda hello: boot.releases.append(hello.kernel), order.rounds):
+    for value in kernel_calls.boot(
+        order.target, order.points(), lambda hello: boot.releases.append(hello.kernel), order.rounds
+    ):
         before = boot.costs.get(value.point.group, Cost((), value.taken_off))
         boot.costs[value.point.group] = Cost((*before.values, value.cost), value.taken_off)
         on_value()
-
-
-def refused(target: KernelTarget, groups: Iterable[Group]) -> str:
-    """Return why a kernel cannot carry out the first of these points that it cannot; "" if it can carry out all."""
-    for group in groups:
-        for point in group.points([target.name]):
-            try:
-                target.check(point)
-            except BenchError as error:
-                return told(error)
-    return ""

@@ -91,7 +91,8 @@ QUICK = tuple(
 KERNEL_SPANS = tuple(1 << shift for shift in range(30, 37, 2))  # bytes, 1 GiB to 64 GiB
 KERNEL_DENSE_SPANS = tuple(1 << shift for shift in range(22, 27, 2))  # bytes, 4 MiB to 64 MiB
 ON_KERNELS: tuple[Operation, ...] = ("munlockall", "munlock", "munlock-part", "munmap", "exit", "mlockall", "mprotect")
-KERNELS: tuple[Group, ...] = (
+_ON_SPARSE = (sparse(2 * MiB, 2 * GiB), sparse(64 * KiB, 256 * MiB))
+KERNELS_GATE: tuple[Group, ...] = (
     *(Group(SCENARIOS["report"].resized(span)) for span in KERNEL_SPANS),
     *(Group(SCENARIOS["report"].resized(span), op) for op in ON_KERNELS[1:] for span in KERNEL_SPANS[:2]),
     *(Group(SCENARIOS["dense"].resized(span)) for span in KERNEL_DENSE_SPANS),

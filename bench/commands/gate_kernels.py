@@ -1,0 +1,52 @@
+"""The `gate` command on two real kernels: check what is asked for, have the gate boot and judge them, make the report."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from bench import environment
+from bench.errors import UsageError
+from bench.gate import kernel_engine, render
+from bench.gate.kernel_checks import KERNEL_LAWS
+from bench.gate.kernel_engine import ARMS, Request
+from bench.gate.verdict import EXIT_CODES, overall
+from bench.progress import progress_bar
+from bench.runs import storage
+from bench.targets import kernel
+from bench.workloads.suite import KERNELS_GATE
+
+# Options that say how the model is judged.
+_OF_THE_MODEL: Final = ("base", "only", "accept", "expectation", "suite", "rounds", "tolerance", "seed")
+
+
+def read_request(args: argparse.Namespace) -> Request:
+    """Check what the words of a command line mean."""
+    if args.kernel is None or args.base_kernel is None:
+        raise UsageError("one real kernel is held against another: --kernel and --base-kernel need each other")
+    if others := [name for name in _OF_THE_MODEL if getattr(args, name) not in (None, False)]:
+        raise UsageError(f"--{others[0]} is of the gate on the model; with --kernel there are only --base-kernel and reports")
+    request = Request(kernel.find(args.base_kernel), kernel.find(args.kernel), KERNELS_GATE, KERNEL_LAWS)
+    for target in (request.base, request.head):
+        kernel_engine.check(target, request.groups)
+    return request
+
+
+def run(request: Request) -> render.KernelReport:
+    """Boot and judge; return the report."""
+    with progress_bar() as progress:
+        outcome = kernel_engine.measure_and_judge(request, progress)
+    verdict = overall(outcome.findings)
+    boots = {arm: list(getattr(outcome.arms, arm)) for arm in ARMS}
+    return render.KernelReport(
+        schema=render.SCHEMA,
+        kind="gate-kernels",
+        command=environment.command_line(),
+        created=storage.now(),
+        machine=environment.machine_facts(),
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        findings=outcome.findings,
+        kernels={arm: getattr(request, arm).name for arm in ARMS},
+        boots=boots,
+    )

@@ -1,8 +1,8 @@
 """Judging what calls cost two real kernels, in instructions, by how far each kernel is from itself.
 
-The value of a start is the median of its rounds. What a kernel's own values would let such a median be is its jitter at a point;
-the largest of all points, as a fraction of what the call executes, is the kernel's. The tolerance is the sum of both
-kernels' jitters: a point is dearer if every start of the one kernel was dearer by more than that than every start of the other.
+The value of a start is the median of its rounds. How far apart a kernel's own values would let such medians be is its jitter
+at a point; the largest of all points, as a fraction of what the call executes, is the kernel's. The tolerance is the sum of both
+kernels' jitters: a point is dearer if every start of the one was dearer by more than that than every start of the other.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _as_change(new: float, old: float) -> str:
 
 
 def steps(boots: Sequence[Boot], law: KernelLaw) -> list[float]:
-    """Return what a law is about, from each size to the next; [] if a size is missing, or costs nothing where that has no logarithm."""
+    """Return what a law is about, from each size to the next; [] if a size is missing, or has no logarithm where one is needed."""
     found = [of_point(boots, group.name) for group in law.curve]
     if not all(found):
         return []

@@ -36,6 +36,7 @@ from bench.traces.trace_format import (
     op_name,
 )
 from bench.workloads.sizes import parse_bytes
+from mmmodel.errors import NotModelled
 
 MAX_OUTPUT_BYTES: Final = MAX_FILE_BYTES  # so that what was printed can be read
 Tick = Callable[[], None]
@@ -64,7 +65,7 @@ class TraceRunner:
         self._settings = settings
 
     def steps(self, trace: Trace, where: str, tick: Tick) -> Iterator[Step]:
-        """Yield the steps of a trace; `where`: file and line, for a message when memory does not suffice."""
+        """Yield the steps of a trace; `where`: file and line, for a message when it cannot go on."""
         number = 0
         try:
             for step in self.target.steps(trace, self._settings):
@@ -73,6 +74,8 @@ class TraceRunner:
                 yield step
         except MemoryError as error:
             raise UsageError(f"{where}: ops[{number}].len: needs more memory than there is: {error}") from None
+        except NotModelled as error:
+            raise UsageError(f"{where}: ops[{number}]: the model does not have {error}") from None
 
 
 def _ignore() -> None:

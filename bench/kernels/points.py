@@ -12,7 +12,8 @@ from typing import Final
 
 from bench.errors import UsageError
 from bench.kernels.protocol import Program, leave, memory_file, order, system_call, touch
-from bench.traces.trace_format import PROGRAM_BYTES, PROGRAM_START, Mlockall
+from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
+from bench.traces.ops import Mlockall
 from bench.workloads import layout as layouts
 from bench.workloads import setup
 from bench.workloads.layout import Layout, Vma

@@ -15,21 +15,32 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bench.errors import one_line
 from bench.kernels.errors import EarlyEndError, GarbledError, RefusedError
+from bench.traces import ops
 from bench.traces import trace_format as tr
-from bench.traces.replay import map_flags
-from bench.traces.trace_format import PageRow, Result, Step, Trace, VmaRow
-from mmmodel.constants import MADV_DONTNEED, PAGE_SIZE, PROT_NONE, PROT_READ, PROT_WRITE
+from bench.traces.ops import Op, Trace, op_name
+from bench.traces.replay import ADVICE, map_flags, step_of
+from bench.traces.trace_format import PageRow, Result, VmaRow
+from mmmodel.constants import (
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    MADV_DONTNEED,
+    PAGE_SIZE,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+)
 
 VERSION: Final = 2
 WATCH_MEMORY: Final = 1  # VMAs, VmLck and pages after each step
 WATCH_VMSTAT: Final = 2
-MAX_PROCESSES: Final = 8  # of one program
+FIRST_FILE: Final = 100  # descriptor of a trace's file 0
+PUNCH_HOLE: Final = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 CAP_IPC_LOCK: Final = 14
 RLIMIT_MEMLOCK: Final = 8
 # Numbers of x86-64 system calls.
@@ -65,12 +76,12 @@ def touch(start: int, nbytes: int, stride: int = PAGE_SIZE, write: bool = True, 
 
 
 def memory_file(descriptor: int, nbytes: int, process: int = 0) -> str:
-    """Return the order that makes a tmpfs file of so many bytes, open under a number: at least 100, below are the guest's."""
+    """Return the order that makes a tmpfs file open under a number: at least FIRST_FILE, those below are the guest's."""
     return f"o {process:x} {descriptor:x} {nbytes:x}"
 
 
 def fork(child: int, process: int = 0) -> str:
-    """Return the order that forks a process; the child has the number `child`, at most MAX_PROCESSES - 1, from then on."""
+    """Return the order that forks a process; the child has the number `child`, a number that ops may have, from then on."""
     return f"f {process:x} {child:x}"
 
 
@@ -84,33 +95,67 @@ def wait(nanoseconds: int, process: int = 0) -> str:
     return f"w {process:x} {nanoseconds:x}"
 
 
-def order(op: tr.Op) -> str:  # noqa: C901  # one arm an op
+def order(op: Op) -> str:  # one arm an op
     """Return the order that an op of a trace becomes."""
     match op:
-        case tr.Mmap():
-            return system_call("mmap", op.start, op.nbytes, _PROT[op.prot], map_flags(op.flags), _NO_FILE, 0)
-        case tr.Touch():
-            return touch(op.start, op.nbytes, op.stride, op.access == "write")
-        case tr.Mlock():
-            return system_call("mlock", op.start, op.nbytes)
-        case tr.Mlock2():
-            return system_call("mlock2", op.start, op.nbytes, op.flags & _INT)
-        case tr.Munlock():
-            return system_call("munlock", op.start, op.nbytes)
-        case tr.Mprotect():
-            return system_call("mprotect", op.start, op.nbytes, _PROT[op.prot])
-        case tr.Munmap():
-            return system_call("munmap", op.start, op.nbytes)
-        case tr.MadviseDontneed():
-            return system_call("madvise", op.start, op.nbytes, MADV_DONTNEED)
-        case tr.Mlockall():
-            return system_call("mlockall", op.flags & _INT)
-        case tr.Munlockall():
-            return system_call("munlockall")
-        case tr.RlimitMemlock():
-            return f"l 0 {RLIMIT_MEMLOCK:x} {op.bytes:x}"
-        case tr.DropCapIpcLock():
-            return f"d 0 {CAP_IPC_LOCK:x}"
+        case ops.Touch():
+            return touch(op.start, op.nbytes, op.stride, op.access == "write", op.proc)
+        case ops.RlimitMemlock():
+            return f"l {op.proc:x} {RLIMIT_MEMLOCK:x} {op.bytes:x}"
+        case ops.DropCapIpcLock():
+            return f"d {op.proc:x} {CAP_IPC_LOCK:x}"
+        case ops.Fork():
+            return fork(op.child, op.proc)
+        case ops.Exit():
+            return leave(op.proc)
+        case ops.MakeFile():
+            return memory_file(FIRST_FILE + op.file, int(op.len, 16), op.proc)
+        case ops.Ftruncate():
+            return system_call("ftruncate", FIRST_FILE + op.file, int(op.len, 16), process=op.proc)
+        case ops.PunchHole():
+            place = int(op.offset, 16), int(op.len, 16)
+            return system_call("fallocate", FIRST_FILE + op.file, PUNCH_HOLE, *place, process=op.proc)
+        case ops.Mlockall():
+            return system_call("mlockall", op.flags & _INT, process=op.proc)
+        case ops.Munlockall():
+            return system_call("munlockall", process=op.proc)
+        case _:
+            name, arguments = _range_call(op)
+            return system_call(name, op.start, op.nbytes, *arguments, process=op.proc)
+
+
+RangeOp = (
+    ops.Mmap
+    | ops.Mlock
+    | ops.Mlock2
+    | ops.Munlock
+    | ops.Mprotect
+    | ops.Munmap
+    | ops.Mremap
+    | ops.MadviseDontneed
+    | ops.Madvise
+    | ops.Msync
+)
+
+
+def _range_call(op: RangeOp) -> tuple[str, Sequence[int]]:
+    """Return a call on a range: its name, and its arguments after address and length."""
+    match op:
+        case ops.Mmap():
+            descriptor = _NO_FILE if op.file is None else FIRST_FILE + op.file
+            return "mmap", (_PROT[op.prot], map_flags(op), descriptor, int(op.offset, 16))
+        case ops.Mremap():
+            return "mremap", (op.new_nbytes, op.flags & _NO_FILE, op.target)
+        case ops.Mprotect():
+            return "mprotect", (_PROT[op.prot],)
+        case ops.MadviseDontneed():
+            return "madvise", (MADV_DONTNEED,)
+        case ops.Madvise():
+            return "madvise", (ADVICE[op.advice],)
+        case ops.Mlock2() | ops.Msync():
+            return op_name(op), (op.flags & _INT,)
+        case _:
+            return op_name(op), ()
 
 
 class Program(NamedTuple):
@@ -272,11 +317,15 @@ def answers(lines: Iterable[bytes], wanted: int, hello: Callable[[Hello], None])
 
 def result(trace: Trace, kernel: str, hello: Hello, got: list[Answer]) -> Result:
     """Return a trace's answers as a results file has them; None for what the guest may not see."""
+    shows_vmstat, forks = hello.vmstat and not trace.locks_all, trace.forks
     steps = []
     for one in got:
-        memory = one.memory.get(0)
-        vmstat = one.vmstat if hello.vmstat and not trace.locks_all else None
-        unread = not hello.kpageflags or (memory is not None and any("?" in state for _, _, state in memory.pages))
-        pages = memory.pages if memory and not unread else None
-        steps.append(Step(one.errno, memory and memory.locked_kb, memory and memory.vmas, pages, vmstat))
+        seen = {number: _shown(memory, hello) for number, memory in one.memory.items()}
+        steps.append(step_of(one.errno, one.vmstat if shows_vmstat else None, seen, forks))
     return Result(trace.name, kernel, tuple(steps))
+
+
+def _shown(memory: Memory, hello: Hello) -> tr.Memory:
+    """Return what was seen of a process; pages only if all their flags could be read."""
+    unread = not hello.kpageflags or any("?" in state for _, _, state in memory.pages)
+    return tr.Memory(memory.locked_kb, memory.vmas, None if unread else memory.pages)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple, TypeVar
 
-from bench.traces.trace_format import (
+from bench.traces.ops import (
     DropCapIpcLock,
     MadviseDontneed,
     MapFlag,

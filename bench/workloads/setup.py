@@ -12,10 +12,11 @@ from typing import Final
 
 import msgspec
 
-from bench.traces.trace_format import Mlockall, Mmap, Mprotect, Op, Prot, Touch
+from bench.traces.ops import Mlockall, Mmap, Mprotect, Prot, Touch
 from bench.workloads.scenario import Point, Scenario
 from mmmodel.constants import MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MMAP_GAP, MMAP_MIN_ADDR, PAGE_SIZE, TASK_SIZE_4
 
+Call = Mlockall | Mmap | Mprotect | Touch
 LEAVE_FREE: Final = 1 << 40  # bytes of the address space, where a span takes less than all the rest
 THP_START: Final = 1 << 40  # aligned, so that every huge page fits
 
@@ -36,7 +37,7 @@ def place(scenario: Scenario) -> int:
     return THP_START if scenario.thp == "always" else TASK_SIZE_4 - MMAP_GAP - scenario.span
 
 
-def calls(scenario: Scenario, start: int) -> Iterator[Op]:
+def calls(scenario: Scenario, start: int) -> Iterator[Call]:
     """Yield the calls that lay out a scenario of one span at an address; the whole range is one mmap(), as the reproducer's.
 
     What is populated before it is locked gets locked on fault: touched pages do, nothing else is populated.
@@ -55,7 +56,7 @@ def calls(scenario: Scenario, start: int) -> Iterator[Op]:
         yield Mlockall(MCL_CURRENT | MCL_FUTURE)
 
 
-def _touches(scenario: Scenario, start: int) -> Iterator[Op]:
+def _touches(scenario: Scenario, start: int) -> Iterator[Call]:
     """Yield the accesses that bring a scenario's pages into memory."""
     populate, span = scenario.populate, scenario.span
     if populate.pattern == "every":
@@ -77,7 +78,7 @@ def nr_vmas(scenario: Scenario) -> int:
     return -(-scenario.span // scenario.vma_bytes) if scenario.vma_bytes else 1
 
 
-def _cuts(scenario: Scenario, start: int) -> Iterator[Op]:
+def _cuts(scenario: Scenario, start: int) -> Iterator[Call]:
     """Yield the calls that cut a span into VMAs of vma_bytes: neighbours differ, so that they do not merge."""
     protections: tuple[Prot, Prot] = ("none", "r")
     for number in range(nr_vmas(scenario)):

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from bench.traces.generate import random_traces
+from bench.traces.ops import Op, RlimitMemlock, op_name
 from bench.traces.replay import differences
-from bench.traces.trace_format import Op, RlimitMemlock, op_name
 from oracle import OracleMm
 from support.differences_page import KINDS, differing, plain
 from support.recordings import KERNELS, recorded

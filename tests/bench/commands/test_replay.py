@@ -12,8 +12,9 @@ import pytest
 
 from bench.__main__ import main
 from bench.commands import replay
+from bench.traces import ops, trace_format
 from bench.traces import replay as replay_steps
-from bench.traces import trace_format
+from bench.traces.checks import PROGRAM_BYTES
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
 KERNEL = {"per-page": "linux-5.10", "hole-skip": "linux-5.10", "page-walk": "linux-6.1"}
@@ -135,6 +136,21 @@ def test_memory_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert err.count("\n") == 1
 
 
+def test_what_the_model_does_not_have_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    span = {"addr": "0x1000000000", "len": "0x1000"}
+    ops = [
+        {"op": "file", "file": 0, "len": "0x1000"},
+        {"op": "mmap", **span, "prot": "rw", "flags": ["shared"], "file": 0},
+        {"op": "madvise", **span, "advice": "willneed"},
+    ]
+    path = tmp_path / "ahead.jsonl"
+    path.write_text(json.dumps({"name": "a", "window": ["0x1000000000", "0x2000000000"], "ops": ops}), encoding="utf-8")
+    code, out, err = run(capsys, path, "--impl", "page-walk")
+    assert (code, out) == (2, "")
+    reason = "the model does not have madvise: MADV_WILLNEED (3) of a regular file"
+    assert err == f"unlockall-bench: trace file {path}, line 1: ops[2]: {reason}\n"
+
+
 def test_the_output_has_an_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(replay, "MAX_LINE_BYTES", 5_000)
     code, out, err = run(capsys, DATA / "traces.jsonl", "--impl", "page-walk")
@@ -200,12 +216,12 @@ def test_locked_vm_leaves_out_the_program(capsys: pytest.CaptureFixture[str]) ->
     """mlockall() locks the program's own memory too, which no step shows."""
     from mmmodel import Mm
 
-    one = trace_format.Trace("t", ("0x1000000000", "0x6000000000"), (trace_format.Mlockall(3), trace_format.Munlockall()))
+    one = trace_format.Trace("t", ("0x1000000000", "0x6000000000"), (ops.Mlockall(3), ops.Munlockall()))
     mm = Mm("page-walk")
     seen = []
     for step in replay_steps.replay(mm, one):
         seen.append((step.locked_vm_kb, mm.locked_vm))
-    assert seen == [(0, trace_format.PROGRAM_BYTES // 4096), (0, 0)]
+    assert seen == [(0, PROGRAM_BYTES // 4096), (0, 0)]
 
 
 def test_ctrl_c_is_heard_during_one_long_call() -> None:

@@ -18,7 +18,8 @@ from bench.kernels.protocol import (
     system_call,
     touch,
 )
-from bench.traces.trace_format import PROGRAM_BYTES, PROGRAM_START, DropCapIpcLock, Mlockall, RlimitMemlock
+from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
+from bench.traces.ops import DropCapIpcLock, Mlockall, RlimitMemlock
 
 START = 0x1000000000
 END = START + (1 << 30)

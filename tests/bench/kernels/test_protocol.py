@@ -7,7 +7,8 @@ import pytest
 
 from bench.kernels.errors import EarlyEndError, GarbledError, GuestError, RefusedError
 from bench.kernels.protocol import Answer, Hello, Program, answers, batch, program, result
-from bench.traces.trace_format import DropCapIpcLock, Mlock2, Mmap, RlimitMemlock, Step, Touch, Trace
+from bench.traces.ops import DropCapIpcLock, Mlock2, Mmap, RlimitMemlock, Touch, Trace
+from bench.traces.trace_format import Step
 
 HELLO = "hello 2 kernel 6.1.0-50-cloud-amd64 cpus 1 kpageflags 1 vmstat 1"
 STEP = "step 0 0 120 + nr_mlock 2 @ 0 8 v 1000 3000 rw-p 1 8 8 r 0 2 PMU"

@@ -8,12 +8,16 @@ import pytest
 
 from bench.errors import UsageError
 from bench.traces import trace_format as tr
+from bench.traces.ops import MAX_OPS
 from support.recordings import FILES
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
 MLOCK = {"op": "mlock", "addr": "0x1000000000", "len": "0x1000"}
 TOUCH = {"op": "touch", "addr": "0x1000000000", "len": "0x1000", "access": "read"}
 MMAP = {"op": "mmap", "addr": "0x1000000000", "len": "0x1000", "prot": "rw", "flags": []}
+MREMAP = {**MLOCK, "op": "mremap", "new_len": "0x2000", "flags": 1}
+FORK = {"op": "fork", "child": 1}
+FILE = {"op": "file", "file": 0, "len": "0x3000"}
 
 
 def a_trace(*ops: object, **fields: object) -> dict[str, Any]:
@@ -59,6 +63,17 @@ def test_every_op_is_understood(tmp_path: Path) -> None:
         {"op": "munlockall"},
         {"op": "rlimit_memlock", "bytes": 0},
         {"op": "drop_cap_ipc_lock"},
+        {"op": "file", "file": 0, "len": "0x3000"},
+        {**MMAP, "file": 0, "offset": "0x1000", "flags": ["shared"]},
+        {"op": "ftruncate", "file": 0, "len": "0x2001"},
+        {"op": "fork", "child": 1},
+        {"op": "punch_hole", "proc": 1, "file": 0, "offset": "0x0", "len": "0x1000"},
+        {**MLOCK, "op": "mremap", "new_len": "0x2000", "flags": 1},
+        {**MLOCK, "op": "mremap", "proc": 1, "new_len": "0x2000", "flags": 3, "to": "0x1000100000"},
+        {**MLOCK, "op": "madvise", "advice": "dontneed_locked"},
+        {**MLOCK, "op": "msync", "flags": 2},
+        {**TOUCH, "proc": 1},
+        {"op": "exit", "proc": 1},
     ]
     trace = load(tmp_path, a_trace(*ops)).by_name["r1"]
     assert {tr.op_name(op) for op in trace.ops} == set(tr.OP_NAMES)
@@ -116,6 +131,33 @@ WRONG = [
     (a_trace({**TOUCH, "len": "0x7000000000", "stride": 1}), "line 1: ops[0].len: 0x7000000000 at a stride of 1 is more than"),
     (a_trace({"op": "mlockall", "flags": 1 << 40}), "line 1: ops[0].flags: "),
     (a_trace({"op": "rlimit_memlock", "bytes": -1}), "line 1: ops[0].bytes: "),
+    (a_trace({**MLOCK, "proc": -1}), "line 1: ops[0].proc: Expected `int` >= 0"),
+    (a_trace({**MLOCK, "proc": 8}), "line 1: ops[0].proc: Expected `int` <= 7"),
+    (a_trace({**MLOCK, "proc": 1}), "line 1: ops[0].proc: there is no process 1 yet"),
+    (a_trace({"op": "fork"}), "line 1: ops[0]: Object missing required field `child`"),
+    (a_trace({"op": "fork", "child": 0}), "line 1: ops[0].child: Expected `int` >= 1"),
+    (a_trace(FORK, FORK), "line 1: ops[1].child: 1 is the number of an earlier process"),
+    (a_trace({"op": "exit"}), "line 1: ops[0].proc: process 0 is the last one, and there must be one to look at"),
+    (a_trace(FORK, {"op": "exit"}, MLOCK), "line 1: ops[2].proc: process 0 has ended"),
+    (a_trace(FORK, {"op": "exit", "proc": 1}, FORK), "line 1: ops[2].child: 1 is the number of an earlier process"),
+    (a_trace({**FILE, "file": 16}), "line 1: ops[0].file: Expected `int` <= 15"),
+    (a_trace({**FILE, "len": "0x1000000000001"}), "line 1: ops[0].len: 0x1000000000001 is more than a file may have here"),
+    (a_trace(FILE, FILE), "line 1: ops[1].file: 0 is the number of an earlier file"),
+    (a_trace({**MMAP, "file": 0}), "line 1: ops[0].file: process 0 has no file 0"),
+    (a_trace(FORK, FILE, {**MMAP, "file": 0, "proc": 1}), "line 1: ops[2].file: process 1 has no file 0"),
+    (a_trace({"op": "ftruncate", "file": 1, "len": "0x0"}), "line 1: ops[0].file: process 0 has no file 1"),
+    (a_trace(FILE, {"op": "ftruncate", "file": 0, "len": "0xffffffffffffffff"}), "line 1: ops[1].len: 0xffffffffffffffff is"),
+    (a_trace({**MMAP, "offset": "0x1000"}), "line 1: ops[0].offset: there is no file"),
+    (a_trace({**MREMAP, "flags": "fixed"}), "line 1: ops[0].flags: Expected `int`"),
+    (
+        a_trace({**MREMAP, "flags": 3, "to": "0x4ff000"}),
+        "line 1: ops[0].to: 0x4ff000 + 0x2000 overlaps the program's own memory",
+    ),
+    (a_trace({**MREMAP, "addr": "0x400000"}), "line 1: ops[0].addr: 0x400000 + 0x1000 overlaps the program's own memory"),
+    (
+        a_trace({**MLOCK, "op": "madvise", "advice": "cold"}),
+        "line 1: ops[0].advice: Invalid enum value 'cold'; known are normal, ",
+    ),
     (a_trace({"op": "rlimit_memlock", "bytes": 1.5}), "line 1: ops[0].bytes: "),
 ]
 
@@ -153,7 +195,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 
 def test_there_is_an_end_to_ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"line 1: ops: Expected `array` of length <= 100000"):
-        load(tmp_path, a_trace(*[{"op": "munlockall"}] * (tr.MAX_OPS + 1)))
+        load(tmp_path, a_trace(*[{"op": "munlockall"}] * (MAX_OPS + 1)))
     monkeypatch.setattr(tr, "MAX_ALL_OPS", 5)
     with pytest.raises(UsageError, match="line 2: more than 5 ops in one file"):
         load(tmp_path, a_trace(MLOCK, MLOCK, MLOCK), a_trace(MLOCK, MLOCK, MLOCK, name="r2"))
@@ -168,12 +210,30 @@ def test_there_is_an_end_to_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load(tmp_path, a_trace(), *[b" " * 900] * 3)
 
 
+SEEN = {"locked_vm_kb": 4, "vmas": [["0x1000", "0x2000", "rw-p", True, 4, 4]], "pages": [[0, 1, "PMU"]]}
+
+
+def test_results_of_several_processes_are_written_as_they_were(tmp_path: Path) -> None:
+    step = {"errno": 0, **SEEN, "vmstat": None, "others": {"1": SEEN, "3": {**SEEN, "pages": None}}}
+    line = {"name": "r1", "kernel": "k", "steps": [step, {**step, "others": {}}]}
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(line), encoding="utf-8")
+    loaded = tr.load_results(path)
+    assert json.loads(tr.encode_lines(list(loaded.by_name.values()))) == line
+    assert loaded.by_name["r1"].steps[0].others == {
+        1: tr.Memory(4, [("0x1000", "0x2000", "rw-p", True, 4, 4)], [(0, 1, "PMU")]),
+        3: tr.Memory(4, [("0x1000", "0x2000", "rw-p", True, 4, 4)], None),
+    }
+
+
 STEP = {"errno": 0, "locked_vm_kb": 0, "vmas": [], "pages": [], "vmstat": {}}
 WRONG_RESULTS = [
     ({"name": "r1", "steps": []}, "line 1: Object missing required field `kernel`"),
     ({"name": "r1", "kernel": "k", "steps": [{}]}, "line 1: steps[0]: Object missing required field `errno`"),
     ({"name": "r1", "kernel": "k", "steps": [{**STEP, "vmas": [[1]]}]}, "line 1: steps[0].vmas[0][0]: Expected `str`"),
     ({"name": "r1", "kernel": "k", "steps": [{**STEP, "vmstat": {"a": "b"}}]}, "line 1: steps[0].vmstat[...]: "),
+    ({"name": "r1", "kernel": "k", "steps": [{**STEP, "others": {"9": {}}}]}, "line 1: steps[0].others: Expected `int` <= 7"),
+    ({"name": "r1", "kernel": "k", "steps": [{**STEP, "others": {"1": {}}}]}, "line 1: steps[0].others[...]: Object missing"),
 ]
 
 

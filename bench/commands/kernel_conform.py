@@ -22,7 +22,8 @@ from bench.progress import progress_bar
 from bench.runs.storage import check_parent, encode_json, write_atomic
 from bench.targets import registry
 from bench.targets.target import TraceSettings
-from bench.traces.generate import MAX_TRACES, random_traces
+from bench.traces.generate import MAX_TRACES
+from bench.traces.generate_all import MAKERS
 from bench.traces.replay import FieldDifference
 from bench.traces.replay import differences as differences_of
 from bench.traces.trace_format import FIELDS, Loaded, Trace, load_traces
@@ -73,14 +74,18 @@ def _traces(options: argparse.Namespace) -> tuple[Loaded[Trace], dict[str, str |
     """Return the traces to run, and for the record where they are from."""
     if (options.file is None) == (options.random is None):
         raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench kernel conform --help)")
+    if options.file is not None and options.ops is not None:
+        raise UsageError("--ops is for --random")
     if options.file is not None:
         loaded = load_traces(options.file)
         return loaded, {"file": options.file.name, "sha256": hashlib.sha256(options.file.read_bytes()).hexdigest()}
     if not 1 <= options.random <= MAX_TRACES:
         raise UsageError(f"--random {options.random}: 1 to {MAX_TRACES:,} traces")
-    made = random_traces(options.seed, options.random)
+    ops = options.ops or "all"
+    made = MAKERS[ops](options.seed, options.random)
     where = {name: number for number, name in enumerate(made, 1)}
-    return Loaded("random traces", Path(f"seed {options.seed}"), made, where), {"random": options.random, "seed": options.seed}
+    origin = {"random": options.random, "seed": options.seed, "ops": ops}
+    return Loaded("random traces", Path(f"seed {options.seed}"), made, where), origin
 
 
 class Comparison:
@@ -102,6 +107,8 @@ class Comparison:
             steps = self.runner.steps(by_name[result.name], self.traces.where(result.name), tick)
             for number, (expected, got) in enumerate(zip(result.steps, steps, strict=True)):
                 self.compared.update(field for field in FIELDS if getattr(expected, field) is not None)
+                if expected.others:
+                    self.compared["others"] += 1
                 for difference in differences_of(expected, got):
                     yield result.name, number, difference
 
@@ -146,5 +153,8 @@ def add_parser(actions: Actions) -> None:
     )
     parser.add_argument("--random", type=int, metavar="N", help="make and run N random traces instead of a file's")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="that they are made from (default 0)")
+    parser.add_argument(
+        "--ops", choices=MAKERS, help="that they have: basic, of one process and anonymous memory, or all (default)"
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write there what was compared and how much differs")
     parser.set_defaults(action=_conform)

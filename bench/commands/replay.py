@@ -20,7 +20,8 @@ from bench.tables import formats
 from bench.tables.table import Page, Table
 from bench.targets import registry
 from bench.targets.target import TraceSettings, TraceTarget
-from bench.traces.generate import MAX_TRACES, random_traces
+from bench.traces.generate import MAX_TRACES
+from bench.traces.generate_all import MAKERS
 from bench.traces.replay import FieldDifference, differences
 from bench.traces.trace_format import (
     MAX_FILE_BYTES,
@@ -165,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ram", metavar="BYTES", help="memory of the modelled machine (default 960MiB, as recorded)")
     parser.add_argument("--random", type=int, metavar="N", help="make and run N random traces instead of a file's")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="that they are made from (default 0)")
+    parser.add_argument(
+        "--ops", choices=MAKERS, help="that they have: basic, of one process and anonymous memory (default), or all"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the random traces there")
     return parser
 
@@ -182,6 +186,8 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
             raise UsageError(f"--impl is needed: {', '.join(known)}")
         if options.out is not None:
             raise UsageError("--out is for --random; results go to standard output")
+        if options.ops is not None:
+            raise UsageError("--ops is for --random")
     elif options.against is not None:
         raise UsageError("--against needs a file of traces")
     elif not 1 <= options.random <= MAX_TRACES:
@@ -208,7 +214,7 @@ def main(argv: Sequence[str]) -> int:
     wanted = tuple(registry.trace_targets()) if options.impl is None else (options.impl,)
     runners = [TraceRunner(registry.trace_targets()[name], settings) for name in wanted]
     if options.random is not None:
-        made = random_traces(options.seed, options.random)
+        made = MAKERS[options.ops or "basic"](options.seed, options.random)
         traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})
         if options.out is not None:
             _write_traces(options.out, list(made.values()))

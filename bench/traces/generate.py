@@ -104,7 +104,8 @@ def unaligned_span(below: Below, areas: Sequence[Area]) -> tuple[int, int]:
     return start + shift, max(0, nbytes + choose(below, ((12, 0), (2, -shift), (1, 1), (1, -1), (1, -nbytes))))
 
 
-def _mmap(below: Below, areas: Sequence[Area]) -> Op:
+def mmap_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return mmap() of a range, mostly over what is there."""
     start, nbytes = span(below, areas)
     return Mmap(hex(start), hex(nbytes), choose(below, PROTS), choose(below, FIXED_FLAGS))
 
@@ -114,83 +115,96 @@ def _big(below: Below) -> tuple[str, str]:
     return hex(BIG.start + below(BIG_PLACES) * BIG.pages * PAGE_SIZE), hex(choose(below, BIG_BYTES))
 
 
-def _mmap_big(below: Below, areas: Sequence[Area]) -> Op:
+def mmap_big_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return mmap() of a large span that nothing may access."""
     flags: tuple[tuple[int, tuple[MapFlag, ...]], ...] = ((3, ("noreserve",)), (1, ()))
     return Mmap(*_big(below), "none", choose(below, flags))
 
 
-def _lock_big(below: Below, areas: Sequence[Area]) -> Op:
+def lock_big_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return mlock2() or munlock() of a large span."""
     return Mlock2(*_big(below), 1) if below(2) else Munlock(*_big(below))
 
 
-def _touch(below: Below, areas: Sequence[Area]) -> Op:
+def touch_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return a touch."""
     start, nbytes = span(below, areas)
     access: Literal["write", "read"] = "read" if below(3) == 2 else "write"
     return Touch(hex(start), hex(nbytes), access, choose(below, ((6, PAGE_SIZE), (1, 8192), (1, 2 << 20))))
 
 
-def _mlock(below: Below, areas: Sequence[Area]) -> Op:
+def mlock_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return mlock()."""
     start, nbytes = unaligned_span(below, areas)
     return Mlock(hex(start), hex(nbytes))
 
 
-def _mlock2(below: Below, areas: Sequence[Area]) -> Op:
+def mlock2_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return mlock2()."""
     start, nbytes = unaligned_span(below, areas)
     return Mlock2(hex(start), hex(nbytes), choose(below, ((6, 1), (2, 0), (1, 2))))
 
 
-def _munlock(below: Below, areas: Sequence[Area]) -> Op:
+def munlock_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return munlock()."""
     start, nbytes = unaligned_span(below, areas)
     return Munlock(hex(start), hex(nbytes))
 
 
-def _mprotect(below: Below, areas: Sequence[Area]) -> Op:
+def mprotect_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return mprotect()."""
     start, nbytes = span(below, areas)
     return Mprotect(hex(start), hex(nbytes), choose(below, ((3, "none"), (3, "rw"), (2, "r"))))
 
 
-def _munmap(below: Below, areas: Sequence[Area]) -> Op:
+def munmap_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return munmap()."""
     start, nbytes = unaligned_span(below, areas) if below(8) == 7 else span(below, areas)
     return Munmap(hex(start), hex(nbytes))
 
 
-def _dontneed(below: Below, areas: Sequence[Area]) -> Op:
+def dontneed_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return madvise(MADV_DONTNEED)."""
     start, nbytes = unaligned_span(below, areas) if below(8) == 7 else span(below, areas)
     return MadviseDontneed(hex(start), hex(nbytes))
 
 
-def _mlockall(below: Below, areas: Sequence[Area]) -> Op:
+def mlockall_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return mlockall()."""
     return Mlockall(choose(below, ((4, 1), (4, 3), (3, 2), (3, 5), (3, 7), (3, 6), (1, 0), (1, 4), (1, 8))))
 
 
-def _munlockall(below: Below, areas: Sequence[Area]) -> Op:
+def munlockall_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return munlockall()."""
     return Munlockall()
 
 
-def _limit(below: Below, areas: Sequence[Area]) -> Op:
+def limit_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return a limit."""
     return RlimitMemlock(one_of(below, LIMITS))
 
 
-def _drop_cap(below: Below, areas: Sequence[Area]) -> Op:
+def drop_cap_op(below: Below, areas: Sequence[Area]) -> Op:
+    """Return the capability given up."""
     return DropCapIpcLock()
 
 
 WeightedOp = tuple[int, Callable[[Below, Sequence[Area]], Op]]
 OPS: Final[tuple[WeightedOp, ...]] = (
-    (24, _touch),
-    (22, _mlock),
-    (17, _munlock),
-    (14, _mlock2),
-    (14, _mprotect),
-    (10, _mmap),
-    (4, _mmap_big),
-    (4, _lock_big),
-    (8, _dontneed),
-    (4, _munmap),
-    (4, _mlockall),
-    (6, _munlockall),
-    (1, _limit),
-    (1, _drop_cap),
+    (24, touch_op),
+    (22, mlock_op),
+    (17, munlock_op),
+    (14, mlock2_op),
+    (14, mprotect_op),
+    (10, mmap_op),
+    (4, mmap_big_op),
+    (4, lock_big_op),
+    (8, dontneed_op),
+    (4, munmap_op),
+    (4, mlockall_op),
+    (6, munlockall_op),
+    (1, limit_op),
+    (1, drop_cap_op),
 )
 
 

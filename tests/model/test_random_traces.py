@@ -1,6 +1,7 @@
 """Random traces: the model against its oracle, step by step, both kernels, with THP and without; failing ones shrink.
 
-Half of them draw first which ops they use and where (swarm testing), and so reach combinations that others do not.
+There are three kinds: some draw first which ops they use and where (swarm testing), and so reach combinations that others do
+not; some have several processes and files too, and all ops.
 `RANDOM_TRACES=n` runs n of each kind that were never run before.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,12 +18,13 @@ from hypothesis import given
 from hypothesis.strategies import SearchStrategy
 
 from bench.traces.generate import random_traces
+from bench.traces.generate_all import all_ops_traces as seeded_all_ops
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Trace, encode_lines
 from mmmodel import Mm, check_mm
 from oracle import OracleMm
 from support.setting import NUMBER, WITHOUT_JIT, examples
-from support.strategies import swarm_traces, traces
+from support.strategies import all_ops_traces, swarm_traces, traces
 from support.subjects import of_kernel
 
 SETTINGS, fixed = examples(40, 12, "RANDOM_TRACES")
@@ -43,11 +46,14 @@ def hold_to_oracle(trace: Trace, kernel: str, thp: str, every: int = 1) -> None:
                 check_mm(machines[impl])
 
 
-@pytest.mark.parametrize("made", [traces, swarm_traces], ids=["all-ops", "swarm"])
+KINDS = {"basic": traces, "swarm": swarm_traces, "all": all_ops_traces}
+
+
+@pytest.mark.parametrize("made", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("thp", ["never", "always"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_model_agrees_with_oracle(kernel: str, thp: str, made: Callable[[], SearchStrategy[Trace]]) -> None:
-    @fixed(kernel, thp, *(["swarm"] if made is swarm_traces else []))
+    @fixed(kernel, thp, *(word for word, one in KINDS.items() if one is made is not traces))
     @SETTINGS
     @given(made())
     def agree(trace: Trace) -> None:
@@ -56,14 +62,21 @@ def test_model_agrees_with_oracle(kernel: str, thp: str, made: Callable[[], Sear
     agree()
 
 
-@pytest.mark.parametrize("swarm", [False, True], ids=["all-ops", "swarm"])
+SEEDED: dict[str, tuple[int, Callable[[int, int], dict[str, Trace]]]] = {  # how many, less where they are longer
+    "basic": (80, random_traces),
+    "swarm": (40, partial(random_traces, swarm=True)),
+    "all": (40, seeded_all_ops),
+}
+
+
+@pytest.mark.parametrize("kind", SEEDED)
 @pytest.mark.parametrize("thp", ["never", "always"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str, swarm: bool) -> None:
+def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str, kind: str) -> None:
     """Those that `replay --random` makes: longer ones, none of them simple."""
     first = 10 * NUMBER + 2 * KERNELS.index(kernel) + (thp == "always")
     if FRESH:
         first += 1000 * secrets.randbelow(1 << 40)
-    number = FRESH or (20 if WITHOUT_JIT else 80) // (2 if swarm else 1)  # which are twice as long
-    for trace in random_traces(first, number, swarm=swarm).values():
+    usual, make = SEEDED[kind]
+    for trace in make(first, FRESH or (usual // 4 if WITHOUT_JIT else usual)).values():
         hold_to_oracle(trace, kernel, thp, every=5)

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as some
 
 from bench.traces.generate import OPS, WINDOW, Area, Below, WeightedOp, opening, random_areas, random_op, some_of
-from bench.traces.trace_format import Op, Trace
+from bench.traces.generate_all import all_ops_trace
+from bench.traces.ops import Op, Trace
 
 
 def asking(draw: Callable[[Any], Any]) -> Below:
@@ -39,3 +40,9 @@ def swarm_traces(draw: Any) -> Trace:
     used, aimed = some_of(asking(draw), OPS), some_of(asking(draw), areas)
     body = draw(some.lists(ops_on(aimed, used), min_size=20, max_size=50))
     return Trace("random", WINDOW, (*begin, *filter(None, body)))
+
+
+@some.composite
+def all_ops_traces(draw: Any) -> Trace:
+    """As `all_ops_trace()` makes them."""
+    return all_ops_trace(asking(draw), "random")

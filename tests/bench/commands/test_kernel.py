@@ -1,5 +1,6 @@
 """The kernel command: the recorded answers, played by a guest, against the model's; bad input in one line."""
 
+import errno
 import json
 import os
 import struct
@@ -17,7 +18,12 @@ from bench.kernels.errors import EarlyEndError
 from bench.kernels.protocol import Answer, Hello, Memory, Program
 from bench.kernels.selection import Selected, image_release, select, series_of
 from bench.traces.generate import random_traces
+from bench.traces.generate_all import all_ops_traces
+from bench.traces.ops import Trace
+from bench.traces.replay import RECORDED_RAM, replay
+from bench.traces.trace_format import Memory as SeenMemory
 from bench.traces.trace_format import Result, Step, load_results, load_traces
+from mmmodel import Mm
 from support.progress_lines import said
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
@@ -136,6 +142,50 @@ def test_each_difference_is_printed(
     assert err.endswith("770 steps, 1 differences\n")
 
 
+def answered_by_the_model(trace: Trace) -> Iterator[Answer]:
+    """Yield a trace's steps as a guest would have answered them."""
+    for step in replay(Mm("page-walk", ram=RECORDED_RAM), trace):
+        first = {} if step.vmas is None else {0: SeenMemory(step.locked_vm_kb, step.vmas, step.pages)}
+        seen = {**first, **(step.others or {})}
+        memory = {who: Memory(one.locked_vm_kb or 0, one.vmas or [], one.pages or []) for who, one in seen.items()}
+        result = next(number for number, name in errno.errorcode.items() if name == step.errno) if step.errno else 0
+        yield Answer(-result, 0, None, memory, step.vmstat or {})
+
+
+def test_other_processes_are_compared(
+    play: Callable[[Recorded], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [*all_ops_traces(8, 12).values()]
+    number = next(i for i, trace in enumerate(made) if trace.forks)
+
+    class Forking(Recorded):
+        planted = False
+
+        def run(
+            self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
+        ) -> Iterator[list[Answer]]:
+            hello(Hello(self.release, 1, True, True))
+            for i, trace in enumerate(made):
+                got = [*answered_by_the_model(trace)]
+                if self.planted and i == number:
+                    step = next(one for one in got if 1 in one.memory)
+                    step.memory[1] = step.memory[1]._replace(locked_kb=77)
+                yield got
+
+    guest = Forking("6.1")
+    play(guest)
+    words = ("conform", "--on", "6.1", "--random", len(made), "--seed", 8, "--record", tmp_path / "record.json")
+    assert run(capsys, *words)[:2] == (0, "")
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["traces"] == {"random": len(made), "seed": 8, "ops": "all"}
+    assert 0 < record["compared"]["others"] < record["nr_steps"]
+    guest.planted = True
+    code, out, _ = run(capsys, *words)
+    assert code == 1
+    (line,) = map(json.loads, out.splitlines())
+    assert (line["trace"], line["field"], line["expected"]) == (made[number].name, "others[1].locked_vm_kb", 77)
+
+
 def test_a_field_that_the_kernel_does_not_show_is_not_compared_and_named(
     play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,9 +285,10 @@ def test_the_running_kernel_has_huge_pages_as_it_is_set(tmp_path: Path, monkeypa
 
 
 def test_the_running_kernel_carries_out_traces(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, "conform", "--on", "host", "--random", 5, "--seed", 3)
-    assert code == bool(out)  # whatever kernel that is
-    assert f"5 traces, {sum(len(one.ops) for one in random_traces(3, 5).values())} steps" in err
+    for made, words in ((all_ops_traces, ()), (all_ops_traces, ("--ops", "all")), (random_traces, ("--ops", "basic"))):
+        code, out, err = run(capsys, "conform", "--on", "host", "--random", 5, "--seed", 3, *words)
+        assert code == bool(out)  # whatever kernel that is
+        assert f"5 traces, {sum(len(one.ops) for one in made(3, 5).values())} steps" in err
 
 
 WRONG = [
@@ -254,6 +305,8 @@ WRONG = [
     (["conform", "--on", "/dev/null", "--random", "3"], "no kernel '/dev/null': give host"),
     (["conform", "--on", "host", "--random", "3", "--impl", "fast"], "unknown implementation 'fast'; known are per-page, "),
     (["conform", "--on", "host", "--random", "3", "--thp", "some"], "argument --thp: invalid choice"),
+    (["conform", "--on", "host", "--random", "3", "--ops", "old"], "argument --ops: invalid choice"),
+    (["conform", "--on", "host", "/nosuch.jsonl", "--ops", "all"], "--ops is for --random"),
     (["conform", "--on", "host", "/nosuch.jsonl"], "cannot read trace file /nosuch.jsonl"),
     (
         ["conform", "--on", "host", "--random", "3", "--record", "/nosuch/x.json"],

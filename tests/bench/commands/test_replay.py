@@ -50,6 +50,9 @@ def test_what_is_printed_is_the_recorded_file(impl: str, prefix: str, thp: str, 
 DIGEST = "d1af19e1d4a51b4d19f2e18206b7674ce7bdbec36bb8530d7d37ec351960d16b"
 """Of twenty traces of seed 5, on every machine and with every Python."""
 
+DIGEST_ALL = "1434e929f4b7dfbf7cb216cde92102ffbc84325f3ee2b4a11769986682528e90"
+"""Of twenty of all ops."""
+
 PLANTED: list[tuple[str, Any]] = [
     ("errno", "EBUSY"),
     ("locked_vm_kb", -1),
@@ -122,6 +125,16 @@ def test_random_traces_are_the_same_everywhere(tmp_path: Path, capsys: pytest.Ca
     assert run(capsys, path, "--impl", "hole-skip")[1].count("\n") == 20
 
 
+def test_random_traces_of_all_ops_are_the_same_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "random.jsonl"
+    code, out, err = run(capsys, "--random", 20, "--seed", 5, "--ops", "all", "--out", path, "--thp", "always")
+    assert code == 0
+    assert err.endswith(" 0 differences\n")
+    assert [*trace_format.load_traces(path).by_name] == [f"a5-{number}" for number in range(20)]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == DIGEST_ALL
+    assert {"mremap", "fork", "exit", "file", "ftruncate", "punch_hole", "msync", "madvise"} <= {*out.split()}
+
+
 def test_memory_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ops = [
         {"op": "mmap", "addr": "0x1000000000", "len": "0x400000000000", "prot": "rw", "flags": ["noreserve"]},
@@ -181,6 +194,7 @@ WRONG = [
     ([GOOD, "--impl", "per-page", "--thp", "maybe"], "argument --thp: invalid choice"),
     ([GOOD, "--impl", "per-page", "--ram", "lots"], "size 'lots' is no number"),
     ([GOOD, "--impl", "per-page", "--out", "x"], "--out is for --random"),
+    ([GOOD, "--impl", "per-page", "--ops", "all"], "--ops is for --random"),
     (["/nosuch", "--impl", "per-page"], "cannot read trace file /nosuch: No such file"),
     ([GOOD, "--impl", "per-page", "--against", "/nosuch"], "cannot read results file /nosuch: No such file"),
     ([GOOD, "--impl", "per-page", "--against", GOOD], "line 1: Object missing required field `kernel`"),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from bench.kernels.errors import EarlyEndError, GarbledError, GuestError, RefusedError
-from bench.kernels.protocol import Answer, Hello, Program, answers, batch, program, result
+from bench.kernels.protocol import Answer, Hello, Program, answers, batch, order, program, result
+from bench.traces import ops
 from bench.traces.ops import DropCapIpcLock, Mlock2, Mmap, RlimitMemlock, Touch, Trace
-from bench.traces.trace_format import Step
+from bench.traces.trace_format import Memory, Step
 
 HELLO = "hello 2 kernel 6.1.0-50-cloud-amd64 cpus 1 kpageflags 1 vmstat 1"
 STEP = "step 0 0 120 + nr_mlock 2 @ 0 8 v 1000 3000 rw-p 1 8 8 r 0 2 PMU"
@@ -148,6 +149,47 @@ def test_orders() -> None:
         batch([program(trace)._replace(orders=("x 0",))], {"/sys/a": "b"})
         == b"B 2\nS /sys/a b\nT 1000000000 2000000000 3\nx 0\nE\n"
     )
+
+
+def test_orders_of_several_processes_and_files() -> None:
+    at, page = "0x1000000000", "0x1000"
+    made: dict[ops.Op, str] = {
+        ops.MakeFile(0, "0x3000"): "o 0 64 3000",
+        ops.Fork(2): "f 0 2",
+        ops.Mmap(at, page, "r", ("fixed", "shared"), 1, "0x2000", proc=2): "c 2 9 1000000000 1000 1 11 65 2000",
+        ops.Ftruncate(1, "0x1001", proc=2): "c 2 4d 65 1001",
+        ops.PunchHole(0, page, "0x2000"): "c 0 11d 64 3 1000 2000",
+        ops.Mremap(at, page, "0x2000", 3, "0x2000000000", proc=1): "c 1 19 1000000000 1000 2000 3 2000000000",
+        ops.Msync(at, page, 6, proc=1): "c 1 1a 1000000000 1000 6",
+        ops.Madvise(at, page, "dontneed_locked"): "c 0 1c 1000000000 1000 18",
+        ops.Madvise(at, page, "hugepage", proc=3): "c 3 1c 1000000000 1000 e",
+        ops.MadviseDontneed(at, page, proc=1): "c 1 1c 1000000000 1000 4",
+        ops.Mprotect(at, page, "none", proc=1): "c 1 a 1000000000 1000 0",
+        ops.Munmap(at, page, proc=1): "c 1 b 1000000000 1000",
+        ops.Mlock(at, page, proc=1): "c 1 95 1000000000 1000",
+        ops.Mlockall(1, proc=1): "c 1 97 1",
+        ops.Munlockall(proc=1): "c 1 98",
+        ops.Touch(at, page, "read", proc=1): "t 1 1000000000 1000 1000 0",
+        ops.RlimitMemlock(4096, proc=1): "l 1 8 1000",
+        ops.DropCapIpcLock(proc=1): "d 1 e",
+        ops.Exit(proc=2): "x 2",
+    }
+    assert {op: order(op) for op in made} == made
+
+
+def test_a_result_of_several_processes() -> None:
+    steps = (
+        "step 0 55 9 @ 0 0 v 1000 2000 rw-p 0 4 0 r 0 1 P @ 1 4 v 1000 2000 rw-p 1 4 2 r 0 1 PMU",
+        "step 1 died 0 @ 1 4 =v =r",
+    )
+    (got,) = read(sent((HELLO, "trace", *steps, "end")))
+    child = Memory(4, [("0x1000", "0x2000", "rw-p", True, 4, 2)], [(0, 1, "PMU")])
+    forks = Trace("t", ("0x1000", "0x3000"), (ops.Fork(1), ops.Exit()))
+    first, last = result(forks, "k", Hello("6.1", 1, True, True), got).steps
+    assert first == Step(0, 0, [("0x1000", "0x2000", "rw-p", False, 4, 0)], [(0, 1, "P")], {}, {1: child})
+    assert last == Step(0, None, None, None, {}, {1: child})
+    alone = Trace("t", ("0x1000", "0x3000"), (ops.Munlockall(),))
+    assert result(alone, "k", Hello("6.1", 1, True, True), got[:1]).steps[0].others is None
 
 
 def test_a_result_says_nothing_of_what_the_guest_may_not_see() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import find, given, settings
 
 from bench.traces.generate import WINDOW, random_traces
+from bench.traces.generate_all import all_ops_traces
+from bench.traces.ops import Advice, Exit, Fork, Madvise, Mmap, Mremap
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Step, Trace, encode_lines, op_name, trace_problem
 from oracle import OracleMm
@@ -77,6 +79,57 @@ def test_a_swarm_is_another_one_than_the_ordinary_traces_which_stay() -> None:
     for trace in random_traces(-3, 50, swarm=True).values():
         assert not trace_problem(trace)
     assert hashlib.sha256(encode_lines([*random_traces(0, 200).values()])).hexdigest()[:16] == "f143b73368188cf9"
+
+
+def test_traces_of_all_ops_would_be_accepted_and_reach_success_and_failure() -> None:
+    """On the oracle, of both kernels; where an op could not fail it does not."""
+    reached: dict[str, set[str]] = {}
+    for trace in all_ops_traces(0, 200).values():
+        assert not trace_problem(trace)
+        mm: Any = OracleMm("page-walk", thp="always", ram=RECORDED_RAM)
+        for op, step in zip(trace.ops, steps_of(mm, trace), strict=True):
+            name = f"madvise {op.advice}" if isinstance(op, Madvise) else op_name(op)
+            reached.setdefault(name, set()).add(str(step.errno))
+    expected = {
+        "mremap": "0 EFAULT EINVAL ENOMEM",
+        "fork": "0",
+        "exit": "0",
+        "file": "0",
+        "ftruncate": "0",
+        "punch_hole": "0",
+        "msync": "0 EBUSY EINVAL ENOMEM",
+        "touch": "0 EFAULT",
+        **{f"madvise {word}": "0" for word in get_args(Advice)},
+        "madvise dontneed": "0 EINVAL ENOMEM",
+        "madvise free": "0 EINVAL ENOMEM",
+        "madvise remove": "0 EINVAL EACCES ENOMEM",
+        "madvise wipeonfork": "0 EINVAL ENOMEM",
+    }
+    missing = {(op, outcome) for op, words in expected.items() for outcome in words.split() if outcome not in reached[op]}
+    assert not missing
+
+
+def test_traces_of_all_ops_use_processes_files_and_flags_in_all_ways() -> None:
+    made = [op for trace in all_ops_traces(-1, 300).values() for op in trace.ops]
+    assert {op.proc for op in made} >= {0, 1, 2, 3}
+    assert {op.flags for op in made if isinstance(op, Mremap)} == {0, 1, 2, 3, 5, 7}
+    maps = [op for op in made if isinstance(op, Mmap) and op.file is not None]
+    assert {("shared" in op.flags, "locked" in op.flags, "populate" in op.flags) for op in maps} >= {
+        (shared, *more) for shared in (True, False) for more in ((False, False), (True, False), (False, True))
+    }
+    assert {op.file for op in maps} == {0, 1}
+    assert len({op.offset for op in maps}) == 4
+    assert any(op.proc for op in made if isinstance(op, Fork))  # a child that forks
+    assert any(not op.proc for op in made if isinstance(op, Exit))  # the first that ends before others
+
+
+def test_no_huge_page_comes_about_where_madv_free_would_split_it() -> None:
+    for trace in all_ops_traces(1, 150).values():
+        if any(isinstance(op, Madvise) and op.advice == "free" for op in trace.ops):
+            mm: Any = OracleMm("per-page", thp="always", ram=RECORDED_RAM)
+            for step in steps_of(mm, trace):
+                seen = [step.pages or [], *(one.pages or [] for one in (step.others or {}).values())]
+                assert not any("T" in state for pages in seen for _, _, state in pages)
 
 
 class Forgetful(OracleMm):

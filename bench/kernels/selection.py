@@ -18,6 +18,10 @@ from bench.kernels.uml import Uml, check_binary
 Thp = Literal["never", "always"]
 HOST: Final = "host"
 ALLOWED: Final = "host, a version such as 5.10, 6.1.176 or uml-5.10, or the path of a bzImage or vmlinuz"
+# What a guest does shall not hang on chance: addresses that the kernel chooses are the same each time, as the model's, and
+# khugepaged sleeps for 49 days before it looks for pages to make huge ones of.
+REPEATING: Final = ("norandmaps",)
+SETTINGS: Final = {"/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs": str((1 << 32) - 1)}
 _THP_OF_HOST: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # The boot protocol of x86: where an image has its magic number and, less 0x200, the place of its version as text.
 _MAGIC_AT: Final = 0x202
@@ -50,7 +54,8 @@ def select(word: str, thp: Thp | None) -> Selected:
         word, path = image.word, image.path
     elif not path.is_file():
         raise UsageError(f"no kernel {one_line(word, 120)!r}: give {ALLOWED}")
-    return Selected(word, image_release(path), Qemu(path, thp or "never"), thp or "never", None)
+    kernel = Qemu(path, thp or "never", command_line=REPEATING, settings=SETTINGS)
+    return Selected(word, image_release(path), kernel, thp or "never", None)
 
 
 def _user_mode(word: str, binary: Path, thp: Thp | None) -> Selected:

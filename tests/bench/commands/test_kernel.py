@@ -16,6 +16,7 @@ from bench.errors import UsageError
 from bench.kernels import images, selection
 from bench.kernels.errors import EarlyEndError
 from bench.kernels.protocol import Answer, Hello, Memory, Program
+from bench.kernels.qemu import Qemu
 from bench.kernels.selection import Selected, image_release, select, series_of
 from bench.traces.generate import random_traces
 from bench.traces.generate_all import all_ops_traces
@@ -256,7 +257,11 @@ def test_the_version_that_an_image_carries(tmp_path: Path, monkeypatch: pytest.M
     place = images.images_directory() / "6.1.176"
     place.mkdir(parents=True)
     image(place / "vmlinuz", "6.1.0-50-cloud-amd64")
-    assert select("6.1", "always").thp == "always"
+    chosen = select("6.1", "always")
+    assert chosen.thp == "always"
+    assert isinstance(chosen.kernel, Qemu)
+    assert "norandmaps" in chosen.kernel.command_line
+    assert [path.rpartition("/")[2] for path in chosen.kernel.settings] == ["scan_sleep_millisecs"]
     assert select("6.1", None)[0] == "6.1.176"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.traces.trace_format import Step, Trace, load_results, load_traces
@@ -15,9 +15,13 @@ FILES = (("", "never"), ("thp-", "always"), ("edges-", "never"), ("edges-thp-", 
 """Prefix of a recording's files, and what transparent_hugepage was."""
 
 
-def recorded(kernel: str) -> Iterator[tuple[Trace, tuple[Step, ...], str]]:
-    """All traces of one kernel: (trace, its recorded steps, thp setting)."""
-    for prefix, thp in FILES:
+ALL_OPS_FILES = (("all-", "never"), ("all-thp-", "always"))
+"""The same of random traces of all ops: the first of seeds 101 and 102, as 5.10.262 and 6.1.192 answered them."""
+
+
+def recorded(kernel: str, files: Sequence[tuple[str, str]] = FILES) -> Iterator[tuple[Trace, tuple[Step, ...], str]]:
+    """All traces of one kernel in some files: (trace, its recorded steps, thp setting)."""
+    for prefix, thp in files:
         results = load_results(DATA / f"{prefix}{kernel}.jsonl").by_name
         for name, trace in load_traces(DATA / f"{prefix}traces.jsonl").by_name.items():
             yield trace, results[name].steps, thp

@@ -46,7 +46,7 @@ def differing(kernel: Kernel, prefix: str, version: str) -> Counter[str]:
 
 @pytest.mark.skipif(not HAVE_QEMU, reason="QEMU is not installed")
 @pytest.mark.parametrize("version", ["5.10", "6.1"])
-@pytest.mark.parametrize(("prefix", "thp"), [("", "never"), ("thp-", "always")])
+@pytest.mark.parametrize(("prefix", "thp"), [("", "never"), ("thp-", "always"), ("all-", "never"), ("all-thp-", "always")])
 def test_the_recorded_answers_come_out_again(version: str, prefix: str, thp: Literal["never", "always"]) -> None:
     assert differing(Qemu(image(version), thp), prefix, version) == {}
 

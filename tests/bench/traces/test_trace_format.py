@@ -9,7 +9,7 @@ import pytest
 from bench.errors import UsageError
 from bench.traces import trace_format as tr
 from bench.traces.ops import MAX_OPS
-from support.recordings import FILES
+from support.recordings import ALL_OPS_FILES, FILES
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
 MLOCK = {"op": "mlock", "addr": "0x1000000000", "len": "0x1000"}
@@ -30,7 +30,10 @@ def load(tmp_path: Path, *lines: object) -> tr.Loaded[tr.Trace]:
     return tr.load_traces(path)
 
 
-@pytest.mark.parametrize("name", ["traces", "thp-traces", "edges-traces", "edges-thp-traces"])
+RECORDED = [prefix for prefix, _ in (*FILES, *ALL_OPS_FILES)]
+
+
+@pytest.mark.parametrize("name", [f"{prefix}traces" for prefix in RECORDED])
 def test_recorded_traces_are_written_as_they_were(name: str) -> None:
     loaded = tr.load_traces(DATA / f"{name}.jsonl")
     lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
@@ -39,7 +42,7 @@ def test_recorded_traces_are_written_as_they_were(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [f"{prefix}linux-{kernel}" for prefix, _ in FILES for kernel in ("5.10", "6.1")])
+@pytest.mark.parametrize("name", [f"{prefix}linux-{kernel}" for prefix in RECORDED for kernel in ("5.10", "6.1")])
 def test_recorded_results_are_written_as_they_were(name: str) -> None:
     loaded = tr.load_results(DATA / f"{name}.jsonl")
     lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()

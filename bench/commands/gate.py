@@ -41,6 +41,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the order of the arms")
     parser.add_argument("--kernel", metavar="KERNEL", help="judge a real kernel: a version of the cache, or an image's path")
     parser.add_argument("--base-kernel", metavar="KERNEL", help="the kernel that --kernel is held against, in instructions")
+    known = ", ".join(dict.fromkeys(group.operation for group in suite.KERNELS))
+    parser.add_argument("--op", action="append", help=f"calls on kernels, of {known}; default {', '.join(suite.UNLOCKING)}")
     for name in REPORTS:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the report as {name} too")
     formats.add_option(parser)
@@ -49,6 +51,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def read_request(args: argparse.Namespace) -> Request:
     """Check what the words of a command line mean."""
+    if args.op:
+        raise UsageError("--op is for real kernels: it needs --kernel and --base-kernel")
     default = ("counters", "laws", "times") if args.base else ("counters", "laws")
     parts = tuple(args.only.split(",")) if args.only else default
     others = [part for part in parts if part not in PARTS]

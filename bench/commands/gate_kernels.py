@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Final
 
 from bench import environment
 from bench.errors import UsageError
-from bench.gate import kernel_engine, render
-from bench.gate.kernel_checks import KERNEL_LAWS
+from bench.gate import kernel_checks, kernel_engine, render
 from bench.gate.kernel_engine import ARMS, Request
 from bench.gate.verdict import EXIT_CODES, overall
 from bench.progress import progress_bar
 from bench.runs import storage
 from bench.targets import kernel
-from bench.workloads.suite import KERNELS_GATE
+from bench.workloads import selection
+from bench.workloads.suite import KERNELS, UNLOCKING, Group
 
 # Options that say how the model is judged.
 _OF_THE_MODEL: Final = ("base", "only", "accept", "expectation", "suite", "rounds", "tolerance", "seed")
@@ -26,10 +27,19 @@ def read_request(args: argparse.Namespace) -> Request:
         raise UsageError("one real kernel is held against another: --kernel and --base-kernel need each other")
     if others := [name for name in _OF_THE_MODEL if getattr(args, name) not in (None, False)]:
         raise UsageError(f"--{others[0]} is of the gate on the model; with --kernel there are only --base-kernel and reports")
-    request = Request(kernel.find(args.base_kernel), kernel.find(args.kernel), KERNELS_GATE, KERNEL_LAWS)
+    groups = _groups(args.op or [])
+    request = Request(kernel.find(args.base_kernel), kernel.find(args.kernel), groups, tuple(kernel_checks.laws(groups)))
     for target in (request.base, request.head):
         kernel_engine.check(target, request.groups)
     return request
+
+
+def _groups(words: Sequence[str]) -> tuple[Group, ...]:
+    """Return the points of the suite for kernels on which the calls asked for are made."""
+    asked = selection.operations(words) if words else UNLOCKING
+    if others := set(asked) - {group.operation for group in KERNELS}:
+        raise UsageError(f"--op {min(others)} is not in the suite for kernels (try unlockall-bench gate --help)")
+    return tuple(group for group in KERNELS if group.operation in asked)
 
 
 def run(request: Request) -> render.KernelReport:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
-from bench.workloads.scenario import Operation
-from bench.workloads.suite import KERNELS_GATE, Group
+from bench.workloads.suite import Group
 
 
 class KernelLaw(msgspec.Struct, frozen=True):
@@ -23,24 +22,19 @@ class KernelLaw(msgspec.Struct, frozen=True):
     high: float
 
 
-def _curves(pattern: str) -> Iterable[tuple[Operation, tuple[Group, ...]]]:
-    """Yield the points of the suite with such pages in memory that differ in their span alone, by call."""
-    found: dict[tuple[Operation, str], list[Group]] = {}
-    for group in KERNELS_GATE:
-        if group.scenario.populate.pattern == pattern:
-            found.setdefault((group.operation, group.scenario.name), []).append(group)
-    for (operation, _), groups in found.items():
-        if len(groups) > 1:
-            yield operation, tuple(groups)
+def laws(groups: Sequence[Group]) -> list[KernelLaw]:
+    """Return the laws for all points of these that differ in their span alone."""
+    curves: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        curves.setdefault((group.operation, group.scenario.name), []).append(group)
+    return [_law(curve) for curve in curves.values() if len(curve) > 1]
 
 
-# What visits a page executes an instruction at least.
-_UNTOUCHED: Final = tuple(
-    KernelLaw(f"{operation}: an untouched span is not visited page by page", curve, "per page", -math.inf, 1.0)
-    for operation, curve in _curves("none")
-)
-_DENSE: Final = tuple(
-    KernelLaw(f"{operation}: linear in the pages in memory", curve, "exponent", 0.9, 1.1)
-    for operation, curve in _curves("every")
-)
-KERNEL_LAWS: Final = (*_UNTOUCHED, *_DENSE)
+def _law(curve: Sequence[Group]) -> KernelLaw:
+    """Return the law for a call: what visits a page executes an instruction at least, what is in memory must be visited."""
+    scenario, operation = curve[0].scenario, curve[0].operation
+    ascending = tuple(sorted(curve, key=lambda group: group.scenario.span))
+    if scenario.populate.pattern == "none":
+        what = f"{operation}: an untouched span is not visited page by page, on {scenario.name}"
+        return KernelLaw(what, ascending, "per page", -math.inf, 1.0)
+    return KernelLaw(f"{operation}: linear in the pages in memory, on {scenario.name}", ascending, "exponent", 0.9, 1.1)

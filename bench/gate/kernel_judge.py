@@ -1,8 +1,9 @@
 """Judging what calls cost two real kernels, in instructions, by how far each kernel is from itself.
 
 The value of a start is the median of its rounds. How far apart a kernel's own values would let such medians be is its jitter
-at a point; the largest of all points, as a fraction of what the call executes, is the kernel's. The tolerance is the sum of both
-kernels' jitters: a point is dearer if every start of the one was dearer by more than that than every start of the other.
+at a point. A point is held to the jitter of every point of the same call: one that executes less is taken as it is, one that
+executes more in proportion. The tolerance is the sum of both kernels' jitters. A point is dearer if every start of the one
+kernel was dearer by more than that than every start of the other.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bench.analysis.stats import local_exponents
 from bench.gate.kernel_checks import KernelLaw
 from bench.gate.verdict import Finding, Verdict
 from bench.measuring.kernel_boots import Boot, Cost
-from bench.number_format import change, count, exponent_range, percent, significant
+from bench.number_format import change, count, exponent_range, significant
 from mmmodel.constants import PAGE_SIZE
 
 RESOLUTION: Final = 0.10  # a run that cannot exclude a slowdown of this much says nothing
@@ -31,10 +32,6 @@ class Arms(msgspec.Struct, frozen=True):
 
     base: Sequence[Boot]
     head: Sequence[Boot]
-
-    def groups(self) -> list[str]:
-        """Return every point that was measured on either kernel, in order."""
-        return list(dict.fromkeys(name for boot in (*self.base, *self.head) for name in boot.costs))
 
 
 def of_point(boots: Sequence[Boot], group: str) -> list[Cost]:
@@ -49,7 +46,7 @@ def middles(costs: Sequence[Cost]) -> list[float]:
 
 def executed(costs: Sequence[Cost]) -> float:
     """Return what the whole call executes, what is taken off for the guest's own memory included."""
-    return statistics.median([middle + one.taken_off for middle, one in zip(middles(costs), costs, strict=True)])
+    return max(1.0, statistics.median([middle + one.taken_off for middle, one in zip(middles(costs), costs, strict=True)]))
 
 
 def jitter(costs: Sequence[Cost]) -> float:
@@ -63,47 +60,59 @@ def jitter(costs: Sequence[Cost]) -> float:
     return values[-1 - beyond] - values[beyond]
 
 
-def jitter_of(boots: Sequence[Boot]) -> float:
-    """Return the largest jitter of a kernel's points, as a fraction of what their calls execute."""
-    found = (of_point(boots, group) for group in dict.fromkeys(name for boot in boots for name in boot.costs))
-    return max((jitter(costs) / executed(costs) for costs in found if len(costs) >= FEWEST_BOOTS), default=0.0)
+def tolerance(boots: Sequence[Boot], group: str) -> float:
+    """Return how far one kernel may be from itself at a point, in instructions: the most that any point of the call says."""
+    call, whole = group.partition("/")[0], executed(of_point(boots, group))
+    names = dict.fromkeys(name for boot in boots for name in boot.costs if name.partition("/")[0] == call)
+    every = [of_point(boots, name) for name in names]
+    return max(jitter(costs) * min(1.0, whole / executed(costs)) for costs in every)
 
 
 def judge(arms: Arms, groups: Sequence[str], laws: Sequence[KernelLaw]) -> list[Finding]:
     """Return a finding for each of the points that were asked for, and for each law."""
-    tolerance = jitter_of(arms.base) + jitter_of(arms.head)
-    return [*(_judge_point(arms, one, tolerance) for one in groups), *(_judge_law(arms, law) for law in laws)]
+    lacking = {one: _lacking(arms, one) for one in groups}
+    allowed = {
+        one: tolerance(arms.base, one) + tolerance(arms.head, one) for one, problem in lacking.items() if problem is None
+    }
+    typical = statistics.median(allowed.values()) if allowed else 0.0
+    points = (lacking[one] or _judge_point(arms, one, allowed[one], typical) for one in groups)
+    return [*points, *(_judge_law(arms, law) for law in laws)]
 
 
-def _judge_point(arms: Arms, group: str, tolerance: float) -> Finding:
-    """Judge one point."""
-    base, head = of_point(arms.base, group), of_point(arms.head, group)
-    if lacking := max(FEWEST_BOOTS - len(base), FEWEST_BOOTS - len(head), 0):
-        return Finding("instructions", group, "error", f"not measured: {lacking} of {FEWEST_BOOTS} starts did not come to it")
-    before, after = middles(base), middles(head)
+def _lacking(arms: Arms, group: str) -> Finding | None:
+    """Return that a point cannot be judged, None if it can."""
+    nr_base, nr_head = (len(of_point(boots, group)) for boots in (arms.base, arms.head))
+    if min(nr_base, nr_head) >= FEWEST_BOOTS:
+        return None
+    text = f"measured in {nr_base} starts of the base and {nr_head} of the head, {FEWEST_BOOTS} of each are needed"
+    return Finding("instructions", group, "error", text)
+
+
+def _judge_point(arms: Arms, group: str, allowed: float, typical: float) -> Finding:
+    """Judge one point; `allowed`: its tolerance, `typical`: that of half the points, in instructions."""
+    base = of_point(arms.base, group)
+    before, after = middles(base), middles(of_point(arms.head, group))
     old, new = statistics.median(before), statistics.median(after)
-    whole = executed(base)
-    allowed = tolerance * whole
-    numbers = {"base": old, "head": new, "allowed": allowed, "tolerance": tolerance}
-    seen = f"{count(round(old))} -> {count(round(new))} instructions{_as_change(new, old)}, tolerance {percent(tolerance)}"
+    numbers = {"base": old, "head": new, "allowed": allowed}
+    relative = f" ({_change(new, old)})" if min(old, new) > allowed else ""
+    seen = f"{count(round(old))} -> {count(round(new))} instructions{relative}, tolerance {count(round(allowed))}"
     if min(after) - max(before) > allowed:
         return Finding("instructions", group, "regression", f"dearer: {seen}", numbers)
     if min(before) - max(after) > allowed:
         return Finding("instructions", group, "faster", seen, numbers)
-    if max(after) - min(before) + allowed > RESOLUTION * whole:
+    # Nobody misses what is no more than unrelated work, nor a percentage of what is mostly the guest's own memory.
+    if allowed > max(RESOLUTION * old, typical) and old > base[0].taken_off:
         return Finding("instructions", group, "inconclusive", f"{seen}; cannot exclude {RESOLUTION:+.0%}", numbers)
     return Finding("instructions", group, "pass", seen, numbers)
 
 
-def _as_change(new: float, old: float) -> str:
-    """Return a change in percent, where there is something that it can be a percentage of."""
-    if old <= 0 or new <= 0:
-        return ""
-    return f" ({change(new / old)})" if new < 10 * old else f" ({significant(new / old)} times)"
+def _change(new: float, old: float) -> str:
+    """Return a change in percent, a large one as a multiple."""
+    return change(new / old) if new < 10 * old else f"{significant(new / old)} times"
 
 
 def steps(boots: Sequence[Boot], law: KernelLaw) -> list[float]:
-    """Return what a law is about, from each size to the next; [] if a size is missing, or has no logarithm where one is needed."""
+    """Return what a law is about, from each size to the next; [] if a size is missing, or has no logarithm."""
     found = [of_point(boots, group.name) for group in law.curve]
     if not all(found):
         return []

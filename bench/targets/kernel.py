@@ -27,7 +27,7 @@ RUNS_AS: Final = {Qemu: "QEMU", Uml: "user-mode Linux", Host: "the running kerne
 # a forked process of a user-mode Linux still reaches what its parent had there, until it faults.
 UML_START: Final = 1 << 33
 UML_SPAN: Final = 1 << 38  # bytes, the longest; the 3-level tables of a user-mode Linux end at 512 GiB
-GUEST_MIB: Final = 512  # of a guest's memory, beside the pages of its point
+GUEST_MIB: Final = 640  # of a guest's memory, beside the pages of its point
 TABLES: Final = 1 / 8  # of a page, for each page in memory that stands alone: its share of page tables, at most
 WALKS_EVERY_PAGE: Final = (5, 17)  # series up to this one look every page of a locked VMA up
 # About what a page of a span takes to be looked up, and one in memory to be made and unlocked; of a machine of 2020.

@@ -43,6 +43,15 @@ PARTS: tuple[dict[str, Any], ...] = (
     {"facecolor": "#DDCC77", "hatch": "\\\\\\\\"},
     {"facecolor": "#F7F3DC", "hatch": ""},
 )
+# Kernels in the order that they are shown in, from dark to light, each of its own shape.
+_KERNELS: tuple[dict[str, Any], ...] = (
+    {"color": "#1B1B1B", "marker": "s", "markersize": 4.2},
+    {"color": "#0F6B99", "marker": "o", "markersize": 4.8},
+    {"color": "#B5530A", "marker": "^", "markersize": 5.2},
+    {"color": "#6A9A1F", "marker": "D", "markersize": 4.2},
+    {"color": "#8A4FA8", "marker": "v", "markersize": 5.2, "markerfacecolor": "none", "markeredgewidth": 1.1},
+    {"color": "#777777", "marker": "P", "markersize": 5.4},
+)
 GREY = "#555555"
 LIGHT = "#DDDDDD"
 _STYLE: dict[Any, Any] = {
@@ -90,6 +99,11 @@ def _look(look: Look) -> dict[str, Any]:
         "markersize": look.markersize,
         **open_marker,
     }
+
+
+def kernel_look(number: int) -> dict[str, Any]:
+    """Return how the marks of a real kernel look, by its place among those shown."""
+    return _KERNELS[number % len(_KERNELS)]
 
 
 def new_figure(height: float) -> Figure:

@@ -1,0 +1,1 @@
+"""Instructions per page from kernel to kernel."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench import environment
+from bench.commands.kernel_figures import check
 from bench.errors import UsageError
 from bench.gate import kernel_checks, kernel_engine, render
 from bench.gate.kernel_engine import ARMS, Request
@@ -30,7 +31,7 @@ def read_request(args: argparse.Namespace) -> Request:
     groups = _groups(args.op or [])
     request = Request(kernel.find(args.base_kernel), kernel.find(args.kernel), groups, tuple(kernel_checks.laws(groups)))
     for target in (request.base, request.head):
-        kernel_engine.check(target, request.groups)
+        check(target, request.groups)
     return request
 
 

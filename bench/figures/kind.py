@@ -23,13 +23,14 @@ class Kind(Generic[T]):
     """One kind of figure; the folder bench/figures/NAME has its parts."""
 
     name: str  # as --only has it
-    prepare: Callable[[LoadedRun], Sequence[T | Skipped]]  # the numbers of every figure of this kind, or why there is none
+    # The numbers of every figure of this kind, or why there is none; of a run, or of what else its command measured.
+    prepare: Callable[[Any], Sequence[T | Skipped]]
     describe: Callable[[T], Words]
     drawing: str  # the module whose draw() takes the numbers; loaded to draw alone, because it loads matplotlib
 
-    def prepared(self, run: LoadedRun) -> list[Prepared[T] | Skipped]:
+    def prepared(self, run: Any) -> list[Prepared[T] | Skipped]:
         """Return the figures of this kind that a run has, or why it has none."""
-        uncounted = "" if run.counted_points else f"; this run has no {COUNTERS_FILE}"
+        uncounted = "" if not isinstance(run, LoadedRun) or run.counted_points else f"; this run has no {COUNTERS_FILE}"
         return [
             Skipped(one.name, one.reason + uncounted) if isinstance(one, Skipped) else Prepared(self, one)
             for one in self.prepare(run)

@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 from rich.progress import Progress
 
-from bench.errors import UsageError
 from bench.gate import kernel_judge
 from bench.gate.kernel_checks import KernelLaw
 from bench.gate.kernel_judge import FEWEST_BOOTS, Arms
@@ -35,17 +34,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
     findings: list[Finding]
     arms: Arms
-
-
-def check(target: KernelTarget, groups: Sequence[Group]) -> None:
-    """Raise UsageError for a kernel whose calls are not counted in instructions, or that cannot carry out a point."""
-    if target.unit != "instructions":
-        raise UsageError(
-            f"{target.name} is timed, and two kernels are compared in instructions: give versions or images for QEMU"
-        )
-    for group in groups:
-        for point in group.points([target.name]):
-            target.check(point)
 
 
 def measure_and_judge(request: Request, progress: Progress) -> Outcome:

@@ -16,7 +16,7 @@ PER = {"span": "a page of the span, nothing in memory", "memory": "a page in mem
 
 def row_words(row: Row) -> str:
     """Return what a row is called in the figure."""
-    return f"{row.point.operation}  {row.point.scenario.name}"
+    return f"{row.point.operation} on {row.point.scenario.name}"
 
 
 def title_words(data: History) -> str:
@@ -33,17 +33,16 @@ def tables(data: History) -> tuple[Table, ...]:
     """Return instructions per page of each size, and the exact instructions."""
     kinds = [[row for row in data.every if row.per == per] for per in PER]
     per_page = tuple(
-        table(f"Instructions for {words}", ("call", *data.kernels), [(_name(row), *_cells(row, data.kernels)) for row in every])
+        table(
+            f"Instructions for {words}",
+            ("call", *data.kernels),
+            [(row.point.group, *_cells(row, data.kernels)) for row in every],
+        )
         for words, every in zip(PER.values(), kinds, strict=True)
         if every
     )
-    exact = [(_name(row), *(_count(row, name) for name in data.kernels)) for row in data.every]
+    exact = [(row.point.group, *(_count(row, name) for name in data.kernels)) for row in data.every]
     return (*per_page, table("Instructions of the whole call (median of its repeats)", ("call", *data.kernels), exact))
-
-
-def _name(row: Row) -> str:
-    """Return a point's name."""
-    return f"{row.point.group}"
 
 
 def _cells(row: Row, kernels: Sequence[str]) -> list[str]:

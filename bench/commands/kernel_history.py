@@ -1,0 +1,86 @@
+"""The action `kernel history`: what the calls of the suite cost one kernel after another, as a table and a figure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from bench import environment
+from bench.commands import Actions
+from bench.commands.kernel_figures import add_arguments, chosen, draw, say, show
+from bench.errors import EXIT_MEASUREMENT, MeasurementError
+from bench.figures.inputs import Skipped
+from bench.figures.kernel_history.words import tables
+from bench.figures.kinds import KERNEL_KINDS
+from bench.measuring import kernel_boots
+from bench.measuring.kernel_boots import Boot, Order
+from bench.progress import progress_bar
+from bench.runs import kernel_history, storage
+from bench.runs.kernel_history import Costs, HistoryPoint, KernelFacts, KernelHistory
+from bench.targets.kernel import KernelTarget
+from bench.workloads.scenario import Point
+from bench.workloads.suite import KERNELS
+
+FIGURE: Final = "kernel_history"
+
+
+def _measure(targets: list[KernelTarget]) -> KernelHistory:
+    """Start each kernel once."""
+    orders = [Order(target, KERNELS) for target in targets]
+    with progress_bar() as progress:
+        names = ", ".join(one.name for one in targets)
+        task = progress.add_task(f"calls on {names}", total=sum(map(Order.nr_values, orders)))
+        boots = kernel_boots.run(orders, lambda: progress.advance(task))
+    return KernelHistory(
+        schema=kernel_history.SCHEMA,
+        kind="kernel-history",
+        command=environment.command_line(),
+        created=storage.now(),
+        machine=environment.machine_facts(),
+        kernels=[_facts(target, boot) for target, boot in zip(targets, boots, strict=True)],
+        points=[_point(number, targets, boots) for number in range(len(KERNELS))],
+    )
+
+
+def _facts(target: KernelTarget, boot: Boot) -> KernelFacts:
+    """Return what is told of a kernel."""
+    return KernelFacts(target.name, boot.releases[0] if boot.releases else target.kernel, boot.error)
+
+
+def _point(number: int, targets: list[KernelTarget], boots: list[Boot]) -> HistoryPoint:
+    """Return what one point of the suite cost on each kernel."""
+    group = KERNELS[number]
+    costs = {
+        target.name: Costs(boot.costs[group.name].values, boot.costs[group.name].taken_off)
+        for target, boot in zip(targets, boots, strict=True)
+        if group.name in boot.costs
+    }
+    return HistoryPoint(Point(group.scenario, "", group.operation), costs)
+
+
+def _history(options: argparse.Namespace) -> int:
+    """Measure, or read what was measured before; print a table, draw a figure."""
+    asked = chosen(options, KERNELS)
+    history = kernel_history.load(asked) if isinstance(asked, Path) else _measure(asked)
+    prepared = KERNEL_KINDS[FIGURE].prepared(history)[0]
+    if isinstance(prepared, Skipped):
+        raise MeasurementError(next((one.error for one in history.kernels if one.error), prepared.reason))
+    if options.json:
+        sys.stdout.write(storage.encode_json(history).decode())
+    else:
+        show(tables(prepared.data), options)
+    if options.plots:
+        draw(prepared, options.plots)
+    failed = [one for one in history.kernels if one.error]
+    for one in failed:
+        say(f"{one.name}: {one.error}")
+    return EXIT_MEASUREMENT if failed else 0
+
+
+def add_parser(actions: Actions) -> None:
+    """Add the action to the parser of `kernel`."""
+    parser = actions.add_parser("history", allow_abbrev=False, help="what calls cost one kernel after another, in instructions")
+    add_arguments(parser)
+    parser.set_defaults(action=_history)

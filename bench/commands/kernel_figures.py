@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError, one_line
+from bench.errors import EXIT_MEASUREMENT, UsageError, one_line
 from bench.figures.kind import Prepared
+from bench.measuring.kernel_boots import Boot
 from bench.runs import storage
+from bench.runs.kernel_history import KernelFacts
 from bench.tables import formats
 from bench.tables.table import Page, Table
 from bench.targets import kernel
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats.add_option(parser)
 
 
-def chosen(options: argparse.Namespace, groups: Sequence[Group]) -> list[KernelTarget] | Path:
+def chosen(options: argparse.Namespace, groups: Sequence[Group] = ()) -> list[KernelTarget] | Path:
     """Return the kernels to measure, or the file that has what was measured."""
     words: list[str] = options.kernel
     if options.plots:
@@ -74,3 +76,19 @@ def draw(prepared: Prepared[Any], plots: Path) -> None:
     words = prepared.words()
     svg, _ = save(prepared.draw(), plots / words.name, words.title, words.alternative)
     say(f"figure: {svg}, .png")
+
+
+def facts(targets: Sequence[KernelTarget], boots: Sequence[Boot]) -> list[KernelFacts]:
+    """Return what is told of each kernel."""
+    return [
+        KernelFacts(target.name, boot.releases[0] if boot.releases else target.kernel, boot.error)
+        for target, boot in zip(targets, boots, strict=True)
+    ]
+
+
+def ending(kernels: Sequence[KernelFacts]) -> int:
+    """Tell what could not be measured; return the exit code."""
+    failed = [one for one in kernels if one.error]
+    for one in failed:
+        say(f"{one.name}: {one.error}")
+    return EXIT_MEASUREMENT if failed else 0

@@ -9,8 +9,8 @@ from typing import Final
 
 from bench import environment
 from bench.commands import Actions
-from bench.commands.kernel_figures import add_arguments, chosen, draw, say, show
-from bench.errors import EXIT_MEASUREMENT, MeasurementError
+from bench.commands.kernel_figures import add_arguments, chosen, draw, ending, facts, show
+from bench.errors import MeasurementError
 from bench.figures.inputs import Skipped
 from bench.figures.kernel_history.words import tables
 from bench.figures.kinds import KERNEL_KINDS
@@ -18,7 +18,7 @@ from bench.measuring import kernel_boots
 from bench.measuring.kernel_boots import Boot, Order
 from bench.progress import progress_bar
 from bench.runs import kernel_history, storage
-from bench.runs.kernel_history import Costs, HistoryPoint, KernelFacts, KernelHistory
+from bench.runs.kernel_history import Costs, HistoryPoint, KernelHistory
 from bench.targets.kernel import KernelTarget
 from bench.workloads.scenario import Point
 from bench.workloads.suite import KERNELS
@@ -39,14 +39,9 @@ def _measure(targets: list[KernelTarget]) -> KernelHistory:
         command=environment.command_line(),
         created=storage.now(),
         machine=environment.machine_facts(),
-        kernels=[_facts(target, boot) for target, boot in zip(targets, boots, strict=True)],
+        kernels=facts(targets, boots),
         points=[_point(number, targets, boots) for number in range(len(KERNELS))],
     )
-
-
-def _facts(target: KernelTarget, boot: Boot) -> KernelFacts:
-    """Return what is told of a kernel."""
-    return KernelFacts(target.name, boot.releases[0] if boot.releases else target.kernel, boot.error)
 
 
 def _point(number: int, targets: list[KernelTarget], boots: list[Boot]) -> HistoryPoint:
@@ -73,10 +68,7 @@ def _history(options: argparse.Namespace) -> int:
         show(tables(prepared.data), options)
     if options.plots:
         draw(prepared, options.plots)
-    failed = [one for one in history.kernels if one.error]
-    for one in failed:
-        say(f"{one.name}: {one.error}")
-    return EXIT_MEASUREMENT if failed else 0
+    return ending(history.kernels)
 
 
 def add_parser(actions: Actions) -> None:

@@ -12,7 +12,7 @@ from bench.runs.loaded import LoadedRun
 NAMES = ("report", "scaling", "ratio", "cost", "distribution", "order")  # in the order of the page
 KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in NAMES}
 # Of what `kernel history` and `kernel costs` measure, which is no run: those commands draw them.
-KERNEL_NAMES = ("kernel_history",)
+KERNEL_NAMES = ("kernel_history", "kernel_costs")
 KERNEL_KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in KERNEL_NAMES}
 
 

@@ -46,11 +46,11 @@ PARTS: tuple[dict[str, Any], ...] = (
 # Kernels in the order that they are shown in, from dark to light, each of its own shape.
 _KERNELS: tuple[dict[str, Any], ...] = (
     {"color": "#1B1B1B", "marker": "s", "markersize": 4.2},
-    {"color": "#0F6B99", "marker": "o", "markersize": 4.8},
-    {"color": "#B5530A", "marker": "^", "markersize": 5.2},
-    {"color": "#6A9A1F", "marker": "D", "markersize": 4.2},
-    {"color": "#8A4FA8", "marker": "v", "markersize": 5.2, "markerfacecolor": "none", "markeredgewidth": 1.1},
-    {"color": "#777777", "marker": "P", "markersize": 5.4},
+    {"color": "#1F5A8A", "marker": "o", "markersize": 4.8},
+    {"color": "#E39A3B", "marker": "^", "markersize": 5.2},
+    {"color": "#2E7D32", "marker": "D", "markersize": 4.4, "markerfacecolor": "white", "markeredgewidth": 1.1},
+    {"color": "#8A4FA8", "marker": "v", "markersize": 5.2},
+    {"color": "#777777", "marker": "P", "markersize": 5.4, "markerfacecolor": "white", "markeredgewidth": 1.1},
 )
 GREY = "#555555"
 LIGHT = "#DDDDDD"

@@ -62,36 +62,45 @@ def at_once() -> int:
 
 
 def run(orders: Sequence[Order], on_value: Callable[[], None] = lambda: None) -> list[Boot]:
-    """Start kernels in order, as many at once as there are processors; a start that fails says so, and keeps what it had.
+    """Start kernels in order; `on_value` is called from other threads, at each value."""
 
-    `on_value` is called from other threads, at each value.
+    def start_of(order: Order) -> Callable[[Boot], None]:
+        return lambda boot: _start(order, boot, on_value)
+
+    return run_all([start_of(one) for one in orders])
+
+
+def run_all(starts: Sequence[Callable[[Boot], None]]) -> list[Boot]:
+    """Carry out starts, in order, as many at once as there are processors.
+
+    Each puts what it measures into its Boot; one that fails says so there, and keeps what it had.
     """
-    wanted: queue.SimpleQueue[tuple[int, Order]] = queue.SimpleQueue()
+    wanted: queue.SimpleQueue[tuple[int, Callable[[Boot], None]]] = queue.SimpleQueue()
     done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
-    for number, order in enumerate(orders):
-        wanted.put((number, order))
+    for one in enumerate(starts):
+        wanted.put(one)
     # Not waited for when this program ends, as at Ctrl-C: the keeper of each guest ends it then.
-    for _ in range(min(at_once(), len(orders))):
-        threading.Thread(target=_work, args=(wanted, done, on_value), daemon=True).start()
+    for _ in range(min(at_once(), len(starts))):
+        threading.Thread(target=_work, args=(wanted, done), daemon=True).start()
     found: dict[int, Boot] = {}
-    while len(found) < len(orders):
-        one = done.get()
-        if one.failure is not None:
-            raise one.failure
-        found[one.number] = one.boot
-    return [found[number] for number in range(len(orders))]
+    while len(found) < len(starts):
+        over = done.get()
+        if over.failure is not None:
+            raise over.failure
+        found[over.number] = over.boot
+    return [found[number] for number in range(len(starts))]
 
 
-def _work(wanted: queue.SimpleQueue[tuple[int, Order]], done: queue.SimpleQueue[_Done], on_value: Callable[[], None]) -> None:
-    """Carry out orders until there is none."""
+def _work(wanted: queue.SimpleQueue[tuple[int, Callable[[Boot], None]]], done: queue.SimpleQueue[_Done]) -> None:
+    """Carry out starts until there is none."""
     while True:
         try:
-            number, order = wanted.get_nowait()
+            number, start = wanted.get_nowait()
         except queue.Empty:
             return
         boot = Boot()
         try:
-            _start(order, boot, on_value)
+            start(boot)
         except BenchError as error:
             boot.error = told(error)
         except BaseException as error:  # whatever it is, the one who waits must hear of it

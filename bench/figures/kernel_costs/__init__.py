@@ -1,0 +1,1 @@
+"""Instructions per page by kind of page."""

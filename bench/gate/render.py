@@ -95,7 +95,7 @@ def junit(findings: Sequence[Finding]) -> bytes:
         for one in (finding for finding in findings if finding.part == part):
             case = junitparser.TestCase(one.name, f"gate.{part}")
             kind = {"regression": junitparser.Failure, "error": junitparser.Error, "inconclusive": junitparser.Skipped}
-            if one.verdict != "pass":
+            if one.verdict in kind:
                 case.result = [kind[one.verdict](one.text)]
             else:
                 case.system_out = one.text

@@ -67,7 +67,7 @@ def test_numbers_and_words_of_figures_load_without_matplotlib() -> None:
     program = (
         "import sys; sys.modules['matplotlib'] = None  # an import of it fails\n"
         f"from importlib import import_module\nfor name in {WITHOUT_DRAWING}: import_module(name)\n"
-        "from bench.figures.kinds import KINDS; print(*KINDS)"
+        "from bench.figures.kinds import KERNEL_KINDS, KINDS; print(*KINDS, *KERNEL_KINDS)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     parts = {f"bench.figures.{kind}.{part}" for kind in done.stdout.split() for part in ("numbers", "words")}
@@ -82,11 +82,12 @@ def test_numbers_of_figures_neither_word_nor_draw_and_drawings_do_not_take_from_
 
 
 def test_a_figure_is_a_folder_of_its_parts() -> None:
-    from bench.figures.kinds import KINDS
+    from bench.figures.kinds import KERNEL_KINDS, KINDS
 
+    every = {**KINDS, **KERNEL_KINDS}
     folders = {path.parent.name for path in (BENCH / "figures").glob("*/__init__.py")}
-    assert folders == set(KINDS)
-    for name, kind in KINDS.items():
+    assert folders == set(every)
+    for name, kind in every.items():
         assert (kind.name, kind.drawing) == (name, f"bench.figures.{name}.drawing")
         assert {path.name for path in (BENCH / "figures" / name).glob("*.py")} >= {"numbers.py", "words.py", "drawing.py"}
 

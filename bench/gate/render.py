@@ -74,7 +74,7 @@ def table(findings: Sequence[Finding]) -> Table:
     """Return the table of what a reader wants to see."""
     rows = tuple((WORDS[one.verdict], one.part, one.name, one.text) for one in shown(findings))
     title = "Gate (counters that are as expected are not listed)"
-    return Table(title, ("verdict", "part", "what", "seen"), (), (rows,), nr_shown_once=0)
+    return Table(title, ("verdict", "part", "what", "seen"), (), (rows,), less=("part",), nr_shown_once=0)
 
 
 def markdown(findings: Sequence[Finding]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -143,38 +144,84 @@ def fitted(table: Table, width: int) -> tuple[Table, list[str]]:
 
 def _least_width(table: Table, names: int = NAMES_WIDTH, words: int = WORDS_WIDTH) -> int:
     """Return how wide a table must be for numbers to stand in one line, and names and words in enough."""
-    columns = list(zip(table.heads, *table.rows, strict=True))
-    widths = [max(map(cell_len, cells)) for cells in columns]
-    for index, cells in enumerate(columns[: len(table.words)]):
-        widths[index] = min(widths[index], words if any(" " in cell for cell in cells[1:]) else names)
+    widths = _least_widths(table, names, words)
     return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _least_widths(table: Table, names: int, words: int) -> list[int]:
+    """Return how wide the columns must be: numbers in one line, single words up to `names`, several up to `words` columns."""
+    found = []
+    for index, cells in enumerate(zip(table.heads, *table.rows, strict=True)):
+        width = max(map(cell_len, cells))
+        if index < len(table.words):
+            least = max(words, min(names, _longest_word(cells))) if any(" " in cell for cell in cells[1:]) else names
+            width = min(width, least)
+        found.append(width)
+    return found
+
+
+def _longest_word(cells: Sequence[str]) -> int:
+    """Return the width of the longest word of a column."""
+    return max(cell_len(word) for cell in cells for word in (cell.split() or [""]))
+
+
+def _name_widths(table: Table, width: int) -> dict[int, int]:
+    """Return the columns, by index, that need a width of their own lest names fold where a part of them does not end.
+
+    Where there is room for it: numbers keep theirs, and several words WORDS_WIDTH.
+    """
+    columns = list(zip(table.heads, *table.rows, strict=True))
+    least = _least_widths(table, LEAST_WIDTH, WORDS_WIDTH)
+    if sum(max(map(cell_len, cells)) for cells in columns) + GAP * (len(columns) - 1) <= width:
+        return {}
+    found = {}
+    room = width - sum(least) - GAP * (len(least) - 1)
+    for index, cells in enumerate(columns[: len(table.words)]):
+        more = min(_longest_word(cells) - least[index], room)
+        if more > 0:
+            found[index] = least[index] + more
+            room -= more
+    return found
+
+
+def _at_slashes(text: str, width: int) -> str:
+    """Return text whose words that are longer than `width` continue on a new line behind one of their slashes."""
+    lines = [""]
+    for word in text.split(" "):
+        for part in re.split("(?<=/)", word) if cell_len(word) > width else [word]:
+            if lines[-1] and cell_len(lines[-1] + part) > width:
+                lines.append("")
+            lines[-1] += part
+        lines[-1] += " "
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _print_table(out: Console, table: Table, wide: bool) -> None:
     """Print a table without its title; no line ends with blanks."""
-    shown = _rich(table)
-    needed = Measurement.get(out, out.options.update(width=WIDEST), shown).maximum
+    needed = Measurement.get(out, out.options.update(width=WIDEST), _rich(table)).maximum
     # Wider than the terminal rather than cut: figures without their last digits are of no use. Words fold, there.
     out.width = needed if wide else min(needed, max(out.width, _least_width(table, LEAST_WIDTH, LEAST_WIDTH)))
     with out.capture() as captured:
-        out.print(shown)
+        out.print(_rich(table, _name_widths(table, out.width)))
     for line in captured.get().splitlines():
         print(line.rstrip())
 
 
-def _rich(table: Table) -> RichTable:
-    """Return a table as the library for terminals has it."""
+def _rich(table: Table, widths: Mapping[int, int] | None = None) -> RichTable:
+    """Return a table as the library for terminals has it; `widths` of those columns, by index, that do not get theirs by it."""
+    widths = widths or {}
     style = box.SIMPLE_HEAD if sys.stdout.isatty() else _PLAIN
     shown = RichTable(box=style, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for head in table.words:
-        shown.add_column(escape(head), overflow="fold")
+    for index, head in enumerate(table.words):
+        shown.add_column(escape(head), overflow="fold", width=widths.get(index))
     for head in table.numbers:
         shown.add_column(escape(head), justify="right", no_wrap=True)
     for section in table.sections:
         above: Cells = ()
         for row in section:
             same = table.nr_shown_once if row[: table.nr_shown_once] == above[: table.nr_shown_once] else 0
-            shown.add_row(*[""] * same, *map(escape, row[same:]))
+            cells = (_at_slashes(cell, widths[index]) if index in widths else cell for index, cell in enumerate(row))
+            shown.add_row(*[""] * same, *map(escape, [*cells][same:]))
             above = row
         shown.add_section()
     return shown

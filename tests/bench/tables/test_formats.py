@@ -191,3 +191,23 @@ def test_a_table_in_the_terminal_to_the_letter(capsys: pytest.CaptureFixture[str
         "",
         "d     e     5     6",
     ]
+
+
+LONG_NAME = "munlockall/layout/cryptsetup237_luksFormat_hm8_default/per-page"
+
+
+@pytest.mark.parametrize(("columns", "heads"), [(80, ["what", "seen"]), (120, ["kind", "what", "seen"])])
+def test_names_fold_only_where_a_part_ends(
+    columns: int, heads: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column of names and of sentences, beside one of sentences: what is worth less goes before a name is cut."""
+    monkeypatch.setattr(formats, "console", lambda: Console(width=columns, color_system=None))
+    text = " ".join(["some words of a sentence"] * 4)
+    rows = (("a kind of its own", "munlockall/sparse-64KiB/256MiB/page-walk", text), ("b", LONG_NAME, text), ("c", text, text))
+    out = shown(Page((Table("t", ("kind", "what", "seen"), (), (rows,), less=("kind",)),)), "terminal", capsys)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= columns and lines[1].split() == heads
+    assert "munlockall/sparse-64KiB/256MiB/page-walk" in out
+    assert all(part in out for part in LONG_NAME.split("/"))
+    assert (LONG_NAME in out) is (columns == 120)
+    assert out.count("sentence") == 4 * 4

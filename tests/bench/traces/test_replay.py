@@ -9,7 +9,7 @@ import pytest
 
 from bench.traces import ops
 from bench.traces.ops import Op, Trace
-from bench.traces.replay import FieldDifference, differences, replay
+from bench.traces.replay import FieldDifference, Machine, differences, replay
 from bench.traces.trace_format import Memory, Step, trace_problem
 from mmmodel import Mm
 from mmmodel.kernels import IMPLEMENTATIONS
@@ -136,3 +136,15 @@ def test_what_differs_in_another_process_is_named() -> None:
     assert differences(one, Step(0, 0, [], [], {}, {1: memory})) == [FieldDifference("others", [1, 2], [1])]
     assert not differences(Step(0, 0, [], [], {}, None), one)
     assert not differences(Step(0, 0, [], [], {}, {1: Memory(0, None, None)}), Step(0, 0, [], [], {}, {1: memory}))
+
+
+def test_a_file_that_nobody_has_open_any_more_loses_its_pages() -> None:
+    first: Any = OracleMm("page-walk")
+    machine = Machine(first)
+    made: list[Op] = [ops.MakeFile(0, "0x2000"), ops.Fork(1), ops.MakeFile(1, "0x2000", proc=1)]
+    made += [ops.Mmap(at, "0x2000", "rw", ("shared", "populate"), file, proc=1) for file, at in enumerate((AT, "0x1000100000"))]
+    assert [machine.outcome(op) for op in made] == [0] * 5
+    files: list[Any] = [machine.files[1][number] for number in (0, 1)]
+    assert [len(one.file.cache) for one in files] == [2, 2]
+    assert machine.outcome(ops.Exit(proc=1)) == 0
+    assert [len(one.file.cache) for one in files] == [2, 0]

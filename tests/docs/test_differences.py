@@ -33,9 +33,30 @@ def only_smaps(old: list[list[Any]], new: list[list[Any]]) -> bool:
     return same and bool(less) and all(row[2].startswith("---") for row in less)
 
 
+def kind_of_other_calls(name: str, fields: set[str], difference: Mapping[str, list[Any]]) -> str:
+    """The kind where only processes, files, mremap() or advice can show it, "" for none of these."""
+    error = difference.get("errno")
+    if name == "madvise" and error == ["EINVAL", 0]:
+        return "dontneed-locked"
+    if name == "mremap":
+        known = {("0", "EFAULT"): "mremap-nothing", ("EINVAL", "0"): "dontunmap-shared"}
+        return known.get((str(error[0]), str(error[1])), "") if error else "dontunmap-part" if fields == {"vmas"} else ""
+    if fields != {"vmstat"}:
+        return ""
+    old, new = difference["vmstat"]
+    changed = {key.removeprefix("unevictable_pgs_") for key in old | new if old.get(key) != new.get(key)}
+    if name == "mlock" and changed == {"culled", "rescued", "mlocked", "munlocked"}:
+        return "mlock-copy"
+    if name == "munlock" and changed == {"mlocked"}:
+        return "munlock-shared"
+    return "hole" if name == "punch_hole" and changed == {"cleared", "munlocked"} else ""
+
+
 def kind_of(op: Op, difference: Mapping[str, list[Any]]) -> str:
     """The kind that a trace's first difference is of, by the op and what exactly differs."""
     name, fields = op_name(op), set(difference)
+    if kind := kind_of_other_calls(name, fields, difference):
+        return kind
     changed = changed_pages(*difference.get("pages", ([], [])))
     if "vmas" in fields and only_smaps(*difference["vmas"]):
         rest = {field: pair for field, pair in difference.items() if field != "vmas"}

@@ -25,6 +25,14 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def short(value: float) -> str:
+    """Return a large number for an axis that has little room: 100, 10 k, 1 M, 63 G."""
+    for scale, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale * (1 - 1e-9):
+            return f"{significant(value / scale)} {unit}"
+    return significant(value)
+
+
 def seconds(value: float) -> str:
     """Return a duration in the unit that suits it: 478 ms, 2.88 µs."""
     scale, unit = _seconds_unit(value)

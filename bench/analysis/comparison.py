@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import msgspec
 import pandas as pd
 
 from bench.analysis import dataframes, stats
 from bench.analysis.counter_diff import Difference, differences
-from bench.analysis.dataframes import COUNT, CURVE, GROUP, POINT, TIME, Cell
-from bench.errors import MeasurementError
-from bench.runs.loaded import LoadedPoint, LoadedRun
+from bench.analysis.dataframes import COUNT, CURVE, GROUP, INSTRUCTIONS, POINT, TIME, Cell
+from bench.errors import MeasurementError, UsageError
+from bench.runs.loaded import LoadedPoint, LoadedRun, of_targets
 
 # Facts of which any that differs makes it another machine, or the same one in another state. The rest is software.
 MACHINE: Final = ("cpu_model", "cpu_count", "memory_bytes", "hostname", "system", "platform", "cpu_affinity", "aslr")
@@ -29,6 +30,10 @@ COLUMNS: Final = [
     "time_ratio_high",
     "time_verdict",  # of B: "faster", "slower", "not resolved"; nothing without an interval
 ]
+COUNTED_THERE: Final = ["instructions_a", "instructions_b", "instructions_ratio"]  # more of them, where both have real kernels
+
+
+TWO_TARGETS: Final = "A and B"  # in the place of a target's name where two are compared
 
 
 class Fact(NamedTuple):
@@ -80,7 +85,10 @@ def compare(a: LoadedRun, b: LoadedRun) -> Comparison:
     facts = _facts(a, b)
     if any(fact.name in MACHINE for fact in facts):  # the ratios say how the machines differ: no verdict on what was measured
         rows = [row | {"time_verdict": None} for row in rows]
-    points = dataframes.typed(rows, {name: "float64" if _is_number(name) else "str" for name in COLUMNS})
+    types = {name: "float64" if _is_number(name) else "str" for name in COLUMNS}
+    if any("instructions_ratio" in row for row in rows):
+        types |= dict.fromkeys(COUNTED_THERE[:2], "Int64") | {COUNTED_THERE[2]: "float64"}
+    points = dataframes.typed(rows, types)
     counters: list[dict[str, Cell]] = [
         {"name": name, "counter": one.what, "a": one.old, "b": one.new} for name, found in changed.items() for one in found
     ]
@@ -92,6 +100,27 @@ def compare(a: LoadedRun, b: LoadedRun) -> Comparison:
         _exponents(a, b, alike),
         facts,
     )
+
+
+def part_of(run: LoadedRun, word: str, name: str) -> LoadedRun:
+    """Return the part of a run that is of one target, its points under another `name`, for a comparison with another target."""
+    found = of_targets(run, [word])
+    points = {}
+    for one in found.points.values():
+        renamed = msgspec.structs.replace(one.name, implementation=name)
+        points[str(renamed)] = msgspec.structs.replace(one, name=renamed, digest="")
+    target = next(iter(found.points.values())).implementation
+    return msgspec.structs.replace(found, points=points, where=f"{target} of {found.where}")
+
+
+def between(a: LoadedRun, on_a: str, b: LoadedRun, on_b: str) -> Comparison:
+    """Compare a target of run B with a target of run A; UsageError unless both are models, or kernels that run alike."""
+    parts = [part_of(a, on_a, TWO_TARGETS), part_of(b, on_b, TWO_TARGETS)]
+    kinds = [{one.kernel.runs_as if one.kernel else "" for one in part.points.values()} for part in parts]
+    if kinds[0] != kinds[1]:
+        shown = [", ".join(sorted(kind)) or "a model" for kind in kinds]
+        raise UsageError(f"{on_a} ({shown[0]}) and {on_b} ({shown[1]}) were not measured in the same way")
+    return compare(*parts)
 
 
 def _is_number(column: str) -> bool:
@@ -127,6 +156,9 @@ def _row(name: str, a: LoadedPoint | None, b: LoadedPoint | None) -> dict[str, C
         ratio = stats.ratio(b.by_process, a.by_process)
         row |= dataframes.interval_cells("time_ratio", ratio)
         row["time_verdict"] = verdict(ratio) or None
+    if a.nr_instructions and b.nr_instructions:
+        row |= {"instructions_a": a.nr_instructions, "instructions_b": b.nr_instructions}
+        row["instructions_ratio"] = b.nr_instructions / a.nr_instructions
     return row
 
 
@@ -143,7 +175,7 @@ def _exponents(a: LoadedRun, b: LoadedRun, alike: list[str]) -> pd.DataFrame:
     for run, suffix in ((a, "_a"), (b, "_b")):
         points = dataframes.points_frame(run)
         exponents = dataframes.exponents_frame(points[points["name"].isin(alike)], run)
-        kept = [name for name in exponents.columns if name.startswith((COUNT, TIME))]
+        kept = [name for name in exponents.columns if name.startswith((COUNT, TIME, INSTRUCTIONS))]
         found.append(exponents.set_index([*CURVE, "nr_sizes"])[kept].add_suffix(suffix))
     return found[0].join(found[1], how="inner").reset_index()
 

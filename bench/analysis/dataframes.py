@@ -1,7 +1,9 @@
 """Runs as data frames: a row for every point, and the scaling exponents over the sizes of one scenario.
 
 Columns that start with `count_` are exact, those that start with `time_` were
-measured; names end with the unit. Nothing is formatted here.
+measured; names end with the unit. Those that start with `instructions` are of real
+kernels, which `runs_as` tells from the model; a run without any has none of these.
+Nothing is formatted here.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from bench.runs.loaded import LoadedPoint, LoadedRun
 from bench.workloads.scenario import LAYOUT
 from mmmodel.constants import PAGE_SIZE
 
-Kind = Literal["count_", "time_"]
+Kind = Literal["count_", "time_", "instructions"]
 COUNT: Final = "count_"
 TIME: Final = "time_"
+INSTRUCTIONS: Final = "instructions"
 GROUP: Final = ["operation", "scenario", "size"]  # what implementations are compared on
 CURVE: Final = ["operation", "scenario", "implementation"]  # what is fitted over its sizes
 POINT: Final = ["name", *GROUP, "implementation"]
@@ -47,6 +50,16 @@ EXPONENTS: Final = [
     "time_exponent_local_high",
     "time_exponent_shape",  # "power", "curved" (no one power fits), "too few" (data for an interval)
 ]
+KERNEL: Final = ["runs_as", "kernel_release"]  # of real kernels; NA for the model
+COUNTED_THERE: Final = [
+    "instructions",  # the median of all calls, then the least and the most
+    "instructions_low",
+    "instructions_high",
+    "instructions_values",
+    "instructions_per_page",
+    "instructions_fewer",  # those of the first kernel that runs so by this one's
+]
+INSTRUCTIONS_EXPONENTS: Final = ["instructions_exponent", "instructions_exponent_low", "instructions_exponent_high"]
 Shape = Literal["power", "curved", "too few"]
 Cell = str | int | float | None
 
@@ -56,12 +69,19 @@ def points_frame(run: LoadedRun) -> pd.DataFrame:
 
     What a run does not have is NA, ends of intervals too where the data are too few for one.
     """
-    baselines = {_group(one): one for one in run.points.values() if one.name.implementation == BASELINE}
-    rows = [_row(name, one, baselines.get(_group(one))) for name, one in run.points.items()]
+    firsts: dict[tuple[str, ...], LoadedPoint] = {}
+    for one in run.points.values():
+        if one.kernel or one.implementation == BASELINE:
+            firsts.setdefault(_kind(one), one)
+    rows = [_row(name, one, firsts.get(_kind(one))) for name, one in run.points.items()]
     counters = dict.fromkeys(key for row in rows for key in row if key.startswith(COUNT))
     whole = ["span_bytes", "nr_vmas", "nr_populated", *counters]
     types = dict.fromkeys([*POINT, "digest"], "str") | dict.fromkeys(whole, "Int64") | dict.fromkeys(TIMES, "float64")
-    return typed(rows, types | {"time_processes": "Int64", "time_values": "Int64"})
+    types |= {"time_processes": "Int64", "time_values": "Int64"}
+    if run.kernels:
+        types |= dict.fromkeys(KERNEL, "str") | dict.fromkeys(COUNTED_THERE[:4], "Int64")
+        types |= dict.fromkeys(COUNTED_THERE[4:], "float64")
+    return typed(rows, types)
 
 
 def typed(rows: Sequence[Mapping[str, Cell]], types: Mapping[str, str]) -> pd.DataFrame:
@@ -78,6 +98,11 @@ def _group(one: LoadedPoint) -> tuple[str, str, str]:
     return one.name.operation, one.name.scenario, one.name.size
 
 
+def _kind(one: LoadedPoint) -> tuple[str, ...]:
+    """Return what the points have in common whose costs are held to the first of them: the group, and how they run."""
+    return *_group(one), one.kernel.runs_as if one.kernel else ""
+
+
 def _row(name: str, one: LoadedPoint, baseline: LoadedPoint | None) -> dict[str, Cell]:
     """Return one point's row."""
     row: dict[str, Cell] = {"name": name, **dict(zip(GROUP, _group(one), strict=True))}
@@ -91,7 +116,23 @@ def _row(name: str, one: LoadedPoint, baseline: LoadedPoint | None) -> dict[str,
         row |= {COUNT + key: value for key, value in one.counters.items()}
     if one.processes:
         row |= _time_cells(one, baseline)
-    return row
+    if one.kernel:
+        row |= {"runs_as": one.kernel.runs_as, "kernel_release": one.kernel.release}
+    return row | _instruction_cells(one, baseline)
+
+
+def _instruction_cells(one: LoadedPoint, first: LoadedPoint | None) -> dict[str, Cell]:
+    """Return the cells of what one point's calls executed on a real kernel; nothing where that is not known."""
+    found, typical = one.all_instructions, one.nr_instructions
+    if typical is None:
+        return {}
+    cells: dict[str, Cell] = {"instructions": typical, "instructions_values": len(found)}
+    cells |= {"instructions_low": min(found), "instructions_high": max(found)}
+    if one.span and one.span >= PAGE_SIZE:
+        cells["instructions_per_page"] = typical / (one.span // PAGE_SIZE)
+    if first and first.nr_instructions:
+        cells["instructions_fewer"] = first.nr_instructions / typical
+    return cells
 
 
 def _time_cells(one: LoadedPoint, baseline: LoadedPoint | None) -> dict[str, Cell]:
@@ -129,25 +170,26 @@ def exponents_frame(frame: pd.DataFrame, run: LoadedRun) -> pd.DataFrame:
             continue
         row: dict[str, Cell] = dict(zip(CURVE, map(str, key), strict=True))
         row |= {"nr_sizes": int(spans.nunique()), "least_span_bytes": int(spans.min()), "most_span_bytes": int(spans.max())}
-        row |= _counted_exponent(curve)
+        row |= _counted_exponent(curve, COUNT + "entries_read", COUNT + "exponent")
+        row |= _counted_exponent(curve, "instructions", "instructions_exponent")
         row |= _timed_exponent([run.points[str(name)] for name in curve["name"]])
         rows.append(row)
     whole = ("nr_sizes", "least_span_bytes", "most_span_bytes")
     types = dict.fromkeys(CURVE, "str") | dict.fromkeys(whole, "Int64") | dict.fromkeys(EXPONENTS, "float64")
-    return typed(rows, types | {"time_exponent_shape": "str"})
+    real = dict.fromkeys(INSTRUCTIONS_EXPONENTS, "float64") if run.kernels else {}
+    return typed(rows, types | {"time_exponent_shape": "str"} | real)
 
 
-def _counted_exponent(curve: pd.DataFrame) -> dict[str, Cell]:
-    """Return the cells of the entries read along a curve; nothing where they have no exponent."""
-    if COUNT + "entries_read" not in curve:
+def _counted_exponent(curve: pd.DataFrame, column: str, name: str) -> dict[str, Cell]:
+    """Return the cells of an exact quantity along a curve, the entries read for one; nothing where it has no exponent."""
+    if column not in curve:
         return {}
-    known = curve[curve[COUNT + "entries_read"].notna()]
-    entries = known[COUNT + "entries_read"].astype("int64").tolist()
-    if known["span_bytes"].nunique() < stats.LEAST_SIZES or min(entries) <= 0:
+    known = curve[curve[column].notna()]
+    counted = known[column].astype("int64").tolist()
+    if known["span_bytes"].nunique() < stats.LEAST_SIZES or min(counted) <= 0:
         return {}
-    found = stats.exponent(known["span_bytes"].astype("int64").tolist(), entries)
-    ends = {"count_exponent_low": min(found.local), "count_exponent_high": max(found.local)}
-    return {"count_exponent": found.fitted.estimate, **ends}
+    found = stats.exponent(known["span_bytes"].astype("int64").tolist(), counted)
+    return {name: found.fitted.estimate, f"{name}_low": min(found.local), f"{name}_high": max(found.local)}
 
 
 def _timed_exponent(curve: Sequence[LoadedPoint]) -> dict[str, Cell]:
@@ -171,7 +213,7 @@ def has(frame: pd.DataFrame, kind: Kind) -> bool:
 
 def only(frame: pd.DataFrame, kinds: Sequence[Kind]) -> pd.DataFrame:
     """Return a frame without the columns of the kinds that are not asked for."""
-    dropped = tuple({COUNT, TIME} - set(kinds))
+    dropped = tuple({COUNT, TIME, INSTRUCTIONS} - set(kinds))
     return frame[[name for name in frame.columns if not (dropped and name.startswith(dropped))]]
 
 

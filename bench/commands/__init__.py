@@ -14,14 +14,14 @@ from bench.errors import UsageError
 # name -> one line of help. The module of that name, here, has main(argv) -> exit code, and is loaded only when it is asked for.
 COMMANDS: dict[str, str] = {
     "report": "reproduce the report: count, check, time, table, figure (the main job)",
-    "run": "time calls by pyperf, with all of its options",
+    "run": "time calls by pyperf, with all of its options, and measure real kernels",
     "gate": "judge this tree by counters, laws and times; exit code 1 at a regression",
     "table": "show a run's counters, times and scaling exponents as a table",
-    "compare": "compare two runs: counters exactly, times with confidence intervals",
-    "sweep": "count and time a grid of spans, populations and implementations; resumes after interruption",
+    "compare": "compare two runs, or targets: counters exactly, times with confidence intervals",
+    "sweep": "count and time a grid of spans, populations and targets; resumes after interruption",
     "reference": "regenerate the committed reference, results/reference/, and tell what changed",
     "plot": "draw the figures of a run, and a page that shows them with their tables",
-    "list": "list scenarios, implementations and layouts",
+    "list": "list scenarios, implementations, real kernels and layouts",
     "replay": "run recorded or random sequences of calls through the model, or compare with a kernel's",
     "kernel": "fetch real kernels, and hold the model against what they do",
     "speed": "measure the model's own speed and size against their budgets",

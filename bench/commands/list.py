@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from bench.commands import parser_of
+from bench.kernels import images
+from bench.kernels.host import Host
+from bench.kernels.qemu import Qemu
+from bench.kernels.selection import HOST
+from bench.kernels.uml import Uml
 from bench.number_format import NONE, approximate, count
 from bench.tables import formats
 from bench.tables.table import Page, Table
 from bench.targets import registry
+from bench.targets.kernel import RUNS_AS
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Scenario
 from bench.workloads.sizes import format_size
@@ -25,11 +32,11 @@ def _pages_of(scenario: Scenario) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print scenarios, implementations and layouts."""
+    """Print scenarios, implementations, real kernels and layouts."""
     parser = parser_of("list")
     formats.add_option(parser)
     wide = parser.parse_args(argv).wide
-    formats.show(Page((_scenarios(), _implementations(), _layouts())), wide=wide)
+    formats.show(Page((_scenarios(), _implementations(), _kernels(), _layouts())), wide=wide)
     return 0
 
 
@@ -43,7 +50,14 @@ def _scenarios() -> Table:
 def _implementations() -> Table:
     """Return the table of implementations."""
     rows = ((name, one.summary) for name, one in registry.targets().items())
-    return Table("Implementations (--impl)", ("name", "what"), (), (tuple(rows),))
+    return Table("Implementations (--impl, --on)", ("name", "what"), (), (tuple(rows),))
+
+
+def _kernels() -> Table:
+    """Return the table of real kernels: those of the cache, and the running one."""
+    rows = [(one.word, f"{RUNS_AS[Uml]}: time" if one.is_uml else f"{RUNS_AS[Qemu]}: instructions") for one in images.cached()]
+    rows.append((HOST, f"Linux {os.uname().release}, {RUNS_AS[Host]}: time"))
+    return Table("Real kernels (--on, which takes implementations and paths, too)", ("name", "what"), (), (tuple(rows),))
 
 
 def _layouts() -> Table:

@@ -15,7 +15,7 @@ from bench.figures import inputs, kinds, page
 from bench.figures.kind import Prepared
 from bench.progress import progress_bar
 from bench.runs import storage
-from bench.runs.loaded import LoadedRun
+from bench.runs.loaded import LoadedRun, of_targets
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -24,6 +24,7 @@ class Request(msgspec.Struct, frozen=True):
     runs: tuple[Path, ...]
     plots: Path
     kinds: tuple[str, ...]
+    targets: tuple[str, ...]  # words of --on
 
 
 def read_request(argv: Sequence[str]) -> Request:
@@ -35,7 +36,11 @@ def read_request(argv: Sequence[str]) -> Request:
     where = "directory for figures and page, default plots/ for all of the reference's, else figures/ in the (first) run"
     parser.add_argument("--plots", type=Path, help=where)
     parser.add_argument("--only", action="append", default=[], help=f"figures, separated by commas: {known}; default all")
+    targets = "only these implementations or real kernels; may be repeated, and then --plots is needed"
+    parser.add_argument("--on", action="append", default=[], metavar="TARGET", help=targets)
     args = parser.parse_args(argv)
+    if args.on and not args.plots:
+        raise UsageError("--on draws a part of a run: say by --plots where its figures go")
     asked = {name for word in args.only for name in word.split(",")}
     if others := sorted(asked - set(kinds.KINDS)):
         raise unknown(f"unknown figure {one_line(others[0], 60)!r}; known are ", others[0], kinds.KINDS)
@@ -44,13 +49,14 @@ def read_request(argv: Sequence[str]) -> Request:
         runs=runs,
         plots=args.plots or inputs.figures_directory(runs, not asked),
         kinds=tuple(name for name in kinds.KINDS if not asked or name in asked),
+        targets=tuple(args.on),
     )
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     request = read_request(argv)
-    runs = [inputs.load_run(path) for path in request.runs]
+    runs = [of_targets(inputs.load_run(path), request.targets) for path in request.runs]
     slugs = [run.slug for run in runs]
     if twice := next((slug for slug in slugs if slugs.count(slug) > 1), None):
         raise UsageError(f"two runs are named {twice}: their figures would take each other's place")

@@ -1,4 +1,4 @@
-"""The `report` command: count, check that all implementations agree, time, then table and figure."""
+"""The `report` command: count, check that all implementations agree, time, measure real kernels, then table and figure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from bench.analysis import report_rows, reported
 from bench.commands import parser_of
 from bench.figures import inputs, kinds
 from bench.measuring import collect
+from bench.measuring.collect_kernels import work_on
+from bench.measuring.kernel_points import Asked
 from bench.measuring.repetition import Policy, check_counts
 from bench.progress import progress_bar
-from bench.runs import storage
-from bench.runs.pyperf_file import seconds_by_process
+from bench.runs import loading, storage
 from bench.tables import formats, report_tables
 from bench.tables.table import Page
 from bench.targets import registry
+from bench.targets import selection as targets
+from bench.targets.selection import Chosen
 from bench.workloads import scenario, selection, sizes
-from bench.workloads.scenario import Point, Scenario
+from bench.workloads.scenario import LAYOUT, Point, Scenario
+from bench.workloads.suite import Group
 from mmmodel.constants import PAGE_SIZE
 
 # Spans beside the report's own, for the figure's curve. Few, because each costs worker processes.
@@ -34,7 +38,8 @@ class Request(msgspec.Struct, frozen=True):
     """A checked command line."""
 
     groups: tuple[Scenario, ...]  # what is measured, each through every implementation
-    implementations: tuple[str, ...]
+    chosen: Chosen  # the targets
+    kernel_points: dict[str, tuple[Point, ...]]  # of each real kernel, by its name
     processes: int | None
     values: int | None
     results: Path
@@ -44,17 +49,25 @@ class Request(msgspec.Struct, frozen=True):
 
     def measurements(self) -> collect.Request:
         """Return what is to be measured."""
-        points = tuple(Point(group, name) for group in self.groups for name in self.implementations)
+        points = tuple(Point(group, name) for group in self.groups for name in self.chosen.implementations)
         less = tuple(one.name for one in points if one.scenario.name == "report" and one.scenario.span in CURVE_SPANS)
-        policy = Policy(self.processes, self.values, less=less)
-        return collect.Request("report", environment.command_line(), points, policy, here=True)
+        asked = Asked(self.processes, self.values)
+        return collect.Request(
+            command="report",
+            line=environment.command_line(),
+            points=points,
+            policy=Policy(self.processes, self.values, less=less),
+            here=True,
+            kernels=tuple(work_on(one, self.kernel_points[one.name], asked) for one in self.chosen.kernels),
+        )
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; the meaning of its words is checked later."""
     parser = parser_of("report")
     selection.add_arguments(parser)
-    parser.add_argument("--processes", type=int, help="worker processes for each measurement")
+    targets.add_argument(parser)
+    parser.add_argument("--processes", type=int, help="worker processes for each measurement, starts of a real kernel")
     parser.add_argument("--values", type=int, help="timed values in each process")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
     parser.add_argument("--plots", type=Path, help="directory for figures, default figures/ in the run's directory")
@@ -69,9 +82,13 @@ def read_request(argv: Sequence[str]) -> Request:
     args = _parse(argv)
     check_counts(args.processes, args.values)
     base = environment.base_directory()
+    chosen, groups = targets.chosen(args.on, args.impl), _scenarios(args)
+    if not chosen.implementations:
+        groups = tuple(one for one in groups if _is_for_kernels(args, one))
     return Request(
-        groups=_scenarios(args),
-        implementations=selection.implementations(args.impl, registry.names()),
+        groups=groups,
+        chosen=chosen,
+        kernel_points=chosen.kernel_points([Group(one) for one in groups if _is_for_kernels(args, one)]),
         processes=args.processes,
         values=args.values,
         results=args.results or base / "results",
@@ -93,6 +110,11 @@ def _scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
     return (*curve, selection.layout_scenario(scenario.REPORT_LAYOUT))
 
 
+def _is_for_kernels(args: argparse.Namespace, one: Scenario) -> bool:
+    """Tell whether real kernels are measured on an address space: the program's, which takes long, where it is asked for."""
+    return one.name != LAYOUT or bool(args.scenario or args.layout)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     request = read_request(argv)
@@ -100,13 +122,15 @@ def main(argv: Sequence[str]) -> int:
         storage.make_directory(directory)
     measurements = request.measurements()
     with progress_bar() as progress:
-        registry.load(request.implementations, progress)
+        registry.load(request.chosen.implementations, progress)
         machine = environment.machine_facts()
-        with collect.collected(measurements, request.results, progress, fresh=request.fresh) as done:
+        with collect.collected(
+            measurements, request.results, progress, fresh=request.fresh, kernels=request.chosen.kernels
+        ) as done:
             run = storage.run_name("report", storage.now(), str(machine["source_digest"]))
             with storage.run_directory(request.results, run) as (directory, final):
                 collect.save(directory, measurements, machine, done, dated=True)
-    rows = report_rows.rows(done.counted, {one.get_name(): seconds_by_process(one) for one in done.benchmarks})
+    rows = report_rows.of_run(loading.load_path(final), request.chosen.order)
     _print(rows, request, final)
     files = _draw(final, request.plots or final / "figures")
     print(f"figures:  {', '.join(str(path) for path in files) or 'none'}")
@@ -132,8 +156,17 @@ def _draw(run: Path, plots: Path) -> list[Path]:
 def _print(rows: Sequence[report_rows.Row], request: Request, run: Path) -> None:
     """Print tables, and where the run is kept: known before anything is drawn of it."""
     tables = [report_tables.report_table(rows)]
+    skipped = sorted({one.layout for one in request.groups if one.name == LAYOUT and not _measured_there(one, request)})
+    remarks = tuple(
+        f"{name} was not measured on real kernels, where it takes long: ask for it by --layout." for name in skipped
+    )
     if any(group.name == "report" and group.span == reported.REPORTED_SPAN for group in request.groups):
         tables.append(report_tables.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
-    formats.show(Page(tuple(tables)), wide=request.wide)
+    formats.show(Page(tuple(tables), remarks=remarks), wide=request.wide)
     print(f"raw data: {run}")
     sys.stdout.flush()
+
+
+def _measured_there(one: Scenario, request: Request) -> bool:
+    """Tell whether an address space was measured on all that was asked for."""
+    return all(any(point.scenario == one for point in points) for points in request.kernel_points.values())

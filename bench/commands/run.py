@@ -1,10 +1,12 @@
-"""The `run` command: a pyperf program whose benchmarks are points.
+"""The `run` command: a pyperf program whose benchmarks are points, on the model and on real kernels.
 
 Everything that pyperf's users know works: -o, --append, --fast, --rigorous,
 --affinity, and so on. Before the first time every call is counted and the
 states that implementations leave are compared; each timed call must then show
 the same counters. Files are written as a whole: what pyperf writes in place
-goes to a scratch directory first.
+goes to a scratch directory first. Real kernels come after the model; how often
+and where their calls are timed is not pyperf's, but -p, -n and -w say it of
+them, too: starts of a kernel, values in each, and those that do not count.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ import pyperf
 from rich.progress import Progress
 
 from bench import environment
-from bench.commands import parser_of
-from bench.errors import UsageError, one_line
-from bench.measuring import counting, timing
+from bench.commands import parser_of, run_kernels
+from bench.errors import BenchError, UsageError, one_line
+from bench.measuring import counting, kernel_points, timing
 from bench.measuring.counting import CountResult
 from bench.progress import progress_bar
-from bench.runs import record, storage
+from bench.runs import kernel_record, record, storage
+from bench.runs.kernel_record import KernelCost
 from bench.targets import registry
+from bench.targets import selection as targets
 from bench.workloads import selection, suite
 from bench.workloads.scenario import Point
 
@@ -48,8 +52,9 @@ class Destination(msgspec.Struct, frozen=True):
 def _arguments() -> argparse.ArgumentParser:
     """Return a parser of this command's own options; pyperf adds its."""
     parser = parser_of("run")
-    parser.usage = "%(prog)s [scenario ...] [--op OP] [--impl IMPL] [--size SIZE] [pyperf options]"
+    parser.usage = "%(prog)s [scenario ...] [--op OP] [--impl IMPL] [--on TARGET] [--size SIZE] [pyperf options]"
     selection.add_arguments(parser)
+    targets.add_argument(parser)
     selection.add_operations(parser)
     parser.add_argument("--suite", choices=tuple(suite.SUITES), help="points to measure when none is named, default default")
     parser.add_argument("--results", type=Path, help="directory for a new run, default results/; not with -o")
@@ -75,22 +80,25 @@ def _check_affinity(text: str) -> None:
         raise UsageError(f"--affinity {one_line(text, 60)!r} is no list of this machine's processors, which are {have}")
 
 
-def _points(args: argparse.Namespace) -> tuple[Point, ...]:
+def _groups(args: argparse.Namespace) -> Sequence[suite.Group]:
     """Return what is to be measured."""
-    implementations = selection.implementations(args.impl, registry.names())
     if args.scenario or args.layout:
         if args.suite:
             raise UsageError("--suite is for runs that name no scenario and no layout")
         scenarios = selection.scenarios(args)
-        groups = [suite.Group(one, operation) for operation in selection.operations(args.op) for one in scenarios]
-        return suite.points_of(groups, implementations)
+        return [suite.Group(one, operation) for operation in selection.operations(args.op) for one in scenarios]
     if args.size or args.levels != "4":
         raise UsageError("--size and --levels need a scenario")
     wanted = selection.operations(args.op) if args.op else selection.OPERATIONS
     chosen = [group for group in suite.SUITES[args.suite or "default"] if group.operation in wanted]
     if not chosen:
         raise UsageError(f"suite {args.suite or 'default'} does not measure {', '.join(wanted)}")
-    return suite.points_of(chosen, implementations)
+    return chosen
+
+
+def _points(args: argparse.Namespace) -> tuple[Point, ...]:
+    """Return what is to be measured on the model."""
+    return targets.chosen(args.on, args.impl).points(_groups(args))
 
 
 def _destination(args: argparse.Namespace) -> Destination:
@@ -168,7 +176,11 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     program = timing.PyperfProgram(_arguments())
     args = _checked_options(program.parse(argv))
-    points, destination = _points(args), _destination(args)
+    groups, chosen = _groups(args), targets.chosen(args.on, args.impl)
+    points, destination = chosen.points(groups), _destination(args)
+    kernel_work = kernel_points.all_tasks(
+        chosen.kernels, chosen.kernel_points(groups), run_kernels.asked(args, argv, chosen.kernels)
+    )
     old = storage.load_wall(destination.append) if destination.append and destination.append.exists() else {}
     with progress_bar() as progress:
         registry.load([point.implementation for point in points], progress)
@@ -176,29 +188,65 @@ def main(argv: Sequence[str]) -> int:
     counted = [one.counted for one in results]
     plan = timing.Plan(points, {one.name: record.digest_of(one.counters) for one in counted})
     refuse_mixtures(old, plan)
+    run_kernels.refuse_mixtures(old, kernel_work)
     args.inherit_environ = sorted({*(args.inherit_environ or ()), *environment.inherited_settings()})
     with _scratch_files(args, destination) as part:
-        args.plan = str(part.with_name("plan.json"))
-        storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
-        _time(program, plan, results)
-        where = _keep_or_rescue(part, destination, counted, plan)
-    if where and not args.quiet:
-        print(f"raw data: {where}")
+        if points:
+            args.plan = str(part.with_name("plan.json"))
+            storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
+            _time(program, plan, results)
+        costs, failure = _measure_kernels(kernel_work, part)
+        if failure and not points and not costs:
+            raise failure
+        where = _keep_or_rescue(part, destination, counted, plan, costs)
+    if not args.quiet:
+        run_kernels.tell(costs)
+        if where:
+            print(f"raw data: {where}")
+    if failure:
+        failure.add_note(f"what was measured before is kept in {where}")
+        raise failure
     return 0
 
 
-def _keep_or_rescue(part: Path, destination: Destination, counted: Sequence[record.Counted], plan: timing.Plan) -> Path | None:
+def _measure_kernels(work: Sequence[kernel_points.Task], part: Path) -> tuple[list[KernelCost], BenchError | None]:
+    """Measure on real kernels and add their times to the file of times; return what it cost, and the error that ended it."""
+    if not work:
+        return [], None
+    with progress_bar() as progress:
+        taken, failure = kernel_points.take(work, progress)
+    costs = kernel_points.joined(taken, [point for task in work for point in task.points])
+    if timed := kernel_record.benchmarks([one for one in costs if one.unit == "seconds"]):
+        before = storage.load_wall(part).values() if part.exists() else ()
+        storage.save_wall(part, [*before, *timed])
+    return costs, failure
+
+
+def _keep_or_rescue(
+    part: Path,
+    destination: Destination,
+    counted: Sequence[record.Counted],
+    plan: timing.Plan,
+    costs: Sequence[KernelCost] = (),
+) -> Path | None:
     """Put the finished file where it belongs; where that fails, keep it elsewhere, and say where in the error."""
     try:
-        return _keep(part, destination, counted, plan)
+        return _keep(part, destination, counted, plan, costs)
     except Exception as error:
-        rescued = Path(tempfile.mkdtemp(prefix="unlockall-bench-")) / storage.WALL_FILE
-        shutil.copyfile(part, rescued)
-        error.add_note(f"what was timed is kept in {rescued}")
+        if part.exists():
+            rescued = Path(tempfile.mkdtemp(prefix="unlockall-bench-")) / storage.WALL_FILE
+            shutil.copyfile(part, rescued)
+            error.add_note(f"what was timed is kept in {rescued}")
         raise
 
 
-def _keep(part: Path, destination: Destination, counted: Sequence[record.Counted], plan: timing.Plan) -> Path | None:
+def _keep(
+    part: Path,
+    destination: Destination,
+    counted: Sequence[record.Counted],
+    plan: timing.Plan,
+    costs: Sequence[KernelCost],
+) -> Path | None:
     """Put the finished file where it belongs; return where that is."""
     if destination.append:
         append(part, destination.append, plan)
@@ -211,8 +259,11 @@ def _keep(part: Path, destination: Destination, counted: Sequence[record.Counted
     machine = environment.machine_facts()
     name = storage.run_name("run", storage.now(), str(machine["source_digest"]))
     with storage.run_directory(destination.results, name) as (directory, kept):
-        storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
-        storage.write_atomic(directory / storage.WALL_FILE, part.read_bytes())
+        if counted:
+            storage.save_counters(directory / storage.COUNTERS_FILE, environment.command_line(), machine, counted)
+        if part.exists():
+            storage.write_atomic(directory / storage.WALL_FILE, part.read_bytes())
+        kernel_record.save_counts(directory, environment.command_line(), machine, costs)
     return kept
 
 
@@ -220,5 +271,7 @@ def append(part: Path, final: Path, plan: timing.Plan) -> None:
     """Add the runs of a pyperf file to another, as that is now: it may have grown since this command began."""
     with storage.locked_directory(final.parent):
         old = storage.load_wall(final) if final.exists() else {}
+        new = storage.load_wall(part)
         refuse_mixtures(old, plan)
-        storage.save_wall(final, storage.merged(old, storage.load_wall(part), one_line(final, 120)))
+        run_kernels.refuse_mixtures_with(old, new.values())
+        storage.save_wall(final, storage.merged(old, new, one_line(final, 120)))

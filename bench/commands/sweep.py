@@ -1,4 +1,4 @@
-"""The `sweep` command: a grid of spans, populations, patterns, implementations and calls, counted and timed."""
+"""The `sweep` command: a grid of spans, populations, patterns, targets and calls, counted, timed, measured on real kernels."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from bench.analysis import report_rows
 from bench.commands import parser_of
 from bench.errors import UsageError, one_line, unknown
 from bench.measuring import collect
+from bench.measuring.collect_kernels import work_on
+from bench.measuring.kernel_points import Asked
 from bench.measuring.repetition import Policy, check_counts
 from bench.progress import progress_bar
-from bench.runs import storage
+from bench.runs import loading, storage
 from bench.runs.pyperf_file import seconds_by_process
 from bench.tables import formats
-from bench.tables.report_tables import sweep_table
+from bench.tables.report_tables import kernels_table, sweep_table
 from bench.tables.table import Page
 from bench.targets import registry
+from bench.targets import selection as targets
+from bench.targets.selection import Chosen
 from bench.workloads import scenario, selection, sizes
 from bench.workloads.scenario import FAMILIES, LEAST_SPAN, Operation, Pattern, Scenario
-from bench.workloads.suite import Group, points_of
+from bench.workloads.suite import Group
 
 SPANS = "2GiB,16GiB,128GiB"
 STEPS = "none,1GiB,2MiB"
@@ -38,7 +42,7 @@ class Grid(msgspec.Struct, frozen=True):
     patterns: tuple[Pattern, ...]
     steps: tuple[int, ...]  # bytes of span for each page in memory; 0: no page
     spans: tuple[int, ...]  # bytes
-    implementations: tuple[str, ...]
+    chosen: Chosen  # the targets
     seed: int
 
     def scenarios(self) -> list[Scenario]:
@@ -59,8 +63,10 @@ class Grid(msgspec.Struct, frozen=True):
         steps = ",".join(sizes.format_size(step) if step else NONE for step in self.steps)
         spans = ",".join(sizes.format_size(span) for span in self.spans)
         random = ("--seed", str(self.seed)) if "random" in self.patterns else ()
-        lists = (("--pattern", self.patterns), ("--impl", self.implementations), ("--op", self.operations))
-        rest = [word for option, values in lists for word in (option, ",".join(values))]
+        named = () if self.chosen.order else (("--impl", self.chosen.implementations),)
+        lists = (("--pattern", self.patterns), *named, ("--op", self.operations))
+        rest = [word for name in self.chosen.order for word in ("--on", name)]
+        rest += [word for option, values in lists for word in (option, ",".join(values))]
         return ["--span", spans, "--populate", steps, *rest, *random]
 
 
@@ -75,8 +81,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--pattern", action="append", help=f"where these pages are: {patterns}; default every")
     parser.add_argument("--seed", default=str(scenario.DEFAULT_SEED), help="of the pattern random, default %(default)s")
     parser.add_argument("--impl", action="append", default=[], help="implementations, default all")
+    targets.add_argument(parser)
     selection.add_operations(parser)
-    parser.add_argument("--counters-only", action="store_true", help="count, do not time")
+    parser.add_argument("--counters-only", action="store_true", help="count, do not time; not with real kernels")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
     collect.add_arguments(parser)
     formats.add_option(parser)
@@ -97,7 +104,7 @@ def read_grid(args: argparse.Namespace) -> Grid:
         patterns=patterns,
         steps=steps,
         spans=spans,
-        implementations=selection.implementations(args.impl, registry.names()),
+        chosen=targets.chosen(args.on, args.impl),
         seed=scenario.parse_seed(args.seed),
     )
     _refuse(grid)
@@ -141,31 +148,39 @@ def read_request(args: argparse.Namespace) -> collect.Request:
     """Return what a command line asks for."""
     grid = read_grid(args)
     check_counts(args.processes, args.values)
+    kernels, asked = grid.chosen.kernels, Asked(args.processes, args.values)
+    if kernels and args.counters_only:
+        raise UsageError(f"--counters-only is of the model: {kernels[0].name}, a real kernel, has no counters")
+    on_kernels = grid.chosen.kernel_points(grid.groups())
     only = ["--counters-only"] if args.counters_only else []
     return collect.Request(
         command="sweep",
         line=collect.line_of(["sweep", *grid.words(), *only, *collect.words_of(args)]),
-        points=points_of(grid.groups(), grid.implementations),
+        points=grid.chosen.points(grid.groups()),
         policy=Policy(args.processes, args.values),
         timed=not args.counters_only,
+        kernels=tuple(work_on(one, on_kernels[one.name], asked) for one in kernels),
     )
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     args = _parse(argv)
-    request = read_request(args)
+    request, chosen = read_request(args), targets.chosen(args.on, args.impl)
     directory = args.results or environment.base_directory() / "results"
     with progress_bar() as progress:
-        registry.load([point.implementation for point in request.points], progress)
+        registry.load(chosen.implementations, progress)
         machine = environment.machine_facts()
-        with collect.collected(request, directory, progress, args.scheduler, args.fresh) as done:
+        with collect.collected(request, directory, progress, args.scheduler, args.fresh, chosen.kernels) as done:
             run = storage.run_name("sweep", storage.now(), str(machine["source_digest"]))
             with storage.run_directory(directory, run) as (part, final):
                 collect.save(part, request, machine, done)
-    times = {one.get_name(): seconds_by_process(one) for one in done.benchmarks}
-    rows = report_rows.rows(done.counted, times) if request.timed else []
-    formats.show(Page((sweep_table(done.counted, rows),)), wide=args.wide)
+    if chosen.kernels:
+        table = kernels_table(report_rows.of_run(loading.load_path(final), chosen.order))
+    else:
+        times = {one.get_name(): seconds_by_process(one) for one in done.benchmarks}
+        table = sweep_table(done.counted, report_rows.rows(done.counted, times) if request.timed else [])
+    formats.show(Page((table,)), wide=args.wide)
     print(f"raw data: {final}")
     sys.stdout.flush()
     return 0

@@ -36,8 +36,9 @@ def find_runs(paths: Sequence[Path], directories: Sequence[Path]) -> list[Path]:
         if (directory / REFERENCE / storage.COUNTERS_FILE).is_file():
             return [directory / REFERENCE]
         # Names end with time and digest, but begin with a command: the time in the file decides.
-        if found := [path.parent for path in directory.glob(f"[!.]*/{storage.COUNTERS_FILE}")]:
-            return [max(found, key=lambda path: (storage.load_counters(path / storage.COUNTERS_FILE).created, path.name))]
+        heads = (storage.COUNTERS_FILE, storage.INSTRUCTIONS_FILE)  # which say when
+        if found := {path.parent for name in heads for path in directory.glob(f"[!.]*/{name}")}:
+            return [max(found, key=lambda path: (loading.load_path(path).created, path.name))]
     raise UsageError(f"there is no run in {one_line(directories[0], 120)}; make one by `report`, or name a run's directory")
 
 
@@ -53,7 +54,7 @@ def figures_directory(runs: Sequence[Path], every_kind: bool) -> Path:
 def load_run(path: Path) -> LoadedRun:
     """Read and check a run: a directory or a file. Times may be missing, and in a file of pyperf's counters are."""
     run = loading.load_path(path)
-    unknown = next((one for one in run.points.values() if one.implementation not in names()), None)
+    unknown = next((one for one in run.points.values() if not one.kernel and one.implementation not in names()), None)
     if unknown:
         raise MeasurementError(f"{one_line(unknown.name, 120)} is of an implementation that is not known")
     for one in run.counted_points:
@@ -84,11 +85,14 @@ def skipped(name: str, reason: str, points: Iterable[LoadedPoint], counters: Seq
 
 
 def by_group(points: Iterable[LoadedPoint]) -> dict[str, dict[str, LoadedPoint]]:
-    """Return the points by group, then by implementation in their usual order."""
+    """Return the points by group, then by implementation in their usual order, real kernels after them."""
     groups: dict[str, dict[str, LoadedPoint]] = {}
     for one in points:
         groups.setdefault(one.name.group, {})[one.implementation] = one
-    return {group: {name: members[name] for name in names() if name in members} for group, members in groups.items()}
+    return {
+        group: {name: members[name] for name in dict.fromkeys((*names(), *members)) if name in members}
+        for group, members in groups.items()
+    }
 
 
 def _is_another_sparse(group: suite.Group) -> bool:

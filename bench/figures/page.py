@@ -173,6 +173,7 @@ def _facts(run: LoadedRun) -> Iterable[str]:
         "command": run.command,
         "counted": f"{run.created + ', ' if run.created else ''}{len(run.counted_points):,} calls",
         "timed": f"{len(run.timed_points):,} calls in {nr_processes:,} processes",
+        **({"real kernels": "; ".join(one.title for one in run.kernels.values())} if run.kernels else {}),
         **{key.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for key, value in told.items()},
     }
     yield '<div class="wide" tabindex="0" role="region" aria-label="Facts of the run">'

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from bench.errors import one_line
 from bench.figures.ticks import MOST, log_limits, log_ticks, span_limits, span_ticks
 from bench.number_format import approximate, seconds
+from bench.runs.kernel_record import KernelFacts
 from bench.runs.storage import write_atomic
 from mmmodel.kernels import Look, implementations
 
@@ -52,6 +53,8 @@ _KERNELS: tuple[dict[str, Any], ...] = (
     {"color": "#8A4FA8", "marker": "v", "markersize": 5.2},
     {"color": "#777777", "marker": "P", "markersize": 5.4, "markerfacecolor": "white", "markeredgewidth": 1.1},
 )
+KERNEL_MARKERS = ("D", "v", "p", "h", "<", ">", "8", "*")  # of no implementation, and open
+KERNEL_LINES = ((0, (4, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 2.2)), (0, (8, 2)))
 GREY = "#555555"
 LIGHT = "#DDDDDD"
 _STYLE: dict[Any, Any] = {
@@ -83,9 +86,33 @@ def style() -> Iterator[None]:
         yield
 
 
-def looks() -> dict[str, dict[str, Any]]:
-    """Return how lines and marks of each implementation look, as matplotlib takes it, by name in their usual order."""
-    return {one.name: _look(one.look) for one in implementations()}
+def looks(kernels: Mapping[str, KernelFacts] | None = None) -> dict[str, dict[str, Any]]:
+    """Return how lines and marks of each implementation look, as matplotlib takes it, by name in their usual order.
+
+    `kernels`: real kernels by name, which come after them: each in the colour of the implementation that models
+    its series, or else the newest before it, with a dashed line and an open marker of its own.
+    """
+    found = {one.name: _look(one.look) for one in implementations()}
+    for number, (name, kernel) in enumerate((kernels or {}).items()):
+        color = found[model_of(kernel.release)]["color"]
+        found[name] = {
+            "color": color,
+            "marker": KERNEL_MARKERS[number % len(KERNEL_MARKERS)],
+            "linestyle": KERNEL_LINES[number % len(KERNEL_LINES)],
+            "linewidth": 1.1,
+            "markersize": 6.0,
+            "markerfacecolor": "none",
+            "markeredgewidth": 1.1,
+        }
+    return found
+
+
+def model_of(release: str) -> str:
+    """Return the first implementation of a release's series, else of the newest before it, else the first of all."""
+    numbers = [int(number) for number in re.findall(r"\d+", release)[:2]]
+    before = [one for one in implementations() if [int(part) for part in one.kernel.name.split(".")] <= numbers]
+    newest = max((one.kernel.version for one in before), default=implementations()[0].kernel.version)
+    return next(one.name for one in implementations() if one.kernel.version == newest)
 
 
 def _look(look: Look) -> dict[str, Any]:
@@ -144,10 +171,15 @@ def time_axis(axes: Axes, values: Iterable[float]) -> None:
     log_axis(axes.yaxis, limits, log_ticks(*limits), seconds)
 
 
-def count_axis(axis: Axis, values: Iterable[float], most: int = MOST) -> None:
+def whole(value: float) -> str:
+    """Return a count in full."""
+    return f"{value:,.12g}"
+
+
+def count_axis(axis: Axis, values: Iterable[float], most: int = MOST, text: Callable[[float], str] = whole) -> None:
     """Make an axis one of counts that holds these, with at most so many ticks; a zero has no place on it."""
     limits = log_limits(value for value in values if value > 0)
-    log_axis(axis, limits, log_ticks(*limits, most), lambda value: f"{value:,.12g}")
+    log_axis(axis, limits, log_ticks(*limits, most), text)
 
 
 def heading(figure: Figure, text: str, below: str = "") -> None:
@@ -173,9 +205,10 @@ def marker(shape: str, text: str, **look: Any) -> Line2D:
     return Line2D([], [], linestyle="none", marker=shape, label=text, **look)
 
 
-def line(implementation: str, text: str = "") -> Line2D:
-    """Return an implementation's legend entry."""
-    return Line2D([], [], label=text or implementation, **looks()[implementation])
+def line(implementation: str, text: str = "", kernels: Mapping[str, KernelFacts] | None = None) -> Line2D:
+    """Return the legend entry of an implementation, or of a real kernel."""
+    kernel = (kernels or {}).get(implementation)
+    return Line2D([], [], label=text or (kernel.title if kernel else implementation), **looks(kernels)[implementation])
 
 
 def save(figure: Figure, stem: Path, title: str, alternative: str) -> list[Path]:

@@ -1,8 +1,9 @@
-"""A kernel as a command line names it, ready to carry out traces: by version, by path, or the running one."""
+"""A kernel as a command line names it, ready to carry out traces and points: by version, by path, or the running one."""
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -22,11 +23,15 @@ ALLOWED: Final = "host, a version such as 5.10, 6.1.176 or uml-5.10, or the path
 # khugepaged sleeps for 49 days before it looks for pages to make huge ones of.
 REPEATING: Final = ("norandmaps",)
 SETTINGS: Final = {"/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs": str((1 << 32) - 1)}
+# Before a path: what it is run as. A path alone is an image for QEMU.
+AS_UML: Final = "uml:"
+AS_QEMU: Final = "qemu:"
 _THP_OF_HOST: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # The boot protocol of x86: where an image has its magic number and, less 0x200, the place of its version as text.
 _MAGIC_AT: Final = 0x202
 _VERSION_AT: Final = 0x20E
 _HEAD_BYTES: Final = 1 << 16
+_BANNER: Final = re.compile(rb"Linux version (\d+\.\d+[-.\w]*) ")  # of a user-mode Linux
 
 
 class Selected(NamedTuple):
@@ -39,6 +44,11 @@ class Selected(NamedTuple):
     ram: int | None  # bytes, where it is not the recording machine's
 
 
+def is_kernel(word: str) -> bool:
+    """Tell whether a word is meant to name a kernel: what it names need not be there."""
+    return word == HOST or is_word(word) or word.startswith((AS_UML, AS_QEMU)) or Path(word).is_file()
+
+
 def select(word: str, thp: Thp | None) -> Selected:
     """Return the kernel that a word names; UsageError if there is none, or if it cannot have huge pages as asked.
 
@@ -46,24 +56,26 @@ def select(word: str, thp: Thp | None) -> Selected:
     """
     if word == HOST:
         return _host(thp)
-    path = Path(word)
+    path = Path(word.removeprefix(AS_QEMU).removeprefix(AS_UML))
     if is_word(word):
         image = find(word)
         if image.is_uml:
-            return _user_mode(image.word, image.path, thp)
+            return _user_mode(image.word, image.word.partition("-")[2], image.path, thp)
         word, path = image.word, image.path
     elif not path.is_file():
         raise UsageError(f"no kernel {one_line(word, 120)!r}: give {ALLOWED}")
+    elif word.startswith(AS_UML):
+        return _user_mode(word, binary_release(path), path.resolve(), thp)
     kernel = Qemu(path, thp or "never", command_line=REPEATING, settings=SETTINGS)
     return Selected(word, image_release(path), kernel, thp or "never", None)
 
 
-def _user_mode(word: str, binary: Path, thp: Thp | None) -> Selected:
+def _user_mode(word: str, release: str, binary: Path, thp: Thp | None) -> Selected:
     """Return a user-mode Linux, which has no huge pages."""
     if thp == "always":
         raise UsageError(f"{word} is a user-mode Linux, which has no huge pages: only --thp never")
     check_binary(binary)
-    return Selected(word, word.partition("-")[2], Uml(binary), "never", None)
+    return Selected(word, release, Uml(binary), "never", None)
 
 
 def _host(thp: Thp | None) -> Selected:
@@ -90,6 +102,17 @@ def image_release(path: Path) -> str:
         raise UsageError(f"{shown} is no kernel image for x86-64 (a bzImage or vmlinuz, not a vmlinux)")
     start = struct.unpack_from("<H", head, _VERSION_AT)[0] + 0x200
     return one_line(head[start:].partition(b"\0")[0].partition(b" ")[0].decode("ascii", "replace"), 80)
+
+
+def binary_release(path: Path) -> str:
+    """Return the version that a user-mode Linux carries; UsageError if it is none."""
+    try:
+        found = _BANNER.search(path.read_bytes())
+    except OSError as error:
+        raise MissingError(f"cannot read the user-mode Linux {one_line(path, 120)}: {error.strerror}") from None
+    if not found:
+        raise UsageError(f"{one_line(path, 120)} is no user-mode Linux")
+    return found[1].decode("ascii")
 
 
 def series_of(release: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ later call with an equal request finds by its name:
     results/.<command>-<digest>/lock                 held by the process at work
     results/.<command>-<digest>/00007.counters.json  the counters of a point (schema below)
     results/.<command>-<digest>/00007.wall.json      its times, in pyperf's format
+    results/.<command>-<digest>/00007.1.kernel.json  of a real kernel (bench.measuring.collect_kernels)
 
 The digest is that of the request, of all sources that decide what is measured,
 and of the machine: points of other sources are never taken for these. Files
@@ -33,12 +34,15 @@ from rich.progress import Progress
 
 from bench import environment
 from bench.errors import MeasurementError, UsageError
-from bench.measuring import counting, pool, timing
+from bench.measuring import collect_kernels, counting, pool, timing
+from bench.measuring.collect_kernels import KernelWork
 from bench.measuring.counting import Agreement, CountResult
 from bench.measuring.repetition import Policy, Repetition
-from bench.runs import record, storage
+from bench.runs import kernel_record, record, storage
+from bench.runs.kernel_record import KernelCost
 from bench.runs.record import Counted
 from bench.targets import registry
+from bench.targets.kernel import KernelTarget
 from bench.workloads.scenario import Point
 
 LOCK_FILE = "lock"
@@ -54,6 +58,7 @@ class Request(msgspec.Struct, frozen=True):
     policy: Policy = Policy()  # how often each is timed
     timed: bool = True  # else it is counted only
     here: bool = False  # counted by this process, which tells what it is at; else by many
+    kernels: tuple[KernelWork, ...] = ()  # what is measured on real kernels, too
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +100,7 @@ class Collected(msgspec.Struct, frozen=True):
 
     counted: list[Counted]
     benchmarks: list[pyperf.Benchmark]  # none where nothing was timed
+    costs: list[KernelCost] = []  # of points on real kernels
 
 
 class FinishedPoints:
@@ -171,7 +177,7 @@ def _count(
             agreement.check(done)
     missing = [index for index, done in enumerate(found) if done is None]
     for point in map(points.__getitem__, missing):
-        expected = registry.find(point.implementation).expected_seconds(point)
+        expected = registry.implementation(point.implementation).expected_seconds(point)
         counting.tell_if_long(progress, f"counting {point.name}", expected)
     task = progress.add_task("counting", total=len(found), completed=len(found) - len(missing))
     with closing(count_each([points[index] for index in missing])) as answers:
@@ -212,12 +218,18 @@ def _time(
 
 @contextmanager
 def collected(
-    request: Request, parent: Path, progress: Progress, scheduler: str = "", fresh: bool = False
+    request: Request,
+    parent: Path,
+    progress: Progress,
+    scheduler: str = "",
+    fresh: bool = False,
+    kernels: Sequence[KernelTarget] = (),
 ) -> Iterator[Collected]:
     """Measure what a request asks for, and give it to the caller to write.
 
     What is finished is kept in `parent` until the caller has written it without an error. `fresh`: what an
-    interrupted call kept is not used. `scheduler`: address of a Dask scheduler whose workers count.
+    interrupted call kept is not used. `scheduler`: address of a Dask scheduler whose workers count. `kernels`: the real ones
+    that the request names.
     """
     _check_memory(request, scheduler)
     storage.make_directory(parent)
@@ -225,10 +237,15 @@ def collected(
     with _working(directory, fresh):
         finished = FinishedPoints(directory, request.points, request.policy)
         try:
-            yield _collect(request, finished, progress, scheduler)
+            done = _collect(request, finished, progress, scheduler)
+            costs = collect_kernels.collect(request.kernels, kernels, directory, progress)
+            yield msgspec.structs.replace(done, costs=costs)
         except BaseException:
-            if nr_kept := len(list(directory.glob(f"*.{storage.COUNTERS_FILE}"))):
-                _print_note(progress, f"kept for the same command: {nr_kept} of {len(request.points)} points, in {directory}")
+            nr_counted, nr_real = len(list(directory.glob(f"*.{storage.COUNTERS_FILE}"))), collect_kernels.nr_kept(directory)
+            if nr_counted or nr_real:
+                kept = f"{nr_counted} of {len(request.points)} points"
+                real = f", and {nr_real} results of real kernels" if request.kernels else ""
+                _print_note(progress, f"kept for the same command: {kept}{real}, in {directory}")
             else:
                 shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -258,9 +275,9 @@ def _collect(request: Request, finished: FinishedPoints, progress: Progress, sch
 
 def save(directory: Path, request: Request, machine: dict[str, str | int], done: Collected, *, dated: bool = False) -> None:
     """Fill a run directory. Equal requests make equal bytes of counters, whoever counted, and when if not `dated`."""
-    storage.save_counters(directory / storage.COUNTERS_FILE, request.line, machine, done.counted, dated=dated)
-    if request.timed:
-        storage.save_wall(directory / storage.WALL_FILE, done.benchmarks)
+    if done.counted:
+        storage.save_counters(directory / storage.COUNTERS_FILE, request.line, machine, done.counted, dated=dated)
+    kernel_record.save(directory, request.line, machine, done.benchmarks, done.costs, dated=dated)
 
 
 def _check_memory(request: Request, scheduler: str) -> None:

@@ -57,7 +57,7 @@ def _comparable(point: Point) -> str:
     """
     if point.operation != "mlockall":
         return point.group
-    return f"{point.group} of {registry.find(point.implementation).kernel}"
+    return f"{point.group} of {registry.implementation(point.implementation).kernel}"
 
 
 class Agreement:
@@ -91,7 +91,7 @@ def count_points(points: Sequence[Point], progress: Progress) -> list[CountResul
     agreement = Agreement()
     results: list[CountResult] = []
     for point in points:
-        tell_if_long(progress, f"counting {point.name}", registry.find(point.implementation).expected_seconds(point))
+        tell_if_long(progress, f"counting {point.name}", registry.implementation(point.implementation).expected_seconds(point))
         progress.update(task, description=f"counting {point.name}")
         results.append(count(point))
         agreement.check(results[-1])

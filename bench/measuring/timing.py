@@ -84,7 +84,7 @@ def warm_up(point: Point) -> None:
 
 def facts_of(point: Point, prepared: Prepared, counters: str) -> dict[str, str | int]:
     """Return what a worker says about what it really built and timed."""
-    target = registry.find(point.implementation)
+    target = registry.implementation(point.implementation)
     facts: dict[str, str | int] = {
         PREFIX + "digest": point.digest,
         PREFIX + "operation": point.operation,
@@ -244,7 +244,7 @@ def checked(benchmark: pyperf.Benchmark | None, point: Point, plan: Plan, source
         raise MeasurementError(f"no time came back for {point.name}")
     # Sources edited while a run goes on would have it time other code than it counted.
     expected = {"digest": point.digest, "implementation": point.implementation}
-    if source := source or registry.find(point.implementation).source_digest():
+    if source := source or registry.implementation(point.implementation).source_digest():
         expected["source"] = source
     if point.name in plan.counters:
         expected["counters"] = plan.counters[point.name]

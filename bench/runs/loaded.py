@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import statistics
+from collections.abc import Sequence
 
 import msgspec
 
-from bench.errors import MeasurementError
+from bench.errors import MeasurementError, one_line, unknown
+from bench.runs.kernel_record import KernelFacts
 from bench.runs.record import Counted
 from bench.workloads.scenario import PointName
 
@@ -34,11 +36,13 @@ class LoadedPoint(msgspec.Struct, frozen=True):
     nr_populated: int | None = None  # pages in memory before the call
     counters_digest: str = ""
     record: Counted | None = None  # None where only times are known
-    processes: tuple[Process, ...] = ()  # none where it was not timed; in the order of the file
+    processes: tuple[Process, ...] = ()  # none where it was not timed; in the order of the file; starts of a real kernel
+    kernel: KernelFacts | None = None  # the real kernel that it was measured on; None: a model's
+    instructions: tuple[tuple[int, ...], ...] = ()  # of each call, start by start; of real kernels alone
 
     @property
     def implementation(self) -> str:
-        """Name of the implementation."""
+        """Name of the implementation, or of the real kernel."""
         return self.name.implementation
 
     @property
@@ -62,6 +66,17 @@ class LoadedPoint(msgspec.Struct, frozen=True):
     def values(self) -> list[float]:
         """Seconds of one call, all values of all processes."""
         return [value for one in self.processes for value in one.values]
+
+    @property
+    def nr_instructions(self) -> int | None:
+        """Instructions of one call: the median of all; None where they are not known."""
+        found = self.all_instructions
+        return statistics.median_low(found) if found else None
+
+    @property
+    def all_instructions(self) -> list[int]:
+        """Instructions of each call, all starts together."""
+        return [value for start in self.instructions for value in start]
 
 
 class LoadedRun(msgspec.Struct, frozen=True):
@@ -87,14 +102,52 @@ class LoadedRun(msgspec.Struct, frozen=True):
         return tuple(one for one in self.points.values() if one.record)
 
     @property
+    def kernel_points(self) -> tuple[LoadedPoint, ...]:
+        """The points that were measured on real kernels."""
+        return tuple(one for one in self.points.values() if one.kernel)
+
+    @property
+    def kernels(self) -> dict[str, KernelFacts]:
+        """The real kernels, by the name of the target."""
+        return {one.kernel.name: one.kernel for one in self.points.values() if one.kernel}
+
+    @property
+    def known_points(self) -> tuple[LoadedPoint, ...]:
+        """The points that have counters or are of real kernels; all of them if none has counters."""
+        return tuple(one for one in self.points.values() if one.record or one.kernel or not self.counted_points)
+
+    @property
     def timed_points(self) -> tuple[LoadedPoint, ...]:
-        """The points that were timed, and counted, too, if any of the run was."""
-        return tuple(one for one in self.counted_points or self.points.values() if one.processes)
+        """The points that were timed: those of the model were counted, too, if any of the run was."""
+        return tuple(one for one in self.known_points if one.processes)
 
     @property
     def nr_foreign(self) -> int:
-        """Number of timed benchmarks that nothing was counted for, where others were counted."""
-        return len(self.points) - len(self.counted_points) if self.counted_points else 0
+        """Number of timed benchmarks of the model that nothing was counted for, where others were counted."""
+        return len(self.points) - len(self.known_points)
+
+
+def of_targets(run: LoadedRun, words: Sequence[str]) -> LoadedRun:
+    """Return the part of a run that is of these targets, all of it if there are no words; UsageError if it has none of one.
+
+    A word is a name, or the beginning of a version ("6.1": the newest of them) or of a file's name.
+    """
+    if not words:
+        return run
+    names = list(dict.fromkeys(one.implementation for one in run.points.values()))
+    chosen = [_target_of(run, word, names) for word in words]
+    return msgspec.structs.replace(run, points={key: one for key, one in run.points.items() if one.implementation in chosen})
+
+
+def _target_of(run: LoadedRun, word: str, names: Sequence[str]) -> str:
+    """Return the name of the target that a word means in a run."""
+    last = word.rpartition("/")[2].rpartition(":")[2]
+    fitting = [name for name in names if name == word] or [
+        name for name in names if name.startswith((f"{last}.", f"{last}-")) and last
+    ]
+    if not fitting:
+        raise unknown(f"{run.where} has nothing of {one_line(word, 60)!r}; it has ", word, names)
+    return max(fitting, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
 
 
 def slug(text: str) -> str:

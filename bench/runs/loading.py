@@ -1,4 +1,4 @@
-"""A run as it was kept, found by name or path, read and checked: a directory of results/, or a plain pyperf file.
+"""A run as it was kept, found by name or path, read and checked: a directory of results/, or one of its files alone.
 
 What cannot be right is refused here, with the file and the measurement named,
 so that what computes and shows need not look again.
@@ -14,6 +14,7 @@ import pyperf
 
 from bench.errors import MeasurementError, UsageError, one_line, unknown
 from bench.runs import storage
+from bench.runs.kernel_record import InstructionsFile, load_instructions, nr_populated
 from bench.runs.loaded import LoadedPoint, LoadedRun, Process
 from bench.runs.pyperf_file import LARGEST, facts_of, load_times, number_of_things, timed_point
 from bench.runs.record import Counted, digest_of
@@ -27,14 +28,21 @@ class _Files(msgspec.Struct, frozen=True):
     content: storage.CountersFile | None  # of the counters' file, if there is one
     wall_file: Path
     benchmarks: dict[str, pyperf.Benchmark]  # by name, of pyperf's file, if there is one
+    instructions: InstructionsFile | None  # of the file of instructions, if there is one
+
+    @property
+    def head(self) -> storage.CountersFile | InstructionsFile | None:
+        """The file that tells command, date and machine; pyperf's does not."""
+        return self.content or self.instructions
 
 
 def _read(path: Path) -> _Files:
     """Read the files of a run."""
-    counters_file, wall_file = _files(path)
+    counters_file, wall_file, instructions_file = _files(path)
     content = storage.load_counters(counters_file) if counters_file else None
     benchmarks = load_times(wall_file) if wall_file else {}
-    return _Files(counters_file or path, content, wall_file or path, benchmarks)
+    instructions = load_instructions(instructions_file) if instructions_file else None
+    return _Files(counters_file or path, content, wall_file or path, benchmarks, instructions)
 
 
 def load(where: str, *directories: Path) -> LoadedRun:
@@ -51,28 +59,31 @@ def load_path(path: Path, where: str = "") -> LoadedRun:
         for key, fact in facts_of(benchmark).items():  # a file that was added to may hold several
             before = facts.setdefault(key, fact)
             facts[key] = before if fact in before.split(" and ") else f"{before} and {fact}"
-    content, points = files.content, timed
-    if content:
-        facts |= {key: one_line(value, 120) for key, value in content.machine.items()}
-        points = _joined({one.name: _counted_point(files.counters_file, one) for one in content.points}, timed, path)
+    head, points = files.head, timed
+    if head:
+        facts |= {key: one_line(value, 120) for key, value in head.machine.items()}
+    if files.content:
+        points = _joined({one.name: _counted_point(files.counters_file, one) for one in files.content.points}, timed, path)
+    if files.instructions:
+        points = points | _points_with_instructions(files.instructions, points, path)
     if not points:
         raise MeasurementError(f"{one_line(path, 160)} holds no measurement")
     return LoadedRun(
         where=where or path.name,
         name=path.resolve().name,
-        command=content.command if content else "",
-        created=content.created if content else "",
-        machine=content.machine if content else {},
+        command=head.command if head else "",
+        created=head.created if head else "",
+        machine=head.machine if head else {},
         points=_since_first_start(points),
         facts=_normalized(facts),
-        settings=content is not None,
+        settings=head is not None,
     )
 
 
 def _since_first_start(points: Mapping[str, LoadedPoint]) -> dict[str, LoadedPoint]:
-    """Return the points with starts relative to the first process of all that are counted, or of all if none is."""
-    counted = [one for one in points.values() if one.record] or points.values()
-    first = min((one.started for point in counted for one in point.processes if one.started is not None), default=0.0)
+    """Return the points with starts relative to the first process of all that are counted or real, or of all if none is."""
+    known = [one for one in points.values() if one.record or one.kernel] or points.values()
+    first = min((one.started for point in known for one in point.processes if one.started is not None), default=0.0)
 
     def relative(one: Process) -> Process:
         return one if one.started is None else msgspec.structs.replace(one, started=one.started - first)
@@ -88,13 +99,11 @@ def find(where: str, *directories: Path) -> Path:
         if path.is_file():
             return path
         if path.is_dir():
-            if any((path / name).is_file() for name in (storage.COUNTERS_FILE, storage.WALL_FILE)):
+            if any((path / name).is_file() for name in storage.RUN_FILES):
                 return path
             inside = _listed(_runs_in(path))
             hint = f"; the runs in it are {inside}" if inside else ""
-            raise UsageError(
-                f"{one_line(path, 120)} is no run: it has neither {storage.COUNTERS_FILE} nor {storage.WALL_FILE}{hint}"
-            )
+            raise UsageError(f"{one_line(path, 120)} is no run: it has none of {', '.join(storage.RUN_FILES)}{hint}")
     if not where:
         raise UsageError("the name of a run is empty")
     known = "; ".join(f"{one} has {_listed(_runs_in(one)) or 'no runs'}" for one in directories if one.is_dir())
@@ -103,17 +112,19 @@ def find(where: str, *directories: Path) -> Path:
     raise unknown(said, where, [name for one in directories for name in _runs_in(one)], made)
 
 
-def _files(path: Path) -> tuple[Path | None, Path | None]:
-    """Return the files of counters and of times that a run has."""
+def _files(path: Path) -> tuple[Path | None, Path | None, Path | None]:
+    """Return the files of counters, of times and of instructions that a run has."""
     if path.is_dir():
-        files = path / storage.COUNTERS_FILE, path / storage.WALL_FILE
-        return files[0] if files[0].is_file() else None, files[1] if files[1].is_file() else None
-    return (path, None) if path.name == storage.COUNTERS_FILE else (None, path)
+        counters, wall, instructions = (path / name if (path / name).is_file() else None for name in storage.RUN_FILES)
+        return counters, wall, instructions
+    if path.name == storage.COUNTERS_FILE:
+        return path, None, None
+    return (None, None, path) if path.name == storage.INSTRUCTIONS_FILE else (None, path, None)
 
 
 def _runs_in(directory: Path) -> list[str]:
     """Return the names of the runs in a directory, newest name last."""
-    found = (path for name in (storage.COUNTERS_FILE, storage.WALL_FILE) for path in directory.glob(f"*/{name}"))
+    found = (path for name in storage.RUN_FILES for path in directory.glob(f"*/{name}"))
     return sorted({path.parent.name for path in found if not path.parent.name.startswith(".")})
 
 
@@ -154,6 +165,27 @@ def _joined(counted: Mapping[str, LoadedPoint], timed: Mapping[str, LoadedPoint]
             if told and told != known:
                 raise MeasurementError(f"{path}: {name} was timed on other work than was counted ({key} differs)")
         found[name] = msgspec.structs.replace(other, processes=one.processes)
+    return found
+
+
+def _points_with_instructions(
+    content: InstructionsFile, known: Mapping[str, LoadedPoint], path: Path
+) -> dict[str, LoadedPoint]:
+    """Return the points of instructions.json; raise if a name is that of something else in the run's other files."""
+    kernels = {one.name: one for one in content.kernels}
+    found = {}
+    for one in content.points:
+        if one.name in known:
+            raise MeasurementError(f"{path}: {one.name} is in two files of the run")
+        point = one.point
+        found[one.name] = LoadedPoint(
+            name=PointName(point.operation, point.scenario.name, size_part(point.scenario), point.implementation),
+            digest=point.digest,
+            span=number_of_things(path, one.name, point.scenario.span),
+            nr_populated=nr_populated(point),
+            kernel=kernels[point.implementation],
+            instructions=one.starts,
+        )
     return found
 
 

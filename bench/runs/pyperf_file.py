@@ -16,6 +16,7 @@ import pyperf
 
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.runs import storage
+from bench.runs.kernel_record import KERNEL_KEYS, kernel_of
 from bench.runs.loaded import LoadedPoint, Process
 from bench.runs.storage import PREFIX
 from bench.workloads import sizes
@@ -89,7 +90,7 @@ def timed_point(path: Path, name: str, benchmark: pyperf.Benchmark) -> LoadedPoi
     """Return what a pyperf file knows of a point, starts in seconds since the epoch; raise if its processes measured unlike."""
     parts = _named(path, name)
     told = [run.get_metadata() for run in benchmark.get_runs()]
-    for key in ("digest", "counters", "source"):
+    for key in ("digest", "counters", "source", *KERNEL_KEYS):
         if len({one.get(PREFIX + key) for one in told}) > 1:
             raise MeasurementError(f"results file {path}: runs of {name} are mixed, their {key} differs")
     ours = {key.removeprefix(PREFIX): value for key, value in told[0].items() if key.startswith(PREFIX)}
@@ -104,6 +105,7 @@ def timed_point(path: Path, name: str, benchmark: pyperf.Benchmark) -> LoadedPoi
         nr_populated=number_of_things(path, name, ours.get("populated")),
         counters_digest=str(ours.get("counters", "")),
         processes=_processes(benchmark),
+        kernel=kernel_of(ours),
     )
 
 

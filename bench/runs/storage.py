@@ -2,6 +2,7 @@
 
     results/<run>/counters.json    exact integers, machine facts and the command (schema below)
     results/<run>/wall.json        times, in pyperf's own format
+    results/<run>/instructions.json    instructions of real kernels, exact integers (bench.runs.instructions)
 
 Counters are kept apart from times because pyperf has no place for them: its
 values are floats above zero, and a count of zero is the best there is.
@@ -34,6 +35,8 @@ SCHEMA: Final = 1
 PREFIX = "mlock_"  # of the metadata that workers leave in pyperf files
 COUNTERS_FILE = "counters.json"
 WALL_FILE = "wall.json"
+INSTRUCTIONS_FILE = "instructions.json"
+RUN_FILES = (COUNTERS_FILE, WALL_FILE, INSTRUCTIONS_FILE)  # a directory that has any of them is a run
 MAX_BYTES = 256 << 20
 T = TypeVar("T")
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pandas as pd
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.dataframes import COUNT, CURVE, TIME, Kind, Shape, has
+from bench.analysis.dataframes import COUNT, CURVE, INSTRUCTIONS, TIME, Kind, Shape, has
 from bench.analysis.report_rows import BASELINE
 from bench.analysis.stats import ESTIMATOR, LEAST_PROCESSES
 from bench.number_format import (
@@ -50,7 +50,8 @@ NOT_INTERLEAVED = (
     "B was not timed in turn with A: what else changed on the machine in between is in the ratios."
     " gate --base times both in turn."
 )
-KINDS: tuple[tuple[Kind, str], ...] = ((COUNT, "entries"), (TIME, "time"))
+KINDS: tuple[tuple[Kind, str], ...] = ((COUNT, "entries"), (TIME, "time"), (INSTRUCTIONS, "instructions"))
+MODEL = "model"  # where rows of real kernels say how they run
 Row = dict[str, Any]
 
 
@@ -58,14 +59,23 @@ def table_page(points: pd.DataFrame, exponents: pd.DataFrame, kinds: Sequence[Ki
     """Return the page of one run; `points` and `exponents` as bench.analysis.dataframes makes them."""
     tables = []
     if not only_exponents:
-        tables += [_counters_table(points)] if COUNT in kinds else []
-        tables += [_times_table(points)] if TIME in kinds else []
+        tables += [_counters_table(_of(points, COUNT))] if COUNT in kinds else []
+        tables += [_times_table(_of(points, TIME))] if TIME in kinds else []
+        tables += [_instructions_table(_of(points, INSTRUCTIONS))] if INSTRUCTIONS in kinds else []
     if len(exponents):
         tables.append(_exponents_table(exponents, kinds))
     remarks = list(_exponent_remarks(exponents, kinds)) if len(exponents) else []
     if TIME in kinds and not only_exponents and _lacks_interval(points):
         remarks.append(NO_INTERVAL)
     return Page(tuple(tables), remarks=tuple(remarks))
+
+
+def _of(points: pd.DataFrame, kind: Kind) -> pd.DataFrame:
+    """Return the points without those of real kernels that have nothing of a kind."""
+    if "runs_as" not in points:
+        return points
+    known = points.filter(regex=f"^{kind}").notna().any(axis="columns")
+    return points[known] if kind == INSTRUCTIONS else points[known | points["runs_as"].isna()]
 
 
 def _exponent_remarks(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Iterable[str]:
@@ -86,7 +96,7 @@ def _lacks_interval(points: pd.DataFrame) -> bool:
     """Tell whether a mean or a ratio of one run is shown without an interval; the baseline's ratio needs none."""
     others = points[points["implementation"] != BASELINE]
     mean = points["time_mean_s"].notna() & points["time_mean_low_s"].isna()
-    speedup = others["time_speedup"].notna() & others["time_speedup_low"].isna()
+    speedup = others["time_speedup"].notna() & (others["time_speedup"] != 1) & others["time_speedup_low"].isna()
     return bool(mean.any() or speedup.any())
 
 
@@ -132,24 +142,48 @@ def _worth_a_column(points: pd.DataFrame, name: str, always: bool) -> bool:
 
 def _times_table(points: pd.DataFrame) -> Table:
     """Return the table of times."""
+    real = "runs_as" in points
 
     def cells(row: Row) -> tuple[str, ...]:
         mean = _interval(row, "time_mean{}_s", seconds)
         faster = _interval(row, "time_speedup{}", multiple)
-        if row["implementation"] == BASELINE:
+        if row["implementation"] == BASELINE or row["time_speedup"] == 1:
             faster = ""  # it is 1 by definition
         values = f"{_whole(row['time_values'])} in {_whole(row['time_processes'])}"
         return (
-            *(_what(row), row["implementation"]),
+            *(_what(row), row["implementation"], *_runs_as(row, real)),
             *(_maybe(seconds, row["time_mean_s"]), mean),
             NONE if pd.isna(row["time_values"]) else values,
             *(_maybe(significant, row["time_ns_per_page"]), _maybe(multiple, row["time_speedup"]), faster),
         )
 
     heads = ("time", INTERVAL, "values", "ns/page", "x faster", INTERVAL)
-    title = f"Times ({ESTIMATOR}; x faster: than {BASELINE})"
+    than = f"than {BASELINE}" + ("; of real kernels: than the first that runs so" if real else "")
+    title = f"Times ({ESTIMATOR}; x faster: {than})"
     less = ("values", "ns/page", INTERVAL, INTERVAL)
-    return Table(title, ("what", "implementation"), heads, _sections(points, cells), less)
+    words = ("what", "target", "runs as") if real else ("what", "implementation")
+    return Table(title, words, heads, _sections(points, cells), less)
+
+
+def _runs_as(row: Row, real: bool) -> tuple[str, ...]:
+    """Return how a point was run, in a table that has real kernels."""
+    return (MODEL if pd.isna(row["runs_as"]) else row["runs_as"],) if real else ()
+
+
+def _instructions_table(points: pd.DataFrame) -> Table:
+    """Return the table of what real kernels executed."""
+
+    def cells(row: Row) -> tuple[str, ...]:
+        least = interval(row["instructions_low"], row["instructions_high"], lambda value: count(int(value)))
+        return (
+            *(_what(row), row["implementation"], row["runs_as"]),
+            *(_whole(row["instructions"]), least, _whole(row["instructions_values"])),
+            *(_maybe(significant, row["instructions_per_page"]), _maybe(multiple, row["instructions_fewer"])),
+        )
+
+    heads = ("instructions", "least .. most", "calls", "per page", "x fewer")
+    title = "Instructions of real kernels, measured (median of all calls; x fewer: than the first)"
+    return Table(title, ("what", "kernel", "runs as"), heads, _sections(points, cells), ("calls", "least .. most"))
 
 
 def _exponents_table(exponents: pd.DataFrame, kinds: Sequence[Kind]) -> Table:
@@ -199,7 +233,12 @@ def _difference_tables(found: Comparison) -> Iterable[Table]:
     heads = ("A", "B", "B / A", INTERVAL, "B is")
     compared = found.points[found.points["status"] == "compared"]
     title = f"A: {found.a}   B: {found.b}"
-    yield Table(title, ("what", "implementation", "counters"), heads, _sections(compared, cells), ("A", "B", INTERVAL))
+    if "instructions_ratio" in compared:
+        real = compared[compared["instructions_ratio"].notna()]
+        compared = compared[compared["instructions_ratio"].isna()]
+        yield _instructions_of_both(real, title)
+    if len(compared):
+        yield Table(title, ("what", "implementation", "counters"), heads, _sections(compared, cells), ("A", "B", INTERVAL))
     if len(found.counters):
         changes = tuple((row["name"], row["counter"], _count(row["a"]), _count(row["b"])) for row in _rows(found.counters))
         yield Table("Counters that differ (exact)", ("point", "counter"), ("A", "B"), (changes,))
@@ -207,6 +246,18 @@ def _difference_tables(found: Comparison) -> Iterable[Table]:
     if len(others):
         rows = tuple((row["name"], row["status"]) for row in _rows(others))
         yield Table("Not compared", ("point", "why"), (), (rows,))
+
+
+def _instructions_of_both(points: pd.DataFrame, title: str) -> Table:
+    """Return the table of what real kernels executed, in both runs."""
+    rows = tuple(
+        (
+            *(_what(row), row["implementation"], _whole(row["instructions_a"]), _whole(row["instructions_b"])),
+            ratio(row["instructions_ratio"]),
+        )
+        for row in _rows(points)
+    )
+    return Table(f"Instructions of real kernels   {title}", ("what", "kernel"), ("A", "B", "B / A"), (rows,))
 
 
 def _warnings(found: Comparison) -> tuple[str, ...]:
@@ -301,13 +352,13 @@ def _interval(row: Row, name: str, text: Callable[[float], str]) -> str:
 
 def _exponent_heads(kind: Kind, head: str, run: str = "") -> tuple[str, ...]:
     """Return the heads of an exponent's columns: what is exact has no interval."""
-    return (f"k ({head}){run}",) if kind == COUNT else (f"k ({head}){run}", INTERVAL)
+    return (f"k ({head}){run}", INTERVAL) if kind == TIME else (f"k ({head}){run}",)
 
 
 def _exponent(row: Row, kind: Kind, suffix: str = "") -> tuple[str, ...]:
     """Return an exponent, and the interval of one that was measured; where it is not one, the least and the most of several."""
-    name = f"{kind}exponent"
-    if kind == COUNT:
+    name = "instructions_exponent" if kind == INSTRUCTIONS else f"{kind}exponent"
+    if kind != TIME:
         return (_range(row, name, suffix),)
     if row[f"{name}_shape{suffix}"] == CURVED:
         return _range(row, f"{name}_local", suffix), CURVED

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterable
 from itertools import groupby
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -14,15 +15,17 @@ from bench.errors import UsageError, one_line
 from bench.kernels.host import Host
 from bench.kernels.qemu import Qemu
 from bench.kernels.recording import Kernel
-from bench.kernels.selection import Selected, Thp, select, series_of
+from bench.kernels.selection import ALLOWED, AS_QEMU, AS_UML, Selected, Thp, is_kernel, select, series_of
 from bench.kernels.uml import Uml
 from bench.workloads import layout as layouts
 from bench.workloads import setup
-from bench.workloads.scenario import LAYOUT, Point
+from bench.workloads.scenario import LAYOUT, Point, refuse_call
 from mmmodel.constants import PAGE_SIZE, TASK_SIZE_4
 
+__all__ = ["ALLOWED", "KernelTarget", "Unit", "find", "is_kernel"]
+
 Unit = Literal["instructions", "seconds"]
-RUNS_AS: Final = {Qemu: "QEMU", Uml: "user-mode Linux", Host: "the running kernel"}
+RUNS_AS: Final = {Qemu: "QEMU", Uml: "user-mode Linux", Host: "running here"}
 # Address of a span in a user-mode Linux, whose addresses end early. Not near 1 GiB, where the guest program has its own memory:
 # a forked process of a user-mode Linux still reaches what its parent had there, until it faults.
 UML_START: Final = 1 << 33
@@ -40,7 +43,6 @@ class KernelTarget(msgspec.Struct, frozen=True):
 
     name: str  # in the names of points: a version, "uml-5.10", "host", or an image's name with the start of its digest
     selected: Selected
-    family: str = "kernels"
 
     @property
     def kernel(self) -> str:
@@ -67,12 +69,24 @@ class KernelTarget(msgspec.Struct, frozen=True):
         """Whether it is so old that it looks up every page of a locked VMA."""
         return series_of(self.kernel) <= WALKS_EVERY_PAGE
 
+    @property
+    def file(self) -> Path | None:
+        """Its image or program, None for the running kernel."""
+        kernel = self.selected.kernel
+        return kernel.image if isinstance(kernel, Qemu) else kernel.binary if isinstance(kernel, Uml) else None
+
+    @property
+    def digest(self) -> str:
+        """The digest of its file, "" for the running kernel."""
+        return _digest_of(self.file) if self.file else ""
+
     def start(self, point: Point) -> int | None:
         """Return the address of a point's span, None for the usual place."""
         return UML_START if isinstance(self.selected.kernel, Uml) else None
 
     def check(self, point: Point) -> None:
         """Raise UsageError if this kernel cannot carry out a point."""
+        refuse_call(point)
         scenario, kernel = point.scenario, self.selected.kernel
         problem = ""
         if isinstance(kernel, Uml):
@@ -81,7 +95,7 @@ class KernelTarget(msgspec.Struct, frozen=True):
             elif scenario.name == LAYOUT:
                 problem = "the addresses of a program do not fit into the 512 GiB of a user-mode Linux"
             elif scenario.span > UML_SPAN:
-                problem = "a user-mode Linux has room for spans up to 256 GiB"
+                problem = "a user-mode Linux has room for spans up to 256 GiB (--size)"
         elif isinstance(kernel, Host) and scenario.thp != self.selected.thp and scenario.name != LAYOUT:
             problem = f"this machine runs with huge pages {self.selected.thp}, it needs {scenario.thp}"
         if scenario.name != LAYOUT and scenario.span > TASK_SIZE_4 - setup.LEAVE_FREE:
@@ -129,11 +143,16 @@ GUEST_SETTINGS: Final = {
 def find(word: str, thp: Thp | None = None) -> KernelTarget:
     """Return the kernel that a word of a command line names; UsageError if there is none."""
     selected = select(word, thp)
-    kernel = selected.kernel
-    if isinstance(kernel, Qemu) and selected.word == str(kernel.image):
-        digest = hashlib.sha256(kernel.image.read_bytes()).hexdigest()[:8]
-        return KernelTarget(f"{one_line(kernel.image.name, 40)}-{digest}", selected)
-    return KernelTarget(selected.word, selected)
+    one = KernelTarget(selected.word, selected)
+    if one.file and (word.startswith((AS_QEMU, AS_UML)) or selected.word == str(one.file)):  # named by a path
+        return KernelTarget(f"{one_line(one.file.name, 40)}-{one.digest[:8]}", selected)
+    return one
+
+
+@functools.cache
+def _digest_of(path: Path) -> str:
+    """Return the sha256 digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _thp_of(point: Point) -> Literal["never", "always", "madvise"]:

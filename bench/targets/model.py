@@ -17,7 +17,7 @@ from bench.traces.replay import RECORDED_RAM, carry_out, replay
 from bench.traces.trace_format import Step, Trace
 from bench.workloads import layout as layouts
 from bench.workloads import setup
-from bench.workloads.scenario import LAYOUT, Point, Scenario
+from bench.workloads.scenario import LAYOUT, Point, Scenario, refuse_call
 from mmmodel import constants as const
 from mmmodel.constants import PAGE_SIZE
 from mmmodel.kernels import V6_1, implementation, implementations
@@ -59,6 +59,10 @@ class ModelTarget(msgspec.Struct, frozen=True):
     def source_digest(self) -> str:
         """Return the digest of the model's sources and settings."""
         return environment.source_digest()
+
+    def check(self, point: Point) -> None:
+        """Raise UsageError if a point's call cannot be made."""
+        refuse_call(point)
 
     def needed_bytes(self, point: Point) -> int:
         """Return the bytes of memory that the model of `point`, and a snapshot of it, take at most."""

@@ -1,4 +1,4 @@
-"""Every target by its name. A new one is a module of its own, and a line here."""
+"""Every target by its name: the implementations of the model, and real kernels. A new one is a module, and a line here."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rich.progress import Progress, TaskID
 
 from bench.errors import UsageError, one_line, unknown
 from bench.number_format import approximate
-from bench.targets import model
-from bench.targets.target import Prepared, Target, TraceTarget
-from bench.workloads.scenario import Point, refuse_call
+from bench.targets import kernel, model
+from bench.targets.target import Prepared, PreparingTarget, Target, TraceTarget
+from bench.workloads.scenario import Point
 
 
-def targets() -> dict[str, Target]:
-    """Return the targets by name; the first is the one that others are compared with."""
+def targets() -> dict[str, PreparingTarget]:
+    """Return what is measured where nothing is named, by name; the first is the one that others are compared with."""
     return {one.name: one for one in (*model.targets(),)}
 
 
@@ -26,21 +26,32 @@ def trace_targets() -> dict[str, TraceTarget]:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all targets."""
+    """Return the names of targets(), as --impl takes them."""
     return tuple(targets())
 
 
-def find(name: str) -> Target:
-    """Return the target of that name."""
+def implementation(name: str) -> PreparingTarget:
+    """Return the one of targets() that has this name."""
     known = targets()
     if name not in known:
         raise unknown(f"unknown implementation {one_line(name, 60)!r}; known are ", name, known)
     return known[name]
 
 
+def find(word: str) -> Target:
+    """Return the target that a word names: one of targets(), or a real kernel; UsageError if there is none."""
+    known = targets()
+    if word in known:
+        return known[word]
+    if kernel.is_kernel(word):
+        return kernel.find(word)
+    listed = f"{', '.join(known)}, {kernel.ALLOWED}"
+    raise unknown(f"there is no target {one_line(word, 60)!r}: give ", word, known, listed)
+
+
 def load(wanted: Iterable[str], progress: Progress) -> None:
-    """Do what the first use of these targets would wait for."""
-    families = {one.family: one for one in map(find, wanted)}
+    """Do what the first use of these of targets() would wait for."""
+    families = {one.family: one for one in map(implementation, wanted)}
     for family, one in families.items():
         task = progress.add_task(f"loading the {family} (the first run compiles it)", total=None)
         one.load(functools.partial(_show_progress, progress, task))
@@ -55,17 +66,17 @@ def _show_progress(progress: Progress, task: TaskID, done: int, total: int, _nam
 def prepare(point: Point) -> Prepared:
     """Build what a point asks for. Refused before it starts when it cannot be measured, or memory would not suffice."""
     check(point)
-    return find(point.implementation).prepare(point)
+    return implementation(point.implementation).prepare(point)
 
 
 def needed_bytes(point: Point) -> int:
     """Return the bytes of memory that a prepared point takes at most."""
-    return find(point.implementation).needed_bytes(point)
+    return implementation(point.implementation).needed_bytes(point)
 
 
 def check(point: Point) -> None:
-    """Raise UsageError if a point's call cannot be made, or it would not fit in memory."""
-    refuse_call(point)
+    """Raise UsageError if a point cannot be carried out in this process, or it would not fit in memory."""
+    implementation(point.implementation).check(point)
     needed, available = needed_bytes(point), psutil.virtual_memory().available
     if needed > available:
         raise UsageError(

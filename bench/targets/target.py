@@ -38,26 +38,40 @@ class TraceSettings(msgspec.Struct, frozen=True):
 
 
 class Target(Protocol):
-    """What points are carried out on. Creating one loads nothing: what a first use needs is load()'s.
+    """What points are carried out on. Creating one loads nothing.
 
-    A target that is a subclass has what is given here where it says nothing else.
+    One that is a subclass has what is given here where it says nothing else.
     """
 
     @property
     def name(self) -> str:
-        """Name of the implementation, the last part of its points' names."""
+        """Name of the implementation or the kernel, the last part of its points' names."""
 
     @property
     def summary(self) -> str:
         """What it is, one line."""
 
     @property
-    def family(self) -> str:
-        """What load() loads: targets of one family are loaded together."""
-
-    @property
     def kernel(self) -> str:
         """The kernel whose rules it follows, "5.10": targets of one kernel leave the same state behind, whatever the call."""
+
+    def check(self, point: Point) -> None:
+        """Raise UsageError if a point cannot be carried out, before anything is built for it."""
+
+    def expected_seconds(self, point: Point) -> float:
+        """Return about how long it takes to build a point and make its call; 0 where that is not known."""
+        return 0.0
+
+
+class PreparingTarget(Target, Protocol):
+    """A target that prepares points in the process that measures them, as the model does; a kernel has them done in a guest.
+
+    What a first use needs is load()'s.
+    """
+
+    @property
+    def family(self) -> str:
+        """What load() loads: targets of one family are loaded together."""
 
     def load(self, on_progress: OnProgress) -> None:
         """Do what the first use would wait for; `on_progress` hears how far it is."""
@@ -75,16 +89,12 @@ class Target(Protocol):
         """Return the bytes of this machine's memory that a prepared point takes at most."""
         return 0
 
-    def expected_seconds(self, point: Point) -> float:
-        """Return about how long it takes to build a point and make its call; 0 where that is not known."""
-        return 0.0
-
     def prepare(self, point: Point) -> Prepared:
         """Build what `point` asks for; UsageError if it cannot be built, MeasurementError if it is not what was asked for."""
 
 
 @runtime_checkable
-class TraceTarget(Target, Protocol):
+class TraceTarget(PreparingTarget, Protocol):
     """A target that can also carry out traces, step by step."""
 
     def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:

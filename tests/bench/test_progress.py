@@ -79,7 +79,7 @@ def test_what_will_take_minutes_is_announced(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_expected_seconds_tell_minutes_from_seconds(scenario: Scenario, implementation: str, is_long: bool) -> None:
     point = Point(scenario, implementation)
-    assert (registry.find(implementation).expected_seconds(point) > counting.LONG_SECONDS) is is_long
+    assert (registry.implementation(implementation).expected_seconds(point) > counting.LONG_SECONDS) is is_long
 
 
 def test_expected_seconds_of_timing_count_every_process_and_call() -> None:

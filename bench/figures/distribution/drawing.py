@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -28,7 +31,7 @@ def draw(data: Distribution) -> Figure:
             axes.set_visible(False)
         for index, group in enumerate(data.groups):
             axes = panels.flat[index]
-            _panel(axes, group, max(0.02, min(SHOWN, data.reach) * 1.1))
+            _panel(axes, group, max(0.02, min(SHOWN, data.reach) * 1.1), looks(data.kernels))
             last = index + COLUMNS >= len(data.groups)
             axes.tick_params(labelbottom=last)
             if last:
@@ -36,17 +39,17 @@ def draw(data: Distribution) -> Figure:
             if index % COLUMNS == 0:
                 axes.set_ylabel("share of processes")
         used = {one.implementation for group in data.groups for one in group.samples}
-        handles = [line(name) for name in looks() if name in used]
+        handles = [line(name, kernels=data.kernels) for name in looks(data.kernels) if name in used]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handlelength=3.4)
         place(figure, left=0.52, right=0.15, top=0.5, bottom=0.74, wspace=0.14, hspace=0.42)
         return figure
 
 
-def _panel(axes: Axes, group: Samples, reach: float) -> None:
+def _panel(axes: Axes, group: Samples, reach: float, look: Mapping[str, dict[str, Any]]) -> None:
     """Draw one call's distributions, the time and the number of each in words."""
     for one in group.samples:
         x = [min(max(value - 1, -reach), reach) for value in one.relative]
-        axes.plot(x, one.shares, drawstyle="steps-post", zorder=3, clip_on=False, **looks()[one.implementation])
+        axes.plot(x, one.shares, drawstyle="steps-post", zorder=3, clip_on=False, **look[one.implementation])
     facts = "\n".join(map(sample_words, group.samples))
     axes.annotate(facts, (0.985, 0.02), xycoords="axes fraction", ha="right", va="bottom", fontsize=6, linespacing=1.25)
     axes.plot((0, 0), (0, 1), color=GREY, linewidth=0.7, zorder=1)

@@ -6,6 +6,7 @@ import msgspec
 
 from bench.analysis.stats import geometric_mean
 from bench.figures.inputs import Skipped, main_groups
+from bench.runs.kernel_record import KernelFacts
 from bench.runs.loaded import LoadedPoint, LoadedRun
 
 NAME = "distribution"
@@ -46,6 +47,7 @@ class Distribution(msgspec.Struct, frozen=True):
     groups: tuple[Samples, ...]
     nr_left_out: int  # groups for which there is no place
     nr_too_few: int  # groups that were timed in too few processes
+    kernels: dict[str, KernelFacts] = {}  # that are among the samples
 
     @property
     def reach(self) -> float:
@@ -64,7 +66,7 @@ def prepare(run: LoadedRun) -> list[Distribution | Skipped]:
         return [Skipped(NAME, f"it needs a call that was timed in {FEWEST_PROCESSES} processes or more")]
     timed = {one.name.group for one in run.timed_points}
     nr_too_few = len(timed - {one.name.group for one in enough})
-    return [Distribution(NAME, tuple(shown), len(groups) - len(shown), nr_too_few)]
+    return [Distribution(NAME, tuple(shown), len(groups) - len(shown), nr_too_few, run.kernels)]
 
 
 def _sample(one: LoadedPoint) -> Sample:

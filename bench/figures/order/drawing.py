@@ -33,7 +33,7 @@ def draw(data: Order) -> Figure:
         by_number.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _ratio_ticks(by_time, data)
         used = {one.implementation for one in data.values}
-        handles = [marker(look["marker"], name, **_look(look)) for name, look in looks().items() if name in used]
+        handles = [marker(look["marker"], name, **_look(look)) for name, look in looks(data.kernels).items() if name in used]
         figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handletextpad=0.2)
         place(figure, left=0.55, right=0.1, top=0.5, bottom=0.72, wspace=0.06)
         return figure
@@ -46,7 +46,7 @@ def _look(look: dict[str, Any]) -> dict[str, Any]:
 
 def _marks(axes: Axes, data: Order, place: Callable[[Value], float]) -> None:
     """Draw every process."""
-    for name, look in looks().items():
+    for name, look in looks(data.kernels).items():
         mine = [one for one in data.values if one.implementation == name]
         if mine:
             axes.plot([place(one) for one in mine], [one.relative for one in mine], linestyle="none",

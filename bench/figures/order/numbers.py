@@ -10,6 +10,7 @@ import msgspec
 
 from bench.analysis.stats import geometric_mean
 from bench.figures.inputs import Skipped
+from bench.runs.kernel_record import KernelFacts
 from bench.runs.loaded import LoadedPoint, LoadedRun
 
 NAME = "order"
@@ -35,6 +36,7 @@ class Order(msgspec.Struct, frozen=True):
     values: tuple[Value, ...]  # in the order in which they were taken
     minutes: float  # from the first process to the last
     parts: tuple[tuple[int, float], ...]  # processes and their median relative value, in equal stretches of time
+    kernels: dict[str, KernelFacts] = {}  # that are among the values
 
 
 def prepare(run: LoadedRun) -> list[Order | Skipped]:
@@ -44,7 +46,7 @@ def prepare(run: LoadedRun) -> list[Order | Skipped]:
     if len(values) < FEWEST_TIMED:
         reason = f"it needs {FEWEST_TIMED} processes or more that say when they started, of measurements with two or more"
         return [Skipped(NAME, reason)]
-    return [Order(NAME, run.name, tuple(values), values[-1].minutes, parts(values))]
+    return [Order(NAME, run.name, tuple(values), values[-1].minutes, parts(values), run.kernels)]
 
 
 def _values(one: LoadedPoint) -> list[Value]:

@@ -1,4 +1,8 @@
-"""The report's figure: time and entries read against span, a line for each implementation, and what real kernels took."""
+"""The report's figure: time and entries read against span, a line for each implementation, and what real kernels took.
+
+Real kernels that were measured have dashed lines and open marks: times beside the model's, instructions in a panel of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bench.analysis.reported import REPORTED_SPAN
-from bench.figures.report.numbers import Call, Report
-from bench.figures.report.words import KERNELS, implementation_words, title_words
+from bench.figures.report.numbers import Call, KernelCall, Report
+from bench.figures.report.words import KERNELS, implementation_words, kernel_words, title_words
 from bench.figures.style import (
     GREY,
     count_axis,
@@ -26,49 +31,100 @@ from bench.figures.style import (
     spread,
     style,
     time_axis,
+    whole,
 )
-from bench.number_format import seconds
+from bench.number_format import seconds, short
 
+TIME, ENTRIES, INSTRUCTIONS = "Time", "Page-table entries read", "Instructions of real kernels"
+ROOM, ENTRY = 0.62, 0.15  # inches below the panels: for the axes' words, for each entry of the legend
 MOST_NAMES = 3  # of programs that are written at their place
 Value = Callable[[Call], float]
 
 
 def draw(data: Report) -> Figure:
-    """Return time on the left, entries read on the right."""
+    """Return time on the left, entries read on the right, and instructions of real kernels right of that, if there are any."""
+    kinds = [kind for kind, present in _panels(data).items() if present]
     with style():
-        figure = new_figure(4.0)
+        handles = _handles(data)
+        bottom = ROOM + ENTRY * len(handles)
+        figure = new_figure(4.0 if not data.kernels else 2.78 + bottom)
         heading(figure, title_words(data), data.summary)
-        time_axes, entry_axes = figure.subplots(1, 2)
-        _panel(time_axes, data, lambda call: call.seconds.estimate)
-        _panel(entry_axes, data, lambda call: call.nr_entries)
-        for call in data.all_calls:
-            if call.seconds.is_known:
-                spread(time_axes, call.span, call.seconds.low, call.seconds.high, looks()[call.implementation]["color"])
-        time_axes.set_title("Time")
-        entry_axes.set_title("Page-table entries read")
-        times = [value for call in data.all_calls for value in call.shown]
-        time_axis(time_axes, [*times, *(one.seconds for one in data.marks)])
-        count_axis(entry_axes.yaxis, [call.nr_entries for call in data.all_calls])
-        for axes in (time_axes, entry_axes):
-            _places(axes, data)
-        _marks(time_axes, data)
-        _values(time_axes, data, lambda call: call.seconds.estimate, seconds)
-        _values(entry_axes, data, lambda call: call.nr_entries, lambda value: f"{value:,.0f}")
-        _legend(figure, data)
-        place(figure, left=0.55, right=0.32, top=0.6, bottom=1.22, wspace=0.33)
+        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+        for kind, axes in zip(kinds, panels, strict=True):
+            axes.set_title(kind)
+            grid(axes)
+            axes.set_xlabel("reserved address space")
+            span_axis(axes, data.spans)
+            _PANELS[kind](axes, data)
+        figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.06, 0.0), handlelength=3.4)
+        place(figure, left=0.55, right=0.32, top=0.6, bottom=bottom if data.kernels else 1.22, wspace=0.33)
         return figure
 
 
+def _panels(data: Report) -> dict[str, bool]:
+    """Return which panels there is something for."""
+    return {
+        TIME: bool(data.all_calls or data.kernel_times),
+        ENTRIES: bool(data.all_calls),
+        INSTRUCTIONS: any(call.instructions for call in data.kernel_calls),
+    }
+
+
+def _times(axes: Axes, data: Report) -> None:
+    """Draw times with their intervals, of the model and of real kernels."""
+    look = looks(data.kernels)
+    _panel(axes, data, lambda call: call.seconds.estimate)
+    _kernel_lines(axes, data, lambda call: call.seconds.estimate if call.seconds else 0)
+    shown = [(call.implementation, call.span, call.seconds) for call in data.all_calls]
+    shown += [(call.kernel, call.span, seconds) for call, seconds in data.kernel_times]
+    for name, span, interval in shown:
+        if interval.is_known:
+            spread(axes, span, interval.low, interval.high, look[name]["color"])
+    times = [value for call in data.all_calls for value in call.shown]
+    times += [interval.estimate for _, _, interval in shown]
+    time_axis(axes, [*times, *(one.seconds for one in data.marks)])
+    _places(axes, data)
+    _marks(axes, data)
+    _values(axes, data, lambda call: call.seconds.estimate, seconds)
+
+
+def _entries(axes: Axes, data: Report) -> None:
+    """Draw the page-table entries that the model read."""
+    _panel(axes, data, lambda call: call.nr_entries)
+    count_axis(axes.yaxis, [call.nr_entries for call in data.all_calls], text=short if data.kernels else whole)
+    _places(axes, data)
+    _values(axes, data, lambda call: call.nr_entries, lambda value: f"{value:,.0f}")
+
+
+def _instructions(axes: Axes, data: Report) -> None:
+    """Draw the instructions that real kernels executed."""
+    _kernel_lines(axes, data, lambda call: call.instructions or 0)
+    count_axis(axes.yaxis, [call.instructions for call in data.kernel_calls if call.instructions], text=short)
+    _places(axes, data)
+
+
+_PANELS: dict[str, Callable[[Axes, Report], None]] = {TIME: _times, ENTRIES: _entries, INSTRUCTIONS: _instructions}
+
+
+def _kernel_lines(axes: Axes, data: Report, value: Callable[[KernelCall], float]) -> None:
+    """Draw one quantity of real kernels: a line for each, and a point for each program."""
+    for name, look in looks(data.kernels).items():
+        mine = [call for call in data.kernel_calls if call.kernel == name and value(call) > 0]
+        for calls, shown in (
+            ([call for call in mine if not call.program], look),
+            ([call for call in mine if call.program], look | {"linestyle": "none"}),
+        ):
+            if calls:
+                axes.plot([call.span for call in calls], [value(call) for call in calls], zorder=3, clip_on=False, **shown)
+
+
 def _panel(axes: Axes, data: Report, value: Value) -> None:
-    """Draw one quantity of every call. A count of zero has no place on a log scale and is left out."""
+    """Draw one quantity of every call of the model. A count of zero has no place on a log scale and is left out."""
     for implementation, look in looks().items():
         _points(axes, [call for call in data.calls if call.implementation == implementation], value, look)
         for program in data.programs:
             mine = [call for call in program.calls if call.implementation == implementation]
             _points(axes, mine, value, look | {"linestyle": "none"})
-    grid(axes)
-    axes.set_xlabel("reserved address space")
-    span_axis(axes, data.spans)
 
 
 def _points(axes: Axes, calls: Sequence[Call], value: Value, look: dict[str, Any]) -> None:
@@ -107,10 +163,11 @@ def _values(axes: Axes, data: Report, value: Value, text: Callable[[float], str]
                       va="center", fontsize=8, weight="bold", color=looks()[call.implementation]["color"])  # fmt: skip
 
 
-def _legend(figure: Figure, data: Report) -> None:
-    """Put one legend for both panels below them: only what is drawn."""
+def _handles(data: Report) -> list[Line2D]:
+    """Return the entries of one legend for all panels below them: only what is drawn."""
     used = {call.implementation for call in data.all_calls}
     handles = [line(name, implementation_words(name)) for name in looks() if name in used]
+    handles += [line(name, kernel_words(data, name), data.kernels) for name in data.kernels]
     if data.marks:
         handles.append(marker("x", KERNELS, color="black", markersize=5, markeredgewidth=1.2))
-    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.06, 0.0), handlelength=3.4)
+    return handles

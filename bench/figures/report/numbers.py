@@ -10,8 +10,9 @@ from bench.analysis.report_rows import LEVELS, entries_read
 from bench.analysis.reported import REPORTED, REPORTED_SPAN, Reported
 from bench.analysis.stats import Interval, geometric_mean
 from bench.figures.inputs import Skipped, having, names, skipped
+from bench.runs.kernel_record import KernelFacts
 from bench.runs.loaded import LoadedPoint, LoadedRun, slug
-from bench.workloads.scenario import LAYOUT
+from bench.workloads.scenario import LAYOUT, SCENARIOS
 
 NAME = "report"
 REPORT = "report"  # the scenario
@@ -36,6 +37,17 @@ class Call(msgspec.Struct, frozen=True):
         return (self.seconds.estimate, *ends)
 
 
+class KernelCall(msgspec.Struct, frozen=True):
+    """One call measured on a real kernel: timed, or its instructions counted."""
+
+    kernel: str  # name of the target
+    span: int  # bytes
+    seconds: Interval | None
+    instructions: int | None
+    nr_starts: int  # of the kernel
+    program: str = ""  # whose address space it was; "" where it is the figure's scenario
+
+
 class Program(msgspec.Struct, frozen=True):
     """The address space of a real program, of one span."""
 
@@ -52,6 +64,8 @@ class Report(msgspec.Struct, frozen=True):
     calls: tuple[Call, ...]  # by implementation, then span ascending
     programs: tuple[Program, ...]
     marks: tuple[Reported, ...]  # what real kernels took at REPORTED_SPAN; only where that can be compared
+    kernel_calls: tuple[KernelCall, ...] = ()  # by kernel, then span ascending
+    kernels: dict[str, KernelFacts] = {}  # that these are of, by name
 
     @property
     def all_calls(self) -> tuple[Call, ...]:
@@ -61,7 +75,12 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def spans(self) -> list[int]:
         """Every span of the figure, ascending."""
-        return sorted({call.span for call in self.all_calls})
+        return sorted({call.span for call in self.all_calls} | {call.span for call in self.kernel_calls})
+
+    @property
+    def kernel_times(self) -> list[tuple[KernelCall, Interval]]:
+        """The calls that were timed on real kernels."""
+        return [(call, call.seconds) for call in self.kernel_calls if call.seconds]
 
     def at_reported_span(self) -> list[Call]:
         """Return the calls on what the reporter timed."""
@@ -71,26 +90,51 @@ class Report(msgspec.Struct, frozen=True):
 def prepare(run: LoadedRun) -> list[Report | Skipped]:
     """Return a figure of each scenario, that of the report with the programs; of a run of many, that of the report alone."""
     timed = [one for one in run.counted_points if one.processes and one.counted.point.operation == "munlockall"]
+    real = [one for one in run.kernel_points if one.name.operation == "munlockall" and one.span]
     scenarios: dict[str, list[LoadedPoint]] = {}
-    for one in having(timed, COUNTERS):
-        scenarios.setdefault(one.counted.point.scenario.name, []).append(one)
-    programs = _programs(scenarios.pop(LAYOUT, []))
+    for one in (*having(timed, COUNTERS), *real):
+        scenarios.setdefault(one.name.scenario, []).append(one)
+    on_programs = scenarios.pop(LAYOUT, [])
     names = list(scenarios) if len(scenarios) <= MOST_SCENARIOS else [name for name in scenarios if name == REPORT]
-    found = [_report(name, scenarios[name], programs if name == REPORT else ()) for name in names]
-    if programs and REPORT not in names and len(scenarios) <= MOST_SCENARIOS:
-        found.append(Report(f"{NAME}-{LAYOUT}", "", "", (), programs, ()))
+    found = [_report(name, scenarios[name], on_programs if name == REPORT else ()) for name in names]
+    if on_programs and REPORT not in names and len(scenarios) <= MOST_SCENARIOS:
+        found.append(_report("", (), on_programs))
     if not found:
         reason = f"it needs munlockall() timed on `{REPORT}`, or on {MOST_SCENARIOS} scenarios at most"
         return [skipped(NAME, reason, timed, COUNTERS)]
     return list(found)
 
 
-def _report(scenario: str, points: Sequence[LoadedPoint], programs: tuple[Program, ...]) -> Report:
-    """Return the figure of one scenario."""
-    calls = tuple(_call(one) for one in _in_order(points))
-    name = NAME if scenario == REPORT else slug(f"{NAME}-{scenario}")
-    report = Report(name, scenario, points[0].counted.point.scenario.summary, calls, programs, ())
+def _report(scenario: str, points: Sequence[LoadedPoint], on_programs: Sequence[LoadedPoint]) -> Report:
+    """Return the figure of one scenario, and of programs."""
+    modelled = [one for one in points if not one.kernel]
+    real = [one for one in (*points, *on_programs) if one.kernel]
+    report = Report(
+        name=NAME if scenario == REPORT else slug(f"{NAME}-{scenario or LAYOUT}"),
+        scenario=scenario,
+        summary=_summary(scenario, modelled),
+        calls=tuple(_call(one) for one in _in_order(modelled)),
+        programs=_programs([one for one in on_programs if not one.kernel]),
+        marks=(),
+        kernel_calls=tuple(_kernel_call(one) for one in sorted(real, key=lambda one: (one.implementation, one.span or 0))),
+        kernels={one.kernel.name: one.kernel for one in real if one.kernel},
+    )
     return msgspec.structs.replace(report, marks=_marks(report))
+
+
+def _summary(scenario: str, modelled: Sequence[LoadedPoint]) -> str:
+    """Return what a scenario is, as far as that is known."""
+    if modelled:
+        return modelled[0].counted.point.scenario.summary
+    return SCENARIOS[scenario].summary if scenario in SCENARIOS else ""
+
+
+def _kernel_call(one: LoadedPoint) -> KernelCall:
+    """Return what is shown of one point of a real kernel."""
+    seconds = geometric_mean(one.by_process) if one.processes else None
+    program = one.name.size if one.name.scenario == LAYOUT else ""
+    nr_starts = len(one.processes) or len(one.instructions)
+    return KernelCall(one.implementation, one.span or 0, seconds, one.nr_instructions, nr_starts, program)
 
 
 def _marks(report: Report) -> tuple[Reported, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.analysis.reported import REPORTED, REPORTED_SPAN
 from bench.figures.report.numbers import Report
 from bench.figures.words import BOTH, POINTS, Words, table, time_ends
-from bench.number_format import approximate, seconds
-from bench.tables.table import INTERVAL
+from bench.number_format import NONE, approximate, seconds
+from bench.tables.table import INTERVAL, Table
 from mmmodel.kernels import implementation
 
 KERNELS = "real kernels, as reported in 2021 (not measured here)"
@@ -25,6 +25,13 @@ def implementation_words(name: str) -> str:
     return f"{name}: {implementation(name).summary}"
 
 
+def kernel_words(data: Report, name: str) -> str:
+    """Return a real kernel's name with what was measured on it, and how it ran."""
+    kernel = data.kernels[name]
+    counted = any(call.instructions for call in data.kernel_calls if call.kernel == name)
+    return f"{kernel.version}, {'instructions' if counted else 'time'} ({kernel.runs_as})"
+
+
 def describe(data: Report) -> Words:
     """Return the figure in words."""
     rows = []
@@ -35,7 +42,10 @@ def describe(data: Report) -> Words:
             rows.append((program or data.scenario, call.implementation, *cells))
     header = ("address space", "implementation", "span", "time", INTERVAL, "processes", "entries read")
     facts = "; ".join(f"{name}, {how}, {span}: {time}, {entries} entries read" for name, how, span, time, _, _, entries in rows)
-    tables = [table("Time and entries read of each call", header, tuple(rows), 2)]
+    tables = [table("Time and entries read of each call", header, tuple(rows), 2)] if rows else []
+    if data.kernel_calls:
+        tables.append(_kernel_table(data))
+        facts += f"{'; ' if facts else ''}measured on real kernels: " + "; ".join(" ".join(cells) for cells in tables[-1].rows)
     if data.marks:
         kernels = tuple((one.kernel, one.remark, seconds(one.seconds)) for one in data.marks)
         caption = f"For scale, NOT measured here: real kernels, by the reporter, {approximate(REPORTED_SPAN)}"
@@ -43,14 +53,39 @@ def describe(data: Report) -> Words:
     return Words(data.name, title_words(data), BOTH, _caption(data), f"{facts}.{_kernels(data)}", tuple(tables))
 
 
+def _kernel_table(data: Report) -> Table:
+    """Return what was measured on real kernels."""
+    rows = (
+        (
+            call.program or data.scenario,
+            kernel_words(data, call.kernel),
+            approximate(call.span),
+            seconds(call.seconds.estimate) if call.seconds else NONE,
+            time_ends(call.seconds) if call.seconds else NONE,
+            f"{call.instructions:,}" if call.instructions else NONE,
+            f"{call.nr_starts}",
+        )
+        for call in data.kernel_calls
+    )
+    heads = ("address space", "kernel", "span", "time", INTERVAL, "instructions", "starts")
+    return table("Real kernels, measured here", heads, tuple(rows), 2)
+
+
 def _caption(data: Report) -> str:
     """Return how to read the figure."""
     what = f" ({data.summary})" if data.summary else ""
     programs = " Points without a line, at a dotted line, are address spaces of real programs." if data.programs else ""
     marks = f" Crosses are {KERNELS}, for {approximate(REPORTED_SPAN)}." if data.marks else ""
+    real = (
+        " Open marks on dashed lines are real kernels, measured here; what was counted under QEMU, which keeps no time, is"
+        " instructions, in a panel of its own."
+        if data.kernels
+        else ""
+    )
     return (
         f"munlockall() against reserved address space{what}, both scales logarithmic. Left: time; {POINTS}. Right: page-table"
-        f" entries read, which are exact and have no interval; a count of zero has no place on the scale.{programs}{marks}"
+        " entries read, which are exact and have no interval; a count of zero has no place on the scale."
+        f"{programs}{real}{marks}"
     )
 
 

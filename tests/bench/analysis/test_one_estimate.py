@@ -68,8 +68,8 @@ def test_the_report(path: Path) -> None:
     walls = storage.load_wall(path / storage.WALL_FILE)
     rows = report_rows.rows(counted, {name: seconds_by_process(one) for name, one in walls.items()})
     for row in rows:
+        assert row.seconds and row.speedup
         assert row.seconds.estimate == pytest.approx(expected_time(row.implementation))
-        assert row.speedup
         assert row.speedup.estimate == pytest.approx(1 if row.implementation == SLOW else RATIO)
     table = report_tables.report_table(rows)
     assert ESTIMATOR in table.title
@@ -88,6 +88,7 @@ def test_tables_and_what_they_agree_on_with_the_report(run: LoadedRun, path: Pat
     counted = storage.load_counters(path / storage.COUNTERS_FILE).points
     rows = report_rows.rows(counted, {name: seconds_by_process(one) for name, one in walls.items()})
     for made, (_, kept_row) in zip(rows, frame.iterrows(), strict=True):
+        assert made.seconds
         assert (made.seconds.low, made.seconds.high) == (kept_row["time_mean_low_s"], kept_row["time_mean_high_s"])
     page = run_tables.table_page(frame, dataframes.exponents_frame(frame, run), ("time_",), False)
     assert ESTIMATOR in page.tables[0].title

@@ -14,6 +14,7 @@ def test_a_row_has_the_numbers_of_its_call() -> None:
     small = SCENARIOS["report"].resized(1 << 20)
     done = [rows.counted(small, "per-page"), rows.counted(small, "page-walk")]
     slow, fast = report_rows.rows(done, {done[0].name: [4.0, 1.0, 2.0], done[1].name: [0.5]})
+    assert slow.seconds and fast.seconds
     assert slow.seconds.estimate == pytest.approx(2.0) and slow.nr_processes == 3
     # ln 2, by Student's t at 0.975 for 2 degrees of freedom, by the root of 3
     assert slow.seconds.high == pytest.approx(2 * math.exp(math.log(2) * 4.302653 / math.sqrt(3)))

@@ -158,7 +158,16 @@ def test_unlike_runs_are_not_mixed(key: str) -> None:
 
 
 def arguments(**changes: object) -> argparse.Namespace:
-    values: dict[str, object] = {"scenario": [], "size": [], "levels": "4", "impl": [], "layout": [], "op": [], "suite": None}
+    values: dict[str, object] = {
+        "scenario": [],
+        "size": [],
+        "levels": "4",
+        "impl": [],
+        "layout": [],
+        "op": [],
+        "suite": None,
+        "on": [],
+    }
     values |= {"output": None, "append": None, "results": None, "compare_to": None, "track_memory": False, "tracemalloc": False}
     return argparse.Namespace(**{**values, **changes})
 

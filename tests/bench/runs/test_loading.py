@@ -74,7 +74,7 @@ def test_what_is_no_run(run: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     for where, message in (
-        (str(empty), "is no run: it has neither counters.json nor wall.json$"),
+        (str(empty), "is no run: it has none of counters.json, wall.json, instructions.json$"),
         (str(run.parent), "is no run.*; the runs in it are one$"),
         ("two", "no run 'two'.* has one$"),
         ("", "empty"),

@@ -11,8 +11,9 @@ from bench.__main__ import main
 from bench.commands import replay
 from bench.errors import MeasurementError, UsageError
 from bench.measuring import counting, timing
-from bench.targets import registry
-from bench.targets.target import OnProgress, Prepared, Target
+from bench.targets import registry, selection
+from bench.targets.kernel import KernelTarget
+from bench.targets.target import OnProgress, Prepared, PreparingTarget
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Operation, Point, refuse_call
 from bench.workloads.selection import OPERATIONS, layout_scenario
@@ -38,6 +39,9 @@ class FakeKernel:
     def source_digest(self) -> str:
         return ""
 
+    def check(self, point: Point) -> None:
+        """Refuse nothing."""
+
     def expected_seconds(self, point: Point) -> float:
         """Return that nothing is known."""
         return 0.0
@@ -58,7 +62,7 @@ class FakeKernel:
 POINT = Point(SCENARIOS["report"], "fake")
 
 
-def register(monkeypatch: pytest.MonkeyPatch, one: Target) -> None:
+def register(monkeypatch: pytest.MonkeyPatch, one: PreparingTarget) -> None:
     known = registry.targets() | {one.name: one}
     monkeypatch.setattr(registry, "targets", lambda: known)
 
@@ -110,7 +114,30 @@ def test_a_target_says_what_memory_it_needs(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown implementation 'nosuch'; known are per-page"):
+        registry.implementation("nosuch")
+    with pytest.raises(UsageError, match=r"there is no target 'nosuch': give per-page, .*, host, a version such as 5\.10"):
         registry.find("nosuch")
+
+
+def test_a_word_names_a_model_or_a_kernel() -> None:
+    assert registry.find("page-walk").name == "page-walk"
+    host = registry.find("host")
+    assert isinstance(host, KernelTarget) and (host.name, host.unit) == ("host", "seconds")
+    with pytest.raises(UsageError, match=r"kernel 3\.2 is not in the cache: unlockall-bench kernel fetch 3\.2"):
+        registry.find("3.2")
+    with pytest.raises(UsageError, match=r"no kernel 'qemu:/nonexistent'"):
+        registry.find("qemu:/nonexistent")
+
+
+def test_targets_stay_in_the_order_in_which_they_are_named() -> None:
+    chosen = selection.chosen(["page-walk", "host", "per-page"], [])
+    assert chosen.order == ("page-walk", "host", "per-page")
+    assert chosen.implementations == ("page-walk", "per-page") and [one.name for one in chosen.kernels] == ["host"]
+    assert selection.chosen([], []) == selection.Chosen(registry.names())
+    with pytest.raises(UsageError, match="--on names host twice"):
+        selection.chosen(["host", "host"], [])
+    with pytest.raises(UsageError, match="name all targets by --on"):
+        selection.chosen(["host"], ["page-walk"])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

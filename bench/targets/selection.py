@@ -1,0 +1,65 @@
+"""From words of a command line to targets: --on names any, --impl implementations of the model alone."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from bench.errors import UsageError
+from bench.kernels.selection import ALLOWED
+from bench.targets import registry
+from bench.targets.kernel import KernelTarget
+from bench.workloads import selection
+from bench.workloads.scenario import Point
+from bench.workloads.suite import Group, points_of
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The targets of a run."""
+
+    implementations: tuple[str, ...]  # of the model, by name
+    kernels: tuple[KernelTarget, ...] = ()
+    order: tuple[str, ...] = ()  # names of all, as they were given; () where only implementations were
+
+    def points(self, groups: Iterable[Group]) -> tuple[Point, ...]:
+        """Return the points of the implementations."""
+        return points_of(groups, self.implementations)
+
+    def kernel_points(self, groups: Sequence[Group]) -> dict[str, tuple[Point, ...]]:
+        """Return the points of each kernel, by its name; UsageError if one cannot be carried out there.
+
+        Groups that are for some implementations alone, by name, are not for kernels.
+        """
+        found: dict[str, tuple[Point, ...]] = {}
+        for one in self.kernels:
+            every = (Point(group.scenario, one.name, group.operation) for group in groups if not group.only)
+            points = tuple(dict.fromkeys(every))
+            for point in points:
+                one.check(point)
+            found[one.name] = points
+        return found
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names targets of every kind."""
+    parser.add_argument(
+        "--on", action="append", default=[], metavar="TARGET",
+        help=f"an implementation or a real kernel ({ALLOWED}); may be repeated",
+    )  # fmt: skip
+
+
+def chosen(on: Sequence[str], impl: Sequence[str]) -> Chosen:
+    """Return the targets that the words of --on name, in their order, or those of --impl; by default every implementation."""
+    if not on:
+        return Chosen(selection.implementations(impl, registry.names()))
+    if impl:
+        raise UsageError("--impl names implementations where there is no --on: name all targets by --on")
+    found = [registry.find(word) for word in on]
+    names = tuple(one.name for one in found)
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"--on names {twice} twice")
+    kernels = tuple(one for one in found if isinstance(one, KernelTarget))
+    real = {one.name for one in kernels}
+    return Chosen(tuple(name for name in names if name not in real), kernels, names)

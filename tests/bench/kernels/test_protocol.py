@@ -180,7 +180,7 @@ def test_orders_of_several_processes_and_files() -> None:
 def test_a_result_of_several_processes() -> None:
     steps = (
         "step 0 55 9 @ 0 0 v 1000 2000 rw-p 0 4 0 r 0 1 P @ 1 4 v 1000 2000 rw-p 1 4 2 r 0 1 PMU",
-        "step 1 died 0 @ 1 4 =v =r",
+        "step 1 died 0 7 @ 1 4 =v =r",
     )
     (got,) = read(sent((HELLO, "trace", *steps, "end")))
     child = Memory(4, [("0x1000", "0x2000", "rw-p", True, 4, 2)], [(0, 1, "PMU")])

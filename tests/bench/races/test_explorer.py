@@ -84,7 +84,7 @@ def test_the_order_does_not_change_what_is_found(order: str) -> None:
 
 
 class Loops:
-    """A loop over two bytes: its state is the place in it, a and b.  Spin takes b for 0 where it is written before it is read."""
+    """A loop over two bytes: its state is the place in it, a and b. Spin takes b for 0 where it is written before read."""
 
     def start(self) -> tuple[int, int, int]:
         return 0, 0, 0

@@ -17,7 +17,7 @@ import sys, shutil, zlib
 words = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 shutil.copy(words["initrd"], {kept!r})
 open({kept!r} + ".words", "w").write("\\n".join(sys.argv[1:]))
-for number, text in enumerate(("hello 1 kernel 6.1.0 cpus 1 kpageflags 0 vmstat 0", "trace", "step 0 0 5", "end")):
+for number, text in enumerate(("hello 2 kernel 6.1.0 cpus 1 kpageflags 0 vmstat 0", "trace", "step 0 0 5", "end")):
     body = f"{{number}} {{text}}".encode()
     sys.stdout.buffer.write(body + b" *%08x\\n" % zlib.crc32(body))
 """

@@ -339,7 +339,7 @@ def do_fault(s: State, mm: int, position: int, pmd: int, slot: int, address: int
             return 0
     pgoff = s.vmas[vma]["vm_pgoff"] + ((address - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
     pfn = filemap_fault(s, s.vmas[vma]["vm_file"], pgoff)
-    if pfn < 0:
+    if pfn == -EFAULT:
         return pfn
     if write and not shared:
         _map_new_anon(s, vma, address, slot)

@@ -326,6 +326,41 @@ def test_mlock_count_beyond_the_mappings_is_caught() -> None:
         check_mm(scene.mm)
 
 
+@pytest.mark.parametrize(
+    ("damage", "invariant"),
+    [
+        ("flag", "the page of a swap slot names it"),
+        ("slot", "the page of a swap slot names it"),
+        ("page", "references of a swap slot"),
+        ("page, reference", "the slot of a page in the swap cache names it"),
+    ],
+)
+def test_a_swap_slot_and_its_page_that_do_not_name_each_other_are_caught(damage: str, invariant: str, impl: str) -> None:
+    """Two processes share a page that was swapped out; one has read it in again, so that it is in the swap cache."""
+    mm = Mm(impl)
+    map_anon(mm, 1)
+    mm.touch(BASE, PAGE, "write")
+    mm.lru_add_drain_all()
+    assert mm.swap_out(BASE, PAGE) == 1
+    child = mm.fork()
+    mm.touch(BASE, PAGE, "read")
+    assert child.pagemap(BASE, BASE + PAGE) == []
+    check_mm(mm)
+    page = mm.state.pages[int(mm.state.entries[entries_of(mm)[BASE]]) >> 12 & mc.PFN_FIELD]
+    assert page["flags"] & mc.PG_swapcache
+    if damage == "flag":
+        page["flags"] &= ~mc.PG_swapcache
+        page["refcount"] -= 1
+    elif damage == "slot":
+        page["compound"] += 1
+    else:
+        slot = mm.state.pages[page["compound"]]
+        slot["index"] = 0
+        slot["refcount"] -= damage == "page, reference"
+    with pytest.raises(ModelError, match=invariant):
+        check_mm(mm)
+
+
 def test_an_mlocked_page_of_5_10_without_mapping_is_caught() -> None:
     mm = Mm("per-page", nr_cpus=2)
     file = mm.create_file(PAGE)

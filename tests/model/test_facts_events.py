@@ -240,6 +240,26 @@ def test_partial_munlock_of_a_huge_page(make_mm: MakeMm, impl: str) -> None:
     assert [v.locked_kb for v in mm.smaps() if v.locked] == [513 * 4]
 
 
+def test_unmapping_a_locked_huge_page(make_mm: MakeMm, impl: str) -> None:
+    mm = make_mm(impl, thp="always")
+    map_anon(mm, 512)
+    mm.mlock(BASE, 512 * PAGE)
+    mm.lru_add_drain_all()
+    assert changes(mm, lambda: mm.munmap(BASE, 512 * PAGE), mm.lru_add_drain_all) == unlocked(512)
+    assert mm.vmstat()["nr_mlock"] == mm.vmstat()["nr_unevictable"] == 0
+
+
+def test_a_huge_page_that_another_process_has_given_up_is_one_mms_again(make_mm: MakeMm, impl: str) -> None:
+    mm = make_mm(impl, thp="always")
+    map_anon(mm, 512)
+    mm.touch(BASE, PAGE, "write")
+    child = mm.fork()
+    child.munmap(BASE, 512 * PAGE)
+    mm.lru_add_drain_all()
+    assert changes(mm, lambda: mm.mlock(BASE, 512 * PAGE), mm.lru_add_drain_all) == locked(512)
+    assert mm.pagemap(BASE, BASE + 512 * PAGE) == [(0, 1, "PMUT"), (1, 511, "PT")]
+
+
 def test_a_locked_huge_page_shows_its_state_at_the_head(make_mm: MakeMm, impl: str) -> None:
     mm = make_mm(impl, thp="always")
     map_anon(mm, 512)

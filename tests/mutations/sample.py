@@ -51,8 +51,8 @@ COMPILATION = ("mmmodel/jit.py", "mmmodel/statetype.py", "mmmodel/compile.py", "
 SECONDS = {"mmmodel": 900, "bench": 900}  # for all tests of a mutant
 
 # What fails soonest comes first, since the first failure is enough.
-OF_MODEL = ("facts_calls", "facts_events", "facts_vmas", "limits", "combinations", "call_counts", "counters", "madvise",
-            "selftests", "ltp", "differences", "check", "memory", "model_traces", "steps", "random_traces",
+OF_MODEL = ("facts_calls", "facts_events", "facts_vmas", "facts_errors", "limits", "combinations", "call_counts", "counters",
+            "madvise", "selftests", "ltp", "differences", "check", "memory", "model_traces", "steps", "random_traces",
             "state_machine")  # fmt: skip
 NEAREST = {
     "mmmodel/check.py": "check", "mmmodel/check_structures.py": "check", "mmmodel/madvise.py": "madvise",

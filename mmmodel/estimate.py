@@ -38,7 +38,7 @@ def _usable_pages(s: State, mm: int, start: int, end: int, write: bool) -> int:
     usable = 0
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
-        if pmd == 0 or start >= end:
+        if pmd == 0:
             break
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         pages = (following - start) >> PAGE_SHIFT

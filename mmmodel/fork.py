@@ -76,7 +76,7 @@ def copy_page_range(s: State, mm: int, child: int, start: int, end: int, cow: bo
     """
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
-        if pmd == 0 or start >= end:
+        if pmd == 0:
             return
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_huge(s.entries[pmd]):

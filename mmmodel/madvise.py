@@ -206,7 +206,7 @@ def _madvise_free(s: State, mm: int, vma: int, start: int, end: int) -> int:
     lru_add_drain(s)
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
-        if pmd == 0 or start >= end:
+        if pmd == 0:
             break
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         entry = s.entries[pmd]
@@ -297,7 +297,7 @@ def _needs_split_huge_page(s: State, mm: int, start: int, end: int) -> int:
     """1 if MADV_FREE would take a huge page apart: a part of one in [start, end), or one mapped by entries."""
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
-        if pmd == 0 or start >= end:
+        if pmd == 0:
             return 0
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         entry = s.entries[pmd]

@@ -62,7 +62,7 @@ def change_protection(s: State, mm: int, vma: int, start: int, end: int) -> None
     try_writable = s.ctl[KERNEL] >= V6_1 and vm_flags & (VM_SHARED | VM_WRITE) == VM_WRITE
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
-        if pmd == 0 or start >= end:
+        if pmd == 0:
             return
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_huge(s.entries[pmd]):

@@ -63,7 +63,7 @@ def move_page_tables(s: State, mm: int, vm_flags: int, old: int, new: int, lengt
     end = old + length
     while old < end:
         address, pmd = next_pmd(s, mm, old, end)
-        if pmd == 0 or address >= end:
+        if pmd == 0:
             return
         new += address - old
         old = address

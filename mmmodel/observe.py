@@ -121,7 +121,7 @@ def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows) -> int:
     length = 0
     while address < end:
         address, pmd = next_pmd(s, mm, address, end)
-        if pmd == 0 or address >= end:
+        if pmd == 0:
             break
         following = min((address & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_huge(s.entries[pmd]):
@@ -181,7 +181,7 @@ def smaps_rows(s: State, mm: int, rows: Rows) -> None:
         rss, pss = 0, 0
         while address < end:
             address, pmd = next_pmd(s, mm, address, end)
-            if pmd == 0 or address >= end:
+            if pmd == 0:
                 break
             following = min((address & -PMD_SIZE) + PMD_SIZE, end)
             if pmd_huge(s.entries[pmd]):

@@ -6,7 +6,7 @@ drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()
 
 from __future__ import annotations
 
-from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE, PG_swapcache
+from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
 from mmmodel.filemap import CACHE_END, truncate_inode_pages
 from mmmodel.jit import kernel, unit
 from mmmodel.lru import put_page
@@ -56,8 +56,7 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
             continue
         pfn = pte_pfn(entry)
         page_remove_rmap(s, pfn, vm_flags, False)
-        if s.pages[pfn]["flags"] & PG_swapcache != 0:
-            free_swap_cache(s, pfn)
+        free_swap_cache(s, pfn)
         put_page(s, pfn)
 
 
@@ -67,7 +66,7 @@ def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
     vm_flags = s.vmas[vma]["vm_flags"]
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
-        if pmd == 0 or start >= end:
+        if pmd == 0:
             break
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_huge(s.entries[pmd]):
@@ -129,7 +128,7 @@ def _unmap_file_pages(s: State, mm: int, vma: int, start: int, end: int) -> None
     vm_flags = s.vmas[vma]["vm_flags"]
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
-        if pmd == 0 or start >= end:
+        if pmd == 0:
             break
         following = min((start & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_present(s.entries[pmd]):

@@ -51,16 +51,16 @@ COMPILATION = ("mmmodel/jit.py", "mmmodel/statetype.py", "mmmodel/compile.py", "
 SECONDS = {"mmmodel": 900, "bench": 900}  # for all tests of a mutant
 
 # What fails soonest comes first, since the first failure is enough.
-OF_MODEL = ("facts_calls", "facts_events", "facts_vmas", "facts_errors", "limits", "combinations", "call_counts", "counters",
-            "madvise", "selftests", "ltp", "differences", "check", "memory", "model_traces", "steps", "random_traces",
-            "state_machine")  # fmt: skip
+OF_MODEL = ("facts_calls", "facts_events", "facts_vmas", "facts_errors", "limits", "combinations", "facts_faults", "facts_swap",
+            "call_counts", "counters", "madvise", "selftests", "ltp", "differences", "check", "memory", "model_traces", "steps",
+            "random_traces", "state_machine")  # fmt: skip
 NEAREST = {
     "mmmodel/check.py": "check", "mmmodel/check_structures.py": "check", "mmmodel/madvise.py": "madvise",
     "mmmodel/steps.py": "steps", "mmmodel/steps_5_10.py": "steps", "mmmodel/steps_6_1.py": "steps",
     "mmmodel/steps_rmap.py": "steps", "mmmodel/machine.py": "memory", "mmmodel/estimate.py": "memory",
 }  # fmt: skip
 # After the tests of a file of `bench` and those of its package: what uses all of it.
-WIDER = ("commands/test_show.py", "commands/test_report.py", "commands/test_replay.py", "commands/test_sweep.py",
+WIDER = ("commands/test_kernel.py", "commands/test_show.py", "commands/test_report.py", "commands/test_replay.py", "commands/test_sweep.py",
          "commands/test_reference.py", "test_cli.py", "figures/test_numbers.py", "figures/test_page.py",
          "commands/test_plot.py", "commands/test_pyperf_run.py")  # fmt: skip
 SLOW = ("test_gate_bites.py", "test_pyperf_run.py", "test_plot.py", "test_imports.py", "test_browser.py", "test_committed.py")

@@ -123,3 +123,10 @@ def test_a_test_that_fails_without_any_mistake_ends_it(monkeypatch: pytest.Monke
         sample.judge(tmp_path, mutant, set())
     assert sample.judge(tmp_path, mutant, {"['tests/x.py::test_y']"}).noticed_by == "tests/x.py::test_y"
     assert path.read_text(encoding="utf-8") == source
+
+
+def test_every_test_of_the_model_has_its_chance() -> None:
+    files = {path.stem.removeprefix("test_") for path in (sample.ROOT / "tests" / "model").glob("test_*.py")}
+    assert files == set(sample.OF_MODEL)
+    assert len(sample.OF_MODEL) == len(files)
+    assert all((sample.ROOT / "tests" / "bench" / name).exists() for name in sample.WIDER)

@@ -34,7 +34,7 @@ def test_the_worst_decides_and_nothing_is_not_enough(verdicts: list[Verdict], ex
 
 
 def test_exit_codes_are_those_promised() -> None:
-    assert EXIT_CODES == {"pass": 0, "regression": 1, "error": 3, "inconclusive": 4}
+    assert EXIT_CODES == {"pass": 0, "faster": 0, "regression": 1, "error": 3, "inconclusive": 4}
 
 
 def test_the_summary_counts() -> None:

@@ -176,6 +176,29 @@ class Prediction(msgspec.Struct, frozen=True):
         """How many times as long it takes by the model of the old kernel."""
         return self.modelled_old.cost / self.modelled_new.cost
 
+    @property
+    def measured_interval(self) -> stats.Interval | None:
+        """The interval of `measured`; that of instructions, which are exact, has no width."""
+        return self.new.speedup
+
+    @property
+    def modelled_interval(self) -> stats.Interval | None:
+        """The interval of `modelled`, None if the old kernel's model is not what speed-ups are to."""
+        return self.modelled_new.speedup if self.modelled_old.implementation == BASELINE else None
+
+    @property
+    def off_by(self) -> float:
+        """How many times the modelled ratio is the measured one."""
+        return self.modelled / self.measured
+
+
+def all_predictions(rows: Sequence[Row]) -> list[Prediction]:
+    """Return what the model says of the ratios between real kernels, group by group."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    return [one for group in groups.values() for one in predictions(group)]
+
 
 def predictions(group: Sequence[Row]) -> list[Prediction]:
     """Return what the model says of the ratios between the kernels of one group: each against the first that runs so."""

@@ -156,6 +156,8 @@ def _draw(run: Path, plots: Path) -> list[Path]:
 def _print(rows: Sequence[report_rows.Row], request: Request, run: Path) -> None:
     """Print tables, and where the run is kept: known before anything is drawn of it."""
     tables = [report_tables.report_table(rows)]
+    if predicted := report_rows.all_predictions(rows):
+        tables.append(report_tables.ratios_table(predicted))
     skipped = sorted({one.layout for one in request.groups if one.name == LAYOUT and not _measured_there(one, request)})
     remarks = tuple(
         f"{name} was not measured on real kernels, where it takes long: ask for it by --layout." for name in skipped

@@ -9,7 +9,7 @@ from typing import TypeVar
 from bench.analysis.budgets import Judged
 from bench.analysis.report_rows import BASELINE, Prediction, Row, entries_read, predictions
 from bench.analysis.reported import Reported
-from bench.analysis.stats import ESTIMATOR
+from bench.analysis.stats import ESTIMATOR, Interval
 from bench.number_format import NONE, TOO_FEW, approximate, count, interval, multiple, seconds, seconds_range, significant
 from bench.runs.record import Counted
 from bench.tables.table import INTERVAL, Cells, Table
@@ -65,6 +65,28 @@ def _table_with_kernels(rows: Sequence[Row], nr_parts: int = 1) -> Table:
     heads = ("span", "populated", "looked up", "entries read", *TOOK, "instructions", "per page", *FASTER)
     sections = tuple(tuple(map(cells, group)) for _, group in groupby(rows, key=lambda row: row.group))
     return Table(WITH_KERNELS, ("scenario", "target", "runs as"), heads, sections, less_of(heads, LESS_WITH_KERNELS))
+
+
+def ratios_table(predicted: Sequence[Prediction]) -> Table:
+    """Return how far apart two real kernels are beside how far apart the implementations are that model them."""
+
+    def cells(one: Prediction) -> Cells:
+        runs_as = one.old.kernel.runs_as if one.old.kernel else MODEL
+        kernels = f"{one.old.implementation} / {one.new.implementation}"
+        measured, modelled = ((one.measured, one.measured_interval), (one.modelled, one.modelled_interval))
+        numbers = (cell for value, ends in (measured, modelled) for cell in (multiple(value), _ends(ends)))
+        return one.new.group.split("/", 1)[1], kernels, runs_as, *numbers, multiple(one.off_by)
+
+    heads = ("measured", INTERVAL, "modelled", INTERVAL, "model / kernel")
+    title = "How far apart: two real kernels (in their unit), and the models of both (in time)"
+    return Table(title, ("scenario", "kernels", "runs as"), heads, (tuple(map(cells, predicted)),), (INTERVAL, INTERVAL))
+
+
+def _ends(ends: Interval | None) -> str:
+    """Return the ends of a ratio's interval as text, nothing of one that is exact."""
+    if ends is None or not ends.is_known:
+        return TOO_FEW
+    return "exact" if ends.low == ends.high else interval(ends.low, ends.high, multiple)
 
 
 def _counted(row: Row) -> Cells:

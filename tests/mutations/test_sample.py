@@ -111,17 +111,17 @@ def test_verdicts_are_kept_and_not_made_twice(
     assert "0 survive without a reason" in capsys.readouterr().out
 
 
-def test_a_test_that_fails_without_any_mistake_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_test_that_fails_without_any_mistake_is_no_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mutant = sample.sample(1, 1)[0]
     path = tmp_path / mutant.file
     path.parent.mkdir(parents=True)
     source = (sample.ROOT / mutant.file).read_text(encoding="utf-8")
     path.write_text(source, encoding="utf-8")
     monkeypatch.setattr(sample, "tests_for", lambda tree, file: ["tests/x.py"])
-    monkeypatch.setattr(sample, "run_tests", lambda tree, package, tests: "tests/x.py::test_y")
-    with pytest.raises(RuntimeError, match=r"tests/x.py::test_y.* without any mistake"):
+    monkeypatch.setattr(sample, "notice", lambda tree, package, tests: "tests/x.py::test_y")
+    with pytest.raises(sample.UnsoundError, match=r"tests/x.py::test_y.* without any mistake"):
         sample.judge(tmp_path, mutant, set())
-    assert sample.judge(tmp_path, mutant, {"['tests/x.py::test_y']"}).noticed_by == "tests/x.py::test_y"
+    assert sample.judge(tmp_path, mutant, {"tests/x.py::test_y"}).noticed_by == "tests/x.py::test_y"
     assert path.read_text(encoding="utf-8") == source
 
 

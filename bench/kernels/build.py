@@ -31,6 +31,7 @@ FLAGS: Final = (
     "-Wl,-Ttext-segment=0x400000",  # where traces know the program's own memory to be
     "-Wl,--build-id=none",
     "-Wl,-z,norelro",
+    "-Wl,-z,noseparate-code",  # fewer VMAs of the program's own to be read each time
 )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bench.kernels.build import built, compiler
 from bench.kernels.errors import KernelError, MissingError
 from bench.kernels.images import cached
 from bench.kernels.mirror import sources
-from bench.kernels.qemu import PROGRAM_NAME
+from bench.kernels.qemu import PROGRAM_NAME, kvm_problem
 from bench.kernels.uml import check_binary
+
+_EMULATED: Final = "guests are emulated, which repeats on any machine, unless --kvm is given"
 
 
 class Finding(NamedTuple):
@@ -40,11 +42,11 @@ def _qemu() -> Finding:
 
 
 def _kvm() -> Finding:
-    """Tell whether KVM can be opened; nothing needs it."""
-    usable = os.access("/dev/kvm", os.R_OK | os.W_OK)
-    return Finding(
-        "KVM", ("can be opened" if usable else "cannot be opened") + "; guests are emulated, which repeats on any machine", ""
-    )
+    """Tell whether KVM works, by booting a kernel of the cache; nothing needs it."""
+    images = [one.path for one in cached() if not one.is_uml]
+    if not images or shutil.which(PROGRAM_NAME) is None:
+        return Finding("KVM", f"not tried, without QEMU and a kernel; {_EMULATED}", "")
+    return Finding("KVM", f"{kvm_problem(images[-1]) or 'works'}; {_EMULATED}", "")
 
 
 def _apt() -> Finding:

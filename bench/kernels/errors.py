@@ -44,7 +44,11 @@ class GarbledError(GuestError):
 
 
 class DeadlineError(GuestError):
-    """The guest had not ended when its time was up."""
+    """The guest had not ended when its time was up, or has said nothing for too long."""
+
+
+class MemoryLimitError(GuestError):
+    """A process of the guest's had more memory than it may have."""
 
 
 class EarlyEndError(GuestError):

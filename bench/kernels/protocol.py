@@ -168,8 +168,9 @@ class Program(NamedTuple):
 
 
 def program(trace: Trace) -> Program:
-    """Return a trace as the guest gets it."""
-    return Program(*trace.span, tuple(map(order, trace.ops)))
+    """Return a trace as the guest gets it; vmstat is not looked at where the program's own pages are in it."""
+    watch = WATCH_MEMORY if trace.locks_all else WATCH_MEMORY | WATCH_VMSTAT
+    return Program(*trace.span, tuple(map(order, trace.ops)), watch)
 
 
 def batch(programs: Iterable[Program], settings: Mapping[str, str], swap: str | None = None) -> bytes:

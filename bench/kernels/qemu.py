@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
 from bench.kernels.build import built
-from bench.kernels.errors import MissingError
+from bench.kernels.errors import GuestError, MissingError
 from bench.kernels.initramfs import DIRECTORY, FILE, PROGRAM, Entry, archive
-from bench.kernels.protocol import Answer, Hello, Program, batch
-from bench.kernels.session import Command, converse
+from bench.kernels.protocol import Hello, Program, batch
+from bench.kernels.ring import RING_BYTES
+from bench.kernels.session import Command, Conversation, Limits
 from mmmodel.constants import PAGE_SIZE
 
+Accelerator = Literal["tcg", "kvm"]
 PROGRAM_NAME: Final = "qemu-system-x86_64"
+KVM: Final = "/dev/kvm"
+KVM_SECONDS: Final = 10  # to boot with it, which takes one
 SWAP_DEVICE: Final = "/dev/nvme0n1"
 BOOT_SECONDS: Final = 120  # of a deadline, for a start on a loaded machine
 STEP_SECONDS: Final = 0.5  # of it, for each order
+OVERHEAD_MIB: Final = 1536  # that QEMU may need beside the guest's memory: what it translates takes up to 1 GiB
+RING_SLOT: Final = "0x10"  # on the first PCI bus
+RING_DEVICE: Final = "/sys/bus/pci/devices/0000:00:10.0"
 
 
 @dataclass(frozen=True)
@@ -33,48 +41,78 @@ class Qemu:
     cpus: int = 1  # the processes run on the first
     count_instructions: bool = False  # -icount shift=0: a time stamp of the guest is an instruction
     levels: Literal[4, 5] = 4  # of page tables, where the kernel can do 5
+    accelerator: Accelerator = "tcg"  # tcg where instructions are counted
     command_line: Sequence[str] = ()  # more parameters of the kernel
     settings: Mapping[str, str] = field(default_factory=dict)  # files of /proc/sys and /sys written before the first program
     swap_mib: int = 0  # of swap, on an NVMe drive; without, the kernel has none
 
-    def arguments(self, initrd: Path, console: Path, swap: Path) -> list[str]:
-        """Return the command; MissingError without QEMU."""
+    def processor(self) -> tuple[str, ...]:
+        """Return the part of the command that says what runs the guest's instructions."""
+        accelerator = "tcg" if self.count_instructions else self.accelerator
+        model = "host" if accelerator == "kvm" else "max"
+        return ("-accel", accelerator, "-cpu", model if self.levels == 5 else f"{model},la57=off")
+
+    def arguments(self, directory: Path) -> list[str]:
+        """Return the command; `directory`: of the guest's files. MissingError without QEMU."""
         program = shutil.which(PROGRAM_NAME)
         if program is None:
             raise MissingError(f"{PROGRAM_NAME} is not installed: apt-get install qemu-system-x86")
         parameters = ["console=ttyS0", "quiet", "panic=-1", f"transparent_hugepage={self.thp}", *self.command_line]
-        drive = ("-drive", f"file={swap},if=none,id=swap,format=raw", "-device", "nvme,drive=swap,serial=swap")
+        drive = ("-drive", f"file={directory / 'swap'},if=none,id=swap,format=raw", "-device", "nvme,drive=swap,serial=swap")
         return [
             program,
-            *("-M", "pc", "-accel", "tcg", "-cpu", "max" if self.levels == 5 else "max,la57=off"),
+            *("-M", "pc", *self.processor()),
             *("-m", str(self.memory_mib), "-smp", str(self.cpus)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"),
             # Where nothing runs, the guest's clock jumps on to the next timer: waiting takes no time here.
             *(("-icount", "shift=0,sleep=off") if self.count_instructions else ()),
             *(drive if self.swap_mib else ()),
-            *("-kernel", str(self.image), "-initrd", str(initrd)),
-            *("-serial", f"file:{console}", "-serial", "stdio"),
-            *("-append", " ".join((*parameters, "--", "/batch", "/dev/ttyS1"))),
+            *("-kernel", str(self.image), "-initrd", str(directory / "initrd")),
+            *("-serial", f"file:{directory / 'console'}", "-serial", "stdio"),
+            *("-object", f"memory-backend-file,id=ring,share=on,mem-path={directory / 'ring'},size={RING_BYTES}"),
+            *("-device", f"ivshmem-plain,memdev=ring,addr={RING_SLOT}"),
+            *("-append", " ".join((*parameters, "--", "/batch", "/dev/ttyS1", RING_DEVICE))),
         ]
 
-    def run(
-        self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
-    ) -> Iterator[list[Answer]]:
-        """Boot, and yield the answers to each program as they come; GuestError for a guest that failed.
+    def run(self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None) -> Conversation:
+        """Boot, and return the answers to each program as they come; GuestError for a guest that failed.
 
-        `seconds`: the deadline; None for one that grows with the orders.
+        `seconds`: the deadline; None for one that grows with the orders, and for one of its silence.
         """
         if not self.image.is_file():
             raise MissingError(f"there is no kernel image {self.image}")
         orders = sum(len(one.orders) for one in programs)
-        deadline = seconds if seconds is not None else BOOT_SECONDS + int(orders * STEP_SECONDS)
-        with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as directory:
-            initrd, console, swap = (Path(directory) / name for name in ("initrd", "console", "swap"))
+        memory_mib = self.memory_mib + OVERHEAD_MIB
+        most = seconds or BOOT_SECONDS + int(orders * STEP_SECONDS)
+        limits = Limits(most, seconds or BOOT_SECONDS, memory_mib)
+
+        def prepare(directory: Path) -> Command:
             if self.swap_mib:
-                write_swap(swap, self.swap_mib << 20)
-            initrd.write_bytes(initial_files(programs, self.settings, SWAP_DEVICE if self.swap_mib else None))
-            command = Command(self.arguments(initrd, console, swap), console)
-            yield from converse(command, len(programs), deadline, hello)
+                write_swap(directory / "swap", self.swap_mib << 20)
+            files = initial_files(programs, self.settings, SWAP_DEVICE if self.swap_mib else None)
+            (directory / "initrd").write_bytes(files)
+            return Command(self.arguments(directory), directory / "console", directory / "ring")
+
+        return Conversation(prepare, len(programs), hello, limits)
+
+
+@cache
+def kvm_problem(image: Path) -> str:
+    """Return why KVM is of no use for a kernel, "" if it boots with it.
+
+    A device that can be opened may still run no kernel: one was seen, in a virtual machine, that ran the firmware and then
+    hung for good.
+    """
+    try:
+        os.close(os.open(KVM, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"{KVM} cannot be opened: {error.strerror}"
+    try:
+        for _ in Qemu(image, accelerator="kvm", memory_mib=256).run([], lambda hello: None, KVM_SECONDS):
+            pass  # there is no program to answer
+    except GuestError as error:
+        return f"{KVM} can be opened, but no kernel boots with it: {error.args[0]}"
+    return ""
 
 
 def initial_files(programs: Sequence[Program], settings: Mapping[str, str], swap: str | None = None) -> bytes:

@@ -12,13 +12,13 @@ from bench.errors import UsageError, one_line
 from bench.kernels.errors import MissingError
 from bench.kernels.host import Host
 from bench.kernels.images import find, is_word
-from bench.kernels.qemu import Qemu
+from bench.kernels.qemu import Accelerator, Qemu, kvm_problem
 from bench.kernels.recording import Kernel
 from bench.kernels.uml import Uml, check_binary
 
 Thp = Literal["never", "always"]
 HOST: Final = "host"
-ALLOWED: Final = "host, a version such as 5.10, 6.1.176 or uml-5.10, or the path of a bzImage or vmlinuz"
+ALLOWED: Final = "host, a version such as 5.10, 6.1.176 or uml-5.10, qemu:PATH or just PATH of a bzImage, or uml:PATH"
 # What a guest does shall not hang on chance: addresses that the kernel chooses are the same each time, as the model's, and
 # khugepaged sleeps for 49 days before it looks for pages to make huge ones of.
 REPEATING: Final = ("norandmaps",)
@@ -42,6 +42,7 @@ class Selected(NamedTuple):
     kernel: Kernel
     thp: Thp  # what it runs with
     ram: int | None  # bytes, where it is not the recording machine's
+    without_kvm: str = ""  # why it is emulated although KVM was asked for
 
 
 def is_kernel(word: str) -> bool:
@@ -49,10 +50,10 @@ def is_kernel(word: str) -> bool:
     return word == HOST or is_word(word) or word.startswith((AS_UML, AS_QEMU)) or Path(word).is_file()
 
 
-def select(word: str, thp: Thp | None) -> Selected:
+def select(word: str, thp: Thp | None, kvm: bool = False) -> Selected:
     """Return the kernel that a word names; UsageError if there is none, or if it cannot have huge pages as asked.
 
-    `thp`: None for "never", on the running kernel for what that has.
+    `thp`: None for "never", on the running kernel for what that has. `kvm`: QEMU uses it, where it boots the kernel.
     """
     if word == HOST:
         return _host(thp)
@@ -66,8 +67,10 @@ def select(word: str, thp: Thp | None) -> Selected:
         raise UsageError(f"no kernel {one_line(word, 120)!r}: give {ALLOWED}")
     elif word.startswith(AS_UML):
         return _user_mode(word, binary_release(path), path.resolve(), thp)
-    kernel = Qemu(path, thp or "never", command_line=REPEATING, settings=SETTINGS)
-    return Selected(word, image_release(path), kernel, thp or "never", None)
+    release, problem = image_release(path), kvm_problem(path) if kvm else ""
+    accelerator: Accelerator = "kvm" if kvm and not problem else "tcg"
+    kernel = Qemu(path, thp or "never", accelerator=accelerator, command_line=REPEATING, settings=SETTINGS)
+    return Selected(word, release, kernel, thp or "never", None, problem)
 
 
 def _user_mode(word: str, release: str, binary: Path, thp: Thp | None) -> Selected:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bench.kernels.errors import MissingError
-from bench.kernels.protocol import Answer, Hello, Program
+from bench.kernels.protocol import Hello, Program
 from bench.kernels.qemu import initial_files
-from bench.kernels.session import Command, converse
+from bench.kernels.session import Command, Conversation, Limits
 
-SECONDS: Final = 600  # the deadline
+SECONDS: Final = 3600  # the deadline
+SILENCE: Final = 120  # seconds
+OVERHEAD_MIB: Final = 512
 _NEEDS: Final = re.compile(rb"GLIBC_(\d+)\.(\d+)\0")
 
 
@@ -33,16 +34,17 @@ class Uml:
         kernel = ("quiet", "panic=-1", f"mem={self.memory_mib}M", f"initrd={initrd}", f"uml_dir={directory}/", *consoles)
         return [str(self.binary), *kernel, "rdinit=/init", "--", "/batch", "/dev/tty1"]
 
-    def run(
-        self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
-    ) -> Iterator[list[Answer]]:
-        """Start it, and yield the answers to each program as they come; GuestError for a guest that failed."""
+    def run(self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None) -> Conversation:
+        """Start it, and return the answers to each program as they come; GuestError for a guest that failed."""
         check_binary(self.binary)
-        with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as directory:
-            initrd = Path(directory) / "initrd"
+
+        def prepare(directory: Path) -> Command:
+            initrd = directory / "initrd"
             initrd.write_bytes(initial_files(programs, self.settings))
-            command = Command(self.arguments(initrd, Path(directory)))
-            yield from converse(command, len(programs), seconds or SECONDS, hello)
+            return Command(self.arguments(initrd, directory))
+
+        limits = Limits(seconds or SECONDS, seconds or SILENCE, self.memory_mib + OVERHEAD_MIB)
+        return Conversation(prepare, len(programs), hello, limits)
 
 
 def glibc_needed(binary: bytes) -> tuple[int, int]:

@@ -11,11 +11,13 @@
 #ifndef MADV_POPULATE_READ /* in headers before 5.14 */
 #define MADV_POPULATE_READ 22
 #endif
-#define MIN_BLOCK_SHIFT 21 /* a page-table page, a huge page, all that one fault can fill */
-#define MAX_BLOCKS (1UL << 20)
+#define SMALL_BLOCK_SHIFT 16 /* what one fault can fill: the pages of a file around it */
+#define LARGE_BLOCK_SHIFT 21 /* and with huge pages */
+#define MAX_BLOCKS (1UL << 22)
 
 struct blocks {
     word start, end; /* the window, in bytes */
+    int least_shift; /* one of the above */
     int shift;       /* bytes of a block, as a power of 2 */
     word *marks;     /* a bit for each; MAX_BLOCKS / 8 bytes */
 };
@@ -23,7 +25,7 @@ struct blocks {
 static void blocks_init(struct blocks *blocks, word start, word end) {
     blocks->start = start;
     blocks->end = end;
-    blocks->shift = MIN_BLOCK_SHIFT;
+    blocks->shift = blocks->least_shift;
     while ((end >> blocks->shift) - (start >> blocks->shift) >= MAX_BLOCKS)
         blocks->shift++;
     memset(blocks->marks, 0, (((end >> blocks->shift) - (start >> blocks->shift)) / 64 + 1) * 8);

@@ -1,11 +1,13 @@
 /*
  * The guest program: carries out the traces of a batch on the kernel that it runs on, and tells what it saw.
  *
- *     guest BATCH OUTPUT
+ *     guest BATCH OUTPUT [DEVICE]
  *
  * As process 1 of a virtual machine it mounts what it needs first, and powers the machine off at the end. The batch is
- * text, one order a line: a letter, then hexadecimal numbers. docs/real-kernels.md has the protocol.
+ * text, one order a line: a letter, then hexadecimal numbers. docs/real-kernels.md has the protocol. Answers go to OUTPUT,
+ * or into the memory of DEVICE, the directory of a PCI device in sysfs, where there is one.
  */
+#include "memory.h"
 #include "observe.h"
 #include "worker.h"
 
@@ -14,7 +16,6 @@
 #include <linux/wait.h>
 #include <asm/termbits.h>
 #include <asm/ioctls.h>
-#include <asm/stat.h>
 
 #define PROTOCOL 2
 #define MAP_MEMORY (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -24,22 +25,7 @@
 static struct lines out;
 static struct observer look;
 static struct view views[WORKERS];
-static word nothing_blocked, child_ends = 1UL << (SIGCHLD - 1);
-
-void *memcpy(void *to, const void *from, size_t nbytes) {
-    char *target = to;
-    const char *source = from;
-    while (nbytes--)
-        *target++ = *source++;
-    return to;
-}
-
-void *memset(void *to, int value, size_t nbytes) {
-    char *target = to;
-    while (nbytes--)
-        *target++ = (char)value;
-    return to;
-}
+static const word nothing_blocked, child_ends = 1UL << (SIGCHLD - 1);
 
 /* The end of a worker interrupts a wait, no more. */
 static void on_child(int signal, void *info, void *context) {
@@ -112,7 +98,7 @@ static const char *map_batch(const char *path, size_t *nbytes) {
     if (SYSCALL(__NR_fstat, fd, &status) < 0 || status.st_size <= 0)
         fail("batch is empty", 0);
     *nbytes = (size_t)status.st_size;
-    char *text = private_memory(*nbytes + 1);
+    char *text = private_memory(*nbytes + 8);
     for (size_t done = 0; done < *nbytes;) {
         long got = SYSCALL(__NR_read, fd, text + done, *nbytes - done);
         if (got <= 0)
@@ -130,6 +116,16 @@ static long count_cpus(void) {
     for (int index = 0; index < 1024; index++)
         count += mask[index / 64] >> index % 64 & 1;
     return count;
+}
+
+/* Whether a fault may bring a huge page: by a setting other than never, or one that cannot be read. */
+static int has_huge_pages(void) {
+    int fd = open_file("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY);
+    if (fd == -ENOENT)
+        return 0; /* built without */
+    int never = fd >= 0 && read_whole(fd, look.text, TEXT_BYTES) > 0 && starts_with(look.text, "always madvise [never]");
+    SYSCALL(__NR_close, fd);
+    return !never;
 }
 
 static void observer_init(void) {
@@ -289,10 +285,10 @@ static void carry_out(int who) {
 }
 
 static void observe(word watch) {
-    if (watch & (WATCH_VMAS | WATCH_STATS)) {
+    if (watch & (WATCH_VMAS | WATCH_STATS))
         drain(&look);
+    if (watch & WATCH_STATS)
         put_stats(&out, &look, 0);
-    }
     if (watch & WATCH_VMAS)
         for (int who = 0; who < WORKERS; who++)
             if (views[who].pid)
@@ -304,6 +300,7 @@ static const char *run_trace(const char *at) {
     look.start = (at += 2, parse_word(&at, 16));
     look.end = (at++, parse_word(&at, 16));
     word watch = (at++, parse_word(&at, 16)), step = 0;
+    look.blocks.least_shift = has_huge_pages() ? LARGE_BLOCK_SHIFT : SMALL_BLOCK_SHIFT;
     blocks_init(&look.blocks, look.start, look.end);
     begin_line(&out, "trace");
     end_line(&out);
@@ -316,7 +313,8 @@ static const char *run_trace(const char *at) {
     if (await(0))
         fail("a worker did not start", 0);
     drain(&look);
-    put_stats(&out, &look, 1);
+    if (watch & WATCH_STATS)
+        put_stats(&out, &look, 1);
     for (at = after(at, '\n'); *at && *at != 'E'; at = after(at, '\n')) {
         char kind = *at++;
         int who = (at++, (int)parse_word(&at, 16)) % WORKERS;
@@ -386,6 +384,8 @@ __attribute__((used, noreturn)) static void guest_main(word *stack) {
     int fd = arguments[2][0] == '-' ? 1 : open_file(arguments[2], O_WRONLY | O_NOCTTY);
     make_raw(fd);
     lines_init(&out, fd, private_memory(LINE_BYTES));
+    if (stack[0] > 3)
+        ring_init(&out.ring, arguments[3]);
     observer_init();
     SYSCALL(__NR_mmap, ORDERS, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     fill_program();

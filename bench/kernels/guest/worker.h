@@ -1,6 +1,6 @@
 /*
  * The process whose memory is looked at. It does what its order says, one call at a time. All of [PROGRAM_START, PROGRAM_END)
- * is mapped, by this program, the page of orders and pages without access between them, so that mlockall() counts what traces
+ * is mapped, by this program, pages without access, and the page of orders at its end, so that mlockall() counts what traces
  * say; nothing else is: there is no C library, and the kernel's stack and vdso are gone.
  */
 #ifndef WORKER_H
@@ -20,7 +20,7 @@
 
 #define PROGRAM_START 0x400000UL
 #define PROGRAM_END 0x500000UL
-#define ORDERS ((volatile struct order *)0x4f0000UL)
+#define ORDERS ((volatile struct order *)(PROGRAM_END - 4096))
 #define WORKERS 8 /* of one trace */
 #define STACK_BYTES 8192
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench.errors import EXIT_INTERRUPTED, one_line
 
@@ -24,7 +24,7 @@ def progress_bar(*, others: bool = False) -> Iterator[Progress]:
 
     Where work ends sooner nothing is printed. `others`: on a terminal nothing is either, for what others show there.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     console = Console(stderr=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
     disable = others or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
@@ -51,9 +51,11 @@ def _tell(progress: Progress, over: threading.Event) -> None:
 
 
 def plain_line(task: Task, seconds: float) -> str:
-    """Return a line that says what is being done, how much of it is, and after how many seconds."""
+    """Return a line that says what is being done, how much of it is, how long it may take, and after how many seconds."""
     done = "" if task.total is None else f", {task.completed:g} of {task.total:g}"
-    return f"unlockall-bench: {one_line(task.description)}{done}, {seconds:.0f} s"
+    left = task.time_remaining
+    estimate = f", about {left:.0f} s left" if left else ""
+    return f"unlockall-bench: {one_line(task.description)}{done}{estimate}, {seconds:.0f} s"
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from typing import Final
 import msgspec
 
 from bench.commands import Actions
+from bench.commands.kernel_shrink import Reducer, prepare_directory, reduce_all
 from bench.commands.replay import Tick, TraceRunner, print_differences
-from bench.errors import EXIT_DIFFERENCES, UsageError, one_line
-from bench.kernels.recording import results
-from bench.kernels.selection import ALLOWED, Selected, select, series_of
+from bench.errors import EXIT_DIFFERENCES, EXIT_MEASUREMENT, UsageError, one_line
+from bench.kernels.batches import Lost, guests_at_once, results_of
+from bench.kernels.selection import ALLOWED, HOST, Selected, select, series_of
 from bench.number_format import count
-from bench.progress import progress_bar
+from bench.progress import interruptible, progress_bar
 from bench.runs.storage import check_parent, encode_json, write_atomic
 from bench.targets import registry
 from bench.targets.target import TraceSettings
@@ -29,6 +30,7 @@ from bench.traces.replay import differences as differences_of
 from bench.traces.trace_format import FIELDS, Loaded, Trace, load_traces
 
 SCHEMA: Final = 1  # of a record
+MAX_JOBS: Final = 256
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -91,26 +93,44 @@ def _traces(options: argparse.Namespace) -> tuple[Loaded[Trace], dict[str, str |
 class Comparison:
     """Traces on a kernel and on an implementation, a trace at a time, as the kernel answers."""
 
-    def __init__(self, selected: Selected, runner: TraceRunner, traces: Loaded[Trace]) -> None:
+    def __init__(self, selected: Selected, runner: TraceRunner, traces: Loaded[Trace], jobs: int) -> None:
         """Prepare it; nothing is started."""
         self.selected = selected
         self.runner = runner
         self.traces = traces
+        self.jobs = jobs
         self.compared = Counter(dict.fromkeys(FIELDS, 0))  # by field: steps in which the kernel shows it
         self.release = selected.release
+        self.nr_steps = 0
+        self.lost: list[Lost] = []
+        self.found: list[tuple[Trace, int, str]] = []  # that differ: trace, step, field
 
     def differences(self, tick: Tick) -> Iterator[tuple[str, int, FieldDifference]]:
-        """Yield what differs: trace, step, difference. GuestError where the kernel's guest fails."""
+        """Yield what differs: trace, step, difference. GuestError where no guest comes up."""
         by_name = self.traces.by_name
-        for result in results(self.selected.kernel, [*by_name.values()]):
+        for result in results_of(self.selected.kernel, [*by_name.values()], self.jobs):
+            if isinstance(result, Lost):
+                self.lost.append(result)
+                continue
             self.release = result.kernel
             steps = self.runner.steps(by_name[result.name], self.traces.where(result.name), tick)
             for number, (expected, got) in enumerate(zip(result.steps, steps, strict=True)):
+                self.nr_steps += 1
                 self.compared.update(field for field in FIELDS if getattr(expected, field) is not None)
                 if expected.others:
                     self.compared["others"] += 1
                 for difference in differences_of(expected, got):
+                    self.found.append((by_name[result.name], number, difference.field))
                     yield result.name, number, difference
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    """Return how many guests run at once; on the running kernel one, since vmstat counts for all."""
+    if options.on == HOST:
+        return 1
+    if options.jobs is not None and not 1 <= options.jobs <= MAX_JOBS:
+        raise UsageError(f"--jobs {options.jobs}: 1 to {MAX_JOBS} guests at once")
+    return options.jobs or guests_at_once()
 
 
 def _conform(options: argparse.Namespace) -> int:
@@ -118,25 +138,40 @@ def _conform(options: argparse.Namespace) -> int:
     traces, origin = _traces(options)
     if options.record is not None:
         check_parent(options.record)  # now, for a comparison may take an hour
-    selected = select(options.on, options.thp)
+    selected = select(options.on, options.thp, options.kvm)
+    if selected.without_kvm:
+        _say(f"{selected.without_kvm}; the processor is emulated")
+    jobs = _jobs(options)
     name = _implementation(selected.release, options.impl)
     runner = TraceRunner(registry.trace_targets()[name], TraceSettings(selected.thp, selected.ram))
-    nr_steps = sum(len(trace.ops) for trace in traces.by_name.values())
+    if options.shrink is not None:
+        prepare_directory(options.shrink)
     with progress_bar() as progress:
         registry.load([name], progress)
     source = runner.target.source_digest()  # of what runs, should the files change meanwhile
-    comparison = Comparison(selected, runner, traces)
-    with progress_bar() as progress:
-        task = progress.add_task(f"ops on {selected.word}", total=nr_steps)
+    comparison = Comparison(selected, runner, traces, jobs)
+    with progress_bar() as progress, interruptible():
+        task = progress.add_task(f"ops on {selected.word}", total=sum(len(trace.ops) for trace in traces.by_name.values()))
         differing = print_differences(comparison.differences(lambda: progress.advance(task)), traces)
     unseen = [field for field, number in comparison.compared.items() if not number]
-    said = f"{count(len(traces.by_name))} traces, {count(nr_steps)} steps, {count(differing)} differences"
+    nr_traces = len(traces.by_name) - len(comparison.lost)
+    said = f"{count(nr_traces)} traces, {count(comparison.nr_steps)} steps, {count(differing)} differences"
     hidden = f"; not compared: {', '.join(unseen)}" if unseen else ""
     _say(f"{comparison.release} against {name}: {said}{hidden}")
     if options.record is not None:
         facts = (selected.word, comparison.release, selected.thp, name, source)
-        numbers = (len(traces.by_name), nr_steps, dict(comparison.compared), differing)
+        numbers = (nr_traces, comparison.nr_steps, dict(comparison.compared), differing)
         write_atomic(options.record, encode_json(Record(SCHEMA, *facts, origin, *numbers)))
+    if differing and options.shrink is not None:
+        with interruptible():
+            reducer = Reducer(selected.kernel, runner, jobs, options.shrink_seconds)
+            reduce_all(comparison.found, reducer, options.shrink, _say, f"--impl {name} --thp {selected.thp}")
+    elif differing:
+        _say("--shrink DIRECTORY reduces differences to small traces, on the kernel itself")
+    for lost in comparison.lost:
+        _say(f"trace {lost.name} was not finished: {lost.error}")
+    if comparison.lost:
+        return EXIT_MEASUREMENT
     return EXIT_DIFFERENCES if differing else 0
 
 
@@ -157,4 +192,10 @@ def add_parser(actions: Actions) -> None:
         "--ops", choices=MAKERS, help="that they have: basic, of one process and anonymous memory, or all (default)"
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write there what was compared and how much differs")
+    parser.add_argument("--kvm", action="store_true", help="run QEMU's guests by KVM where that works; else emulated")
+    parser.add_argument("--jobs", type=int, metavar="N", help="guests at once (default: as many as there are processors)")
+    parser.add_argument(
+        "--shrink", type=Path, metavar="DIR", help="reduce what differs, on the kernel, to small traces, and write them there"
+    )
+    parser.add_argument("--shrink-seconds", type=float, default=300, metavar="S", help="that this may take (default 300)")
     parser.set_defaults(action=_conform)

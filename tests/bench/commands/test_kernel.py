@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from bench.commands import kernel_conform
 from bench.errors import UsageError
 from bench.kernels import images, selection
 from bench.kernels.errors import EarlyEndError
-from bench.kernels.protocol import Answer, Hello, Memory, Program
+from bench.kernels.protocol import Answer, Hello, Memory, Program, program
 from bench.kernels.qemu import Qemu
-from bench.kernels.selection import Selected, image_release, select, series_of
+from bench.kernels.selection import Selected, Thp, image_release, select, series_of
+from bench.kernels.uml import Uml
 from bench.traces.generate import random_traces
 from bench.traces.generate_all import all_ops_traces
 from bench.traces.ops import Trace
@@ -28,6 +29,7 @@ from mmmodel import Mm
 from support.progress_lines import said
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
+TRACES = DATA / "traces.jsonl"
 ERRNO = {
     0: 0,
     "ENOMEM": -12,
@@ -56,13 +58,19 @@ class Recorded:
         self.release = f"{version}.0-1-fake"
         self.change = change
         self.sees_pages = True
+        self.programs = [program(trace) for trace in load_traces(TRACES).by_name.values()]
+
+    def asked(self, programs: Sequence[Program]) -> list[Result]:
+        """Return the results of the traces that these are: as many, from where those of the last guest end."""
+        (first,) = (at for at in range(len(self.programs)) if self.programs[at : at + len(programs)] == programs)
+        return self.results[first : first + len(programs)]
 
     def run(
         self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
-    ) -> Iterator[list[Answer]]:
-        """Answer the recorded traces, in their order."""
+    ) -> Generator[list[Answer], None, None]:
+        """Answer the recorded traces that it is given."""
         hello(Hello(self.release, 1, self.sees_pages, True))
-        for one, _ in zip(self.results, programs, strict=True):
+        for one in self.asked(programs):
             got = [answered(step) for step in one.steps]
             self.change(one.name, got)
             yield got
@@ -73,8 +81,10 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorded], None]:
     """Have `--on` give a kernel that is played."""
 
     def use(guest: Recorded) -> None:
-        chosen = Selected("", guest.release, guest, "never", None)
-        monkeypatch.setattr(kernel_conform, "select", lambda word, thp: chosen._replace(word=word, thp=thp or "never"))
+        def chosen(word: str, thp: Thp | None, kvm: bool) -> Selected:
+            return Selected(word, guest.release, guest, thp or "never", None)
+
+        monkeypatch.setattr(kernel_conform, "select", chosen)
 
     return use
 
@@ -84,9 +94,6 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
     code = main(["kernel", *map(str, words)])
     out, err = capsys.readouterr()
     return code, out, "".join(line + "\n" for line in said(err))
-
-
-TRACES = DATA / "traces.jsonl"
 
 
 @pytest.mark.parametrize(("version", "impl"), [("5.10", "per-page"), ("6.1", "page-walk")])
@@ -140,7 +147,9 @@ def test_each_difference_is_printed(
     (line,) = map(json.loads, out.splitlines())
     assert (line["step"], line["field"]) == (2, field)
     assert {"trace", "op", "expected", "got"} <= set(line)
-    assert err.endswith("770 steps, 1 differences\n")
+    told, hint = err.splitlines()
+    assert told.endswith("770 steps, 1 differences")
+    assert "--shrink DIRECTORY" in hint
 
 
 def answered_by_the_model(trace: Trace) -> Iterator[Answer]:
@@ -164,7 +173,7 @@ def test_other_processes_are_compared(
 
         def run(
             self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
-        ) -> Iterator[list[Answer]]:
+        ) -> Generator[list[Answer], None, None]:
             hello(Hello(self.release, 1, True, True))
             for i, trace in enumerate(made):
                 got = [*answered_by_the_model(trace)]
@@ -198,9 +207,7 @@ def test_a_field_that_the_kernel_does_not_show_is_not_compared_and_named(
     assert err.endswith("0 differences; not compared: pages\n")
 
 
-def test_a_guest_that_fails_leaves_what_it_had_shown(
-    play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_guest_that_fails_loses_one_trace(play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]) -> None:
     planted = plant("result", -16)
     names: list[str] = []
 
@@ -214,7 +221,27 @@ def test_a_guest_that_fails_leaves_what_it_had_shown(
     code, out, err = run(capsys, "conform", TRACES, "--on", "6.1")
     assert code == 3
     assert len(out.splitlines()) == 1
-    assert err == "unlockall-bench: the guest ended after 2 of 40 traces; its console: Kernel panic - not syncing\n"
+    assert names == [*load_traces(TRACES).by_name]
+    told, _, lost = err.splitlines()
+    assert "against page-walk: 39 traces, " in told
+    failure = "the guest ended after 2 of 40 traces; its console: Kernel panic - not syncing"
+    assert lost == f"unlockall-bench: trace {names[2]} was not finished: {failure}"
+
+
+def test_a_guest_that_does_not_come_up_ends_it(play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]) -> None:
+    class Dead(Recorded):
+        def run(
+            self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
+        ) -> Generator[list[Answer], None, None]:
+            yield from self.nothing()
+
+        def nothing(self) -> list[list[Answer]]:
+            raise EarlyEndError("the guest ended after 0 of 40 traces")
+
+    play(Dead("6.1"))
+    code, out, err = run(capsys, "conform", TRACES, "--on", "6.1")
+    assert (code, out) == (3, "")
+    assert err == "unlockall-bench: the guest ended after 0 of 40 traces\n"
 
 
 def test_a_guest_that_leaves_steps_out(play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,6 +281,7 @@ def test_the_version_that_an_image_carries(tmp_path: Path, monkeypatch: pytest.M
     built = image(tmp_path / "bzImage", "6.1.0-50-cloud-amd64")
     assert image_release(built) == "6.1.0-50-cloud-amd64"
     assert select(str(built), None)[:2] == (str(built), "6.1.0-50-cloud-amd64")
+    assert select(f"qemu:{built}", None)[:2] == (f"qemu:{built}", "6.1.0-50-cloud-amd64")
     place = images.images_directory() / "6.1.176"
     place.mkdir(parents=True)
     image(place / "vmlinuz", "6.1.0-50-cloud-amd64")
@@ -308,6 +336,15 @@ WRONG = [
     (["conform", "--on", "6.1", "--random", "3"], "kernel 6.1 is not in the cache: unlockall-bench kernel fetch 6.1"),
     (["conform", "--on", "nosuch", "--random", "3"], "no kernel 'nosuch': give host, a version such as 5.10, "),
     (["conform", "--on", "/dev/null", "--random", "3"], "no kernel '/dev/null': give host"),
+    (["conform", "--on", "uml:/nosuch", "--random", "3"], "no kernel 'uml:/nosuch': give host"),
+    (["conform", "--on", "qemu:", "--random", "3"], "no kernel 'qemu:': give host"),
+    (["conform", "--on", "qemu:/dev/null", "--random", "3"], "no kernel 'qemu:/dev/null': give host"),
+    (["conform", "--on", "vm:/bin/sh", "--random", "3"], "no kernel 'vm:/bin/sh': give host"),
+    (["conform", "--on", "qemu:/bin/sh", "--random", "3"], "/bin/sh is no kernel image for x86-64"),
+    (["conform", "--on", "uml:/bin/sh", "--random", "3"], "/bin/sh is no user-mode Linux"),
+    (["conform", "--on", "uml-6.12", "--random", "3"], "kernel uml-6.12 is not in the cache: unlockall-bench kernel fetch"),
+    (["conform", "--on", "uml-5.10", "--random", "3", "--jobs", "0"], "kernel uml-5.10 is not in the cache"),
+    (["conform", "--on", "qemu:KERNEL", "--random", "3", "--jobs", "0"], "--jobs 0: 1 to 256 guests at once"),
     (["conform", "--on", "host", "--random", "3", "--impl", "fast"], "unknown implementation 'fast'; known are per-page, "),
     (["conform", "--on", "host", "--random", "3", "--thp", "some"], "argument --thp: invalid choice"),
     (["conform", "--on", "host", "--random", "3", "--ops", "old"], "argument --ops: invalid choice"),
@@ -325,7 +362,8 @@ def test_wrong_requests_end_in_one_line(
     words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    code, out, err = run(capsys, *words)
+    kernel_image = image(tmp_path / "bzImage", "6.1.0")
+    code, out, err = run(capsys, *(word.replace("KERNEL", str(kernel_image)) for word in words))
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
@@ -341,7 +379,13 @@ def test_a_file_that_is_no_kernel_and_a_user_mode_linux_with_huge_pages(
     assert "is no kernel image for x86-64" in err
     binary = images.images_directory() / "uml-5.10" / "linux.uml"
     binary.parent.mkdir(parents=True)
-    binary.touch()
+    binary.write_bytes(b"\0Linux version 5.10.46 (builder)")
+    chosen = select(f"uml:{binary}", None)
+    assert chosen[:2] == (f"uml:{binary}", "5.10.46")
+    assert isinstance(chosen.kernel, Uml)
+    code, _, err = run(capsys, "conform", "--on", f"uml:{tmp_path / 'file'}", "--random", "3")
+    assert code == 2
+    assert "is no user-mode Linux" in err
     code, _, err = run(capsys, "conform", "--on", "uml-5.10", "--random", "3", "--thp", "always")
     assert code == 2
     assert "has no huge pages: only --thp never" in err

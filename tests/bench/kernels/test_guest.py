@@ -1,24 +1,32 @@
 """The guest program on the running kernel: what any Linux answers, whoever asks."""
 
 import os
+import time
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from bench.kernels import ring
+from bench.kernels.build import built
 from bench.kernels.host import Host
 from bench.kernels.protocol import (
     WATCH_MEMORY,
     Answer,
     Program,
+    batch,
     fork,
     leave,
     memory_file,
     order,
+    program,
     system_call,
     touch,
 )
+from bench.kernels.session import Command, Conversation, Limits
 from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
+from bench.traces.generate import random_traces
 from bench.traces.ops import DropCapIpcLock, Mlockall, RlimitMemlock
 
 START = 0x1000000000
@@ -170,3 +178,32 @@ def test_a_process_that_dies_is_told_and_the_next_trace_goes_on() -> None:
 
 def test_a_batch_of_nothing() -> None:
     assert [*Host().run([], lambda hello: None, 60)] == []
+
+
+def test_answers_through_a_small_ring_are_those_of_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest program maps `resource2` of the directory it is given, as of a device: here a file that it fills many times."""
+    monkeypatch.setattr(ring, "RING_BYTES", ring.HEAD_BYTES + 32749)
+    programs = [program(trace) for trace in random_traces(13, 40).values()]
+
+    def seen(answers: Sequence[Answer]) -> list[tuple[object, ...]]:
+        return [(one.errno, one.memory[0].locked_kb, one.memory[0].vmas) for one in answers if one.memory]
+
+    def prepare(directory: Path) -> Command:
+        (directory / "batch").write_bytes(batch(programs, {}))
+        command = [str(built("guest")), str(directory / "batch"), "-", str(directory)]
+        return Command(command, ring=directory / "resource2")
+
+    nbytes = 0
+
+    def counted(self: ring.Ring) -> bytes:
+        nonlocal nbytes
+        time.sleep(0.05)  # the guest must wait for room
+        data = take(self)
+        nbytes += len(data)
+        return data
+
+    take = ring.Ring.take
+    monkeypatch.setattr(ring.Ring, "take", counted)
+    through = [seen(one) for one in Conversation(prepare, len(programs), lambda hello: None, Limits(60, 60, 1024))]
+    assert through == [seen(one) for one in Host().run(programs, lambda hello: None)]
+    assert nbytes > 3 * ring.RING_BYTES

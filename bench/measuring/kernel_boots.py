@@ -32,6 +32,9 @@ class Boot(msgspec.Struct):
     error: str = ""  # why it ended before its end
 
 
+Start = Callable[[Boot], None]  # carries out a start, and puts what it measures into a Boot
+
+
 class Order(NamedTuple):
     """A start that is wanted."""
 
@@ -64,18 +67,18 @@ def at_once() -> int:
 def run(orders: Sequence[Order], on_value: Callable[[], None] = lambda: None) -> list[Boot]:
     """Start kernels in order; `on_value` is called from other threads, at each value."""
 
-    def start_of(order: Order) -> Callable[[Boot], None]:
+    def start_of(order: Order) -> Start:
         return lambda boot: _start(order, boot, on_value)
 
     return run_all([start_of(one) for one in orders])
 
 
-def run_all(starts: Sequence[Callable[[Boot], None]]) -> list[Boot]:
+def run_all(starts: Sequence[Start]) -> list[Boot]:
     """Carry out starts, in order, as many at once as there are processors.
 
     Each puts what it measures into its Boot; one that fails says so there, and keeps what it had.
     """
-    wanted: queue.SimpleQueue[tuple[int, Callable[[Boot], None]]] = queue.SimpleQueue()
+    wanted: queue.SimpleQueue[tuple[int, Start]] = queue.SimpleQueue()
     done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
     for one in enumerate(starts):
         wanted.put(one)
@@ -91,7 +94,7 @@ def run_all(starts: Sequence[Callable[[Boot], None]]) -> list[Boot]:
     return [found[number] for number in range(len(starts))]
 
 
-def _work(wanted: queue.SimpleQueue[tuple[int, Callable[[Boot], None]]], done: queue.SimpleQueue[_Done]) -> None:
+def _work(wanted: queue.SimpleQueue[tuple[int, Start]], done: queue.SimpleQueue[_Done]) -> None:
     """Carry out starts until there is none."""
     while True:
         try:

@@ -12,7 +12,7 @@ from bench.kernels.page_kinds import KINDS, SWAP_MIB, PageKind
 from bench.kernels.protocol import WATCH_MEMORY, Answer, Program, wait
 from bench.kernels.qemu import Qemu
 from bench.measuring import kernel_boots
-from bench.measuring.kernel_boots import Boot, Cost
+from bench.measuring.kernel_boots import Boot, Cost, Start
 from bench.measuring.kernel_calls import BOOT_SECONDS, ROUNDS, SETTLE_NS
 from bench.targets.kernel import COMMAND_LINE, GUEST_MIB, GUEST_SETTINGS, KernelTarget
 from mmmodel.constants import PAGE_SIZE
@@ -34,7 +34,7 @@ def key(kind: PageKind, nr_pages: int) -> str:
 def run(targets: Sequence[KernelTarget], on_value: Callable[[], None] = lambda: None) -> list[Boot]:
     """Start kernels and measure; what a start of a kernel that fails had come to is kept."""
 
-    def start_of(target: KernelTarget) -> Callable[[Boot], None]:
+    def start_of(target: KernelTarget) -> Start:
         return lambda boot: _start(target, boot, on_value)
 
     return kernel_boots.run_all([start_of(one) for one in targets])

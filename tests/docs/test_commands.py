@@ -47,15 +47,17 @@ def small(words: Sequence[str]) -> list[str]:
         rest += [*BRIEF, "--suite", "quick", "--to", "made"]
     if name == "gate":
         rest = [*without(rest, "--base", "--only"), "--suite", "quick", "--expectation", "quick.json"]
+    if rest[:1] in (["history"], ["costs"]):  # what it measured, in place of the kernels that it measures
+        return [name, rest[0], str(ROOT / "results" / "records" / f"kernel-{rest[0]}.json"), *rest[rest.index("--plots") :]]
     if name == "kernel":
         rest = ["host" if before == "--on" else word for before, word in zip(["", *rest], without(rest, "--thp"), strict=False)]
     return [name, *rest]
 
 
 def ours() -> list[Command]:
-    """The commands of bench, each that is the same when small once. What fetches kernels: tests/bench/kernels."""
+    """The commands of bench, each that is the same when small once. What fetches or boots kernels: tests/bench."""
     found = [command for command in commands() if command.words[0] not in ("test", "speed", "COMMAND")]
-    found = [command for command in found if command.words[:2] != ("kernel", "fetch")]
+    found = [command for command in found if command.words[:2] != ("kernel", "fetch") and "--kernel" not in command.words]
     return list({(*small(command.words), command.pipe): command for command in found}.values())
 
 

@@ -31,6 +31,7 @@ def verdict(base: list[Boot], head: list[Boot], name: str = POINT) -> str:
         (((10, 100, 900), (100, 100, 100)), 0),
         (((100, 100, 900), (100, 900, 100)), 800),  # two of six may be the median of three
         (((100, 100, 100), (130, 130, 130)), 30),
+        (((100, 900), (100, 100)), 800),  # of two, one is not disturbed more than the other
         (((100,), (130,)), 30),  # a call that takes long is made once in a start
         (((1, 2, 3, 4, 5), (6, 7, 8, 9, 10)), 5),  # the medians of five lie between the third and the eighth
     ],

@@ -147,3 +147,14 @@ def test_a_law_needs_all_of_its_sizes() -> None:
 
 def test_one_size_has_no_law() -> None:
     assert laws(SPANS[:1]) == []
+
+
+def test_what_is_no_more_than_disturbs_other_points_is_not_inconclusive() -> None:
+    busy = [
+        Boot(
+            {**{f"munlock/a{nr}/1MiB": Cost((1_000_000 + by,) * 3, 0) for nr in range(3)}, "exit/b/1MiB": Cost((small,) * 3, 0)}
+        )
+        for by, small in ((0, 1000), (2500, 1300))
+    ]
+    found = judge(Arms(busy, busy), [*busy[0].costs], [])  # tolerances: 5,000 three times, and 600 of 1,150
+    assert [one.verdict for one in found] == ["pass"] * 4

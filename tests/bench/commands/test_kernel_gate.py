@@ -9,6 +9,7 @@ import pytest
 from bench.__main__ import main
 from bench.kernels import images
 from bench.kernels.images import Image
+from bench.kernels.protocol import Program
 from bench.workloads.suite import KERNELS, UNLOCKING
 from support.fake_kernels import every_page, image, play, walk
 from support.progress_lines import said
@@ -44,6 +45,8 @@ def test_a_kernel_that_visits_every_page_is_dearer_and_breaks_the_laws(
     assert points <= found.keys()
     assert {found["munlockall/report/64GiB"], found[LAW]} == {"regression"}
     assert sorted(started) == ["new"] * 8 + ["old"] * 8  # two starts of each, huge pages or not, and again for what was dearer
+    boots = json.loads(report.read_text(encoding="utf-8"))["boots"]
+    assert [len(boots[arm]) for arm in ("base", "head")] == [4, 4]  # judged by all of them
     out = capsys.readouterr().out
     assert "REGRESSION" in out.splitlines()[-1] and "munlockall/report/64GiB" in out
     assert all(len(line) <= 80 for line in out.splitlines())
@@ -61,6 +64,14 @@ def test_the_other_way_round_it_is_faster_and_passes(
     assert junitparser.JUnitXml.fromfile(str(tmp_path / "report.xml")).failures == 0
     assert {found["munlockall/sparse-2MiB/2GiB"], found[LAW]} == {"faster"}
     assert len(started) == 8  # nothing seemed dearer
+
+
+def test_what_later_starts_do_not_confirm_is_no_regression(kernels: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def dearer_at_first(program: Program) -> int:
+        return walk(program) * (3 if started.count("new") <= 4 else 2) // 2  # in two starts, each with huge pages and without
+
+    started = play(monkeypatch, {"old": walk, "new": dearer_at_first})
+    assert gate(kernels, "new", "old") != 1
 
 
 def test_a_kernel_passes_against_itself_and_the_report_has_what_was_measured(

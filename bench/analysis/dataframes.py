@@ -197,8 +197,7 @@ def _timed_exponent(curve: Sequence[LoadedPoint]) -> dict[str, Cell]:
     timed = [(one.span, seconds) for one in curve for seconds in one.by_process if one.span]
     if len({span for span, _ in timed}) < stats.LEAST_SIZES:
         return {}
-    spans, times = zip(*timed, strict=True)
-    found = stats.exponent(spans, times)
+    found = stats.exponent([span for span, _ in timed], [seconds for _, seconds in timed])
     shape: Shape = "curved" if found.curved else "power" if found.fitted.is_known else "too few"
     cells: dict[str, Cell] = {"time_exponent": found.fitted.estimate, "time_exponent_shape": shape}
     if shape == "power":

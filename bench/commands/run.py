@@ -250,10 +250,10 @@ def _keep(
     """Put the finished file where it belongs; return where that is."""
     if destination.append:
         append(part, destination.append, plan)
-    elif destination.output:
+        return destination.append
+    if destination.output:
         storage.write_atomic(destination.output, part.read_bytes(), replace=False)
-    if destination.append or destination.output:
-        return destination.append or destination.output
+        return destination.output
     if not destination.results:
         return None
     machine = environment.machine_facts()

@@ -138,7 +138,7 @@ def _quiet(show: bool) -> tuple[str, ...]:
     return () if show else ("-q",)
 
 
-def fetch(word: str, show: bool = False, say: Callable[[str], None] = lambda line: None) -> Image:
+def fetch(word: str, show: bool, say: Callable[[str], None] = lambda line: None) -> Image:
     """Fetch and unpack the newest kernel of a version, if the cache lacks it; what an earlier try has fetched is used.
 
     `say` is told what is done, `show` lets apt show its progress. KernelError if apt or the archive fails, MissingError

@@ -57,3 +57,7 @@ def test_no_number_has_forty_digits() -> None:
     assert len(fmt.approximate(3e300)) <= 12
     assert fmt.seconds_range(7.12e-28, 5.9341e40, 1.0) == "7.12e-28 .. 5.93e+40 s"
     assert fmt.significant(123456789012345.0) == "123,456,789,012,345"
+
+
+def test_percentages_too_small_for_digits_have_a_power() -> None:
+    assert (fmt.percent(1e-6), fmt.percent(0.99e-6)) == ("0.0001 %", "9.9e-05 %")

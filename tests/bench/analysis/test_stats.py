@@ -274,3 +274,8 @@ def test_no_value_that_is_no_time(bad: float) -> None:
 def test_too_few_or_ill_sorted_data(use: Callable[[], object], message: str) -> None:
     with pytest.raises(MeasurementError, match=message):
         use()
+
+
+def test_two_sizes_have_no_bend_however_many_values() -> None:
+    found = stats.exponent([1, 2] * 20, [value for number in range(20) for value in (1 + number / 100, 3 + number / 50)])
+    assert not found.curved and not found.fitted.is_known

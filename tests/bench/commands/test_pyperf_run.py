@@ -260,3 +260,11 @@ def test_how_long_the_options_have_a_point_timed(words: list[str], expected: flo
     )
     done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     assert float(done.stdout) == pytest.approx(expected)
+
+
+def test_where_the_times_lie_is_told(tmp_path: Path) -> None:
+    loud = [word for word in SMALL if word != "--quiet"]
+    for option in ("-o", "--append"):
+        path = tmp_path / "times.json"
+        assert command(*loud, option, str(path)).stdout.endswith(f"raw data: {path}\n")
+    assert storage.load_wall(path)[NAME].get_nrun() == 2

@@ -169,6 +169,12 @@ def test_other_machines_are_warned_about(runs: Path, run: Run) -> None:
     )
 
 
+def test_machines_that_differ_do_not_matter_where_nothing_was_timed(runs: Path, run: Run) -> None:
+    for name, machine in (("x", kept.MACHINE), ("y", kept.MACHINE | {"cpu_model": "Abacus 2"})):
+        kept.write(runs / name, [kept.counted(kept.point(), 5)], machine=machine)
+    assert "WARNING" not in run("compare", "x", "y")
+
+
 def test_exponents_side_by_side(run: Run) -> None:
     out = run("compare", "a", "b", "--exponents")
     assert "k (entries) A" in out and "k (time) B" in out and "B is" not in out

@@ -309,3 +309,8 @@ def test_the_ends_of_a_ratios_interval(low: float, high: float, verdict: Verdict
     monkeypatch.setattr(stats, "ratio", lambda *given: stats.Interval(60.0, low, high))
     counted = {BASE: changed(counters=entries(1000)), FAST: changed(counters=entries(1))}
     assert laws.judge_floors([FLOOR], counted, {BASE: [1.0], FAST: [1.0]})[1].verdict == verdict
+
+
+def test_a_line_that_says_nothing_is_an_error() -> None:
+    found = read_lines(POINTS[:1], msgspec.json.encode(Line(POINTS[0].name)).decode(), "", 0)
+    assert found == {POINTS[0].name: "nothing was counted"}

@@ -80,12 +80,12 @@ def test_what_apt_cache_shows() -> None:
 def test_words_that_are_no_kernel_that_can_be_had(word: str, apt: Path) -> None:
     with pytest.raises(MissingError):
         suites_of(word)
-        fetch(word)
+        fetch(word, False)
 
 
 def test_fetch_then_find_then_forget(apt: Path) -> None:
     said: list[str] = []
-    got = fetch("6.1", say=said.append)
+    got = fetch("6.1", False, say=said.append)
     assert (got.word, got.path.read_text(), got.is_uml) == ("6.1.176", "kernel\n", False)
     assert said == [
         "looking for 6.1 in bookworm, bookworm-security",
@@ -93,7 +93,7 @@ def test_fetch_then_find_then_forget(apt: Path) -> None:
     ]
     assert cached() == [got]
     assert find("6.1") == find("6.1.176") == got
-    assert fetch("6.1.176", say=said.append) == got
+    assert fetch("6.1.176", False, say=said.append) == got
     assert len(said) == 2  # nothing more to do
     assert not [*apt.rglob("*.deb")]
     forget("6.1")
@@ -106,17 +106,17 @@ def test_fetch_then_find_then_forget(apt: Path) -> None:
 def test_a_broken_fetch_leaves_no_kernel_and_can_be_repeated(apt: Path, switch: str, message: str) -> None:
     (apt / switch).touch()
     with pytest.raises(KernelError, match=message):
-        fetch("6.1")
+        fetch("6.1", False)
     assert cached() == []
     assert not [*images.images_directory().glob("*")] if images.images_directory().exists() else True
     (apt / switch).unlink()
-    assert fetch("6.1").path.is_file()
+    assert fetch("6.1", False).path.is_file()
 
 
 def test_a_package_that_is_not_the_signed_one_is_not_unpacked(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_PATH", "boot/vmlinuz-evil")
     with pytest.raises(KernelError, match="not what Debian's signed list says"):
-        fetch("6.1")
+        fetch("6.1", False)
     assert cached() == []
     assert not [*apt.rglob("*.deb")]
 
@@ -126,7 +126,7 @@ def test_a_broken_file_of_the_right_size_is_fetched_again(apt: Path) -> None:
     deb.parent.mkdir(parents=True)
     with deb.open("wb") as handle:
         handle.truncate(26_000_000)
-    assert fetch("6.1").path.read_text() == "kernel\n"
+    assert fetch("6.1", False).path.read_text() == "kernel\n"
 
 
 def test_versions_are_sorted_as_numbers(apt: Path) -> None:

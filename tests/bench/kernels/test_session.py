@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.kernels.errors import DeadlineError, EarlyEndError, GarbledError, KernelError
+from bench.kernels.errors import SHOWN_LINES, DeadlineError, EarlyEndError, GarbledError, KernelError
 from bench.kernels.protocol import Answer
 from bench.kernels.session import Command, converse
 
@@ -128,3 +128,12 @@ def test_a_harness_that_is_killed_leaves_nothing_behind(after: float) -> None:
     while alive(mark) and time.monotonic() < until:
         time.sleep(0.05)
     assert not alive(mark)
+
+
+def test_without_a_word_of_what_happened_the_last_lines_are_told(tmp_path: Path) -> None:
+    console = tmp_path / "console"
+    console.write_text("".join(f"line {number}\n" for number in range(100)))
+    with pytest.raises(EarlyEndError) as caught:
+        talk("sys.exit(1)", console=console)
+    last = [f"line {number}" for number in range(100 - SHOWN_LINES, 100)]
+    assert str(caught.value).endswith("; its console: " + " | ".join(last))

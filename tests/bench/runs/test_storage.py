@@ -207,3 +207,11 @@ def test_runs_of_one_second_get_names_of_their_own_however_they_overlap(tmp_path
     with ThreadPoolExecutor(8) as threads:
         names = set(threads.map(lambda number: fill(number, barrier), range(8)))
     assert names == {"report-x", *(f"report-x-{number}" for number in range(2, 9))} == {one.name for one in tmp_path.iterdir()}
+
+
+def test_a_directory_named_from_here_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        with storage.replaced_directory(Path("kept")) as part:
+            (part / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["kept", "kept/b"]

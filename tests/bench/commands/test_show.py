@@ -195,7 +195,7 @@ def test_names_from_files_are_not_obeyed(runs: Path, run: Run) -> None:
     ("words", "code", "message"),
     [
         (["table", "nosuch"], 2, "no run 'nosuch'; "),
-        (["table", "."], 2, "is no run: it has neither counters.json nor wall.json"),
+        (["table", "."], 2, "is no run: it has none of counters.json, wall.json"),
         (["table"], 2, "required: run"),
         (["table", "a", "--format", "html"], 2, "invalid choice: 'html'"),
         (["table", "a", "--counters", "--times"], 2, "not allowed with"),

@@ -235,7 +235,7 @@ def _carry_out(task: Task, shown: _Shown, keep: Keep) -> None:
     got: dict[str, list[int]] = {point.name: [] for point in task.points}
     date = str(datetime.now())
     coming = deque(task.calls)
-    shown.at(task, f"{coming.popleft()} (starting)")
+    shown.at(task, coming.popleft())
     try:
         for value in boot(task.target, task.points, said.append, task.rounds):
             mine = got[value.point.name]

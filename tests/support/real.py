@@ -14,18 +14,18 @@ from bench.runs.kernel_record import KernelCost, KernelFacts, Start
 from bench.targets.kernel import KernelTarget
 from bench.workloads.scenario import SCENARIOS, Point
 
-IMAGE = Path("/nonexistent/vmlinuz")
+IMAGES = Path("/nonexistent")  # each named as its kernel
 Answering = Callable[[Program], list[Answer]]  # what a guest answers to a program; it may raise
 
 
 def qemu(name: str = "6.1.192") -> KernelTarget:
     """Return a kernel under QEMU."""
-    return KernelTarget(name, Selected(name, name, Qemu(IMAGE), "never", None))
+    return KernelTarget(name, Selected(name, name, Qemu(IMAGES / name), "never", None))
 
 
 def uml(name: str = "uml-5.10") -> KernelTarget:
     """Return a user-mode Linux."""
-    return KernelTarget(name, Selected(name, name.removeprefix("uml-"), Uml(IMAGE), "never", None))
+    return KernelTarget(name, Selected(name, name.removeprefix("uml-"), Uml(IMAGES / name), "never", None))
 
 
 def host(thp: str = "never") -> KernelTarget:
@@ -38,17 +38,27 @@ def all_well(program: Program, cycles: int = 1000) -> list[Answer]:
     return [Answer(0, cycles, None) for _ in program.orders]
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, answer: Answering, kernel: type = Qemu) -> list[Sequence[Program]]:
-    """Have guests of a kind answer so; return the batches that they get, one for each start."""
+def answering(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answering,
+    kernel: type = Qemu,
+    by_image: Callable[[str], Answering] | None = None,
+) -> list[Sequence[Program]]:
+    """Have guests of a kind answer so; return the batches that they get, one for each start.
+
+    `by_image`: what a guest answers by the name of its image, in place of `answer`.
+    """
     batches: list[Sequence[Program]] = []
 
     def run(
         self: object, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
     ) -> Iterator[list[Answer]]:
         batches.append(programs)
-        hello(Hello("6.1.0-fake", 1, True, True))
+        image = str(self.image.name) if isinstance(self, Qemu) else "6.1"
+        hello(Hello(f"{image}-fake", 1, True, True))
+        answer_as = answer if by_image is None else by_image(image)
         for program in programs:
-            yield answer(program)
+            yield answer_as(program)
 
     monkeypatch.setattr(kernel, "run", run)
     monkeypatch.setattr(KernelTarget, "digest", "f" * 64)

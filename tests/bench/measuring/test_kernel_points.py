@@ -39,7 +39,7 @@ def test_what_the_call_costs_the_guest_itself_is_taken_off_instructions(monkeypa
     target = real.qemu()
     (taken,) = measured(kernel_points.all_tasks([target], {target.name: points(target.name, MiB)}, Asked()))
     assert taken.start.values == (2040, 2040, 2040) and taken.start.warmups == ()
-    assert (taken.kernel.name, taken.kernel.release, taken.kernel.runs_as) == ("6.1.192", "6.1.0-fake", "QEMU")
+    assert (taken.kernel.name, taken.kernel.release, taken.kernel.runs_as) == ("6.1.192", "6.1.192-fake", "QEMU")
 
 
 def test_times_are_of_the_whole_call_and_the_first_value_warms_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_what_is_finished_is_found_again(monkeypatch: pytest.MonkeyPatch, tmp_pa
     costs = collect_kernels.collect(work, [target], tmp_path, QUIET)
     assert [one.point for one in costs] == list(chosen)
     assert [one.starts[0].values for one in costs] == [(2000, 2000), (6000, 6000), (6000, 6000)]
-    assert [len([one for one in batch if is_whole(one)]) for batch in batches] == [1 + 4, 1 + 6]
+    assert sorted(len([one for one in batch if is_whole(one)]) for batch in batches) == [1 + 4, 1 + 6]
     batches = real.answering(monkeypatch, real.all_well)
     assert collect_kernels.collect(work, [target], tmp_path, QUIET) == costs and batches == []
     (tmp_path / "00001.0.kernel.json").write_bytes(b"{}")

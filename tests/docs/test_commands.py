@@ -17,6 +17,7 @@ from bench.commands import COMMANDS, speed
 from bench.measuring import footprint
 from bench.measuring.repetition import Repetition
 from bench.workloads.scenario import MiB, Point
+from mmmodel.kernels import IMPLEMENTATIONS
 from support.pages import FENCED, PAGES, ROOT, Command, blocks, commands
 
 BRIEF = ("--processes", "1", "--values", "1")
@@ -29,10 +30,25 @@ def without(words: Sequence[str], *options: str) -> list[str]:
     return [word for before, word in zip(["", *words], words, strict=False) if word not in options and before not in options]
 
 
+def _without_booting(words: Sequence[str]) -> list[str]:
+    """The same command on the running kernel in the place of others, which tests/bench/kernels boots."""
+    found: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before in ("--on-a", "--on-b"):
+            word = IMPLEMENTATIONS[before == "--on-b"]
+        if before == "--on" and words[0] in ("report", "run", "sweep") and word not in IMPLEMENTATIONS:
+            word = "host"
+            if word in found:
+                found.pop()  # the option
+                continue
+        found.append(word)
+    return found
+
+
 def small(words: Sequence[str]) -> list[str]:
     """The same command, where it would take long on less and once. Times against a base: tests/bench/gate."""
-    name, *rest = [PLACEHOLDERS.get(word, word) for word in words]
-    named = any(not word.startswith("-") for word in without(rest, "--impl", "--size", "--op", "-o"))
+    name, *rest = _without_booting([PLACEHOLDERS.get(word, word) for word in words])
+    named = any(not word.startswith("-") for word in without(rest, "--impl", "--on", "--size", "--op", "-o"))
     rest = [SIZES.get(before, word) for before, word in zip(["", *rest], rest, strict=False)]
     if name in ("report", "run") and not named:
         rest += ["report", "--size", SIZES["--size"]]

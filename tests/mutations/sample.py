@@ -147,8 +147,11 @@ class Verdict(NamedTuple):
     seconds: float
 
 
-def notice(tree: Path, package: str, tests: Sequence[str]) -> str:
-    """Return what noticed: the first test that fails, or that the tests did not end; "" if all pass."""
+def notice(tree: Path, package: str, tests: Sequence[str], mistake: bool = True) -> str:
+    """Return what noticed: the first test that fails, or that the tests did not end; "" if all pass.
+
+    `mistake`: whether there is one in the tree.
+    """
     late = [one for one in tests if Path(one.partition("::")[0]).stem.removeprefix("test_") in COMPILED]
     early = [one for one in tests if one not in late]
     if package != "mmmodel":
@@ -156,6 +159,8 @@ def notice(tree: Path, package: str, tests: Sequence[str]) -> str:
     found = run_tests(tree, early, {"NUMBA_DISABLE_JIT": "1"}) if early else ""
     if found or not late:
         return found
+    if not mistake:
+        return run_tests(tree, late, {})
     with tempfile.TemporaryDirectory(prefix="mutants-") as cache:  # nobody needs the code of a mistake again
         return run_tests(tree, late, {"XDG_CACHE_HOME": cache})
 
@@ -214,7 +219,7 @@ def judge(tree: Path, mutant: Mutant, sound: set[str]) -> Verdict:
     if found and found not in sound:
         # What could not even be collected must be collected without the mistake.
         tests = tests_for(tree, mutant.file)
-        said = notice(tree, package, [found]) if "::" in found else run_tests(tree, ["--collect-only", *tests], {})
+        said = notice(tree, package, [found], mistake=False) if "::" in found else run_tests(tree, ["--collect-only", *tests], {})
         if said:
             raise UnsoundError(f"{found}: {said} without any mistake, too: mend that first")
         sound.add(found)

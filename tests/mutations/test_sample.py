@@ -118,7 +118,7 @@ def test_a_test_that_fails_without_any_mistake_is_no_verdict(monkeypatch: pytest
     source = (sample.ROOT / mutant.file).read_text(encoding="utf-8")
     path.write_text(source, encoding="utf-8")
     monkeypatch.setattr(sample, "tests_for", lambda tree, file: ["tests/x.py"])
-    monkeypatch.setattr(sample, "notice", lambda tree, package, tests: "tests/x.py::test_y")
+    monkeypatch.setattr(sample, "notice", lambda tree, package, tests, mistake=True: "tests/x.py::test_y")
     with pytest.raises(sample.UnsoundError, match=r"tests/x.py::test_y.* without any mistake"):
         sample.judge(tmp_path, mutant, set())
     assert sample.judge(tmp_path, mutant, {"tests/x.py::test_y"}).noticed_by == "tests/x.py::test_y"

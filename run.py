@@ -151,12 +151,16 @@ def test_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
     ]
 
 
-def long_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
-    """Return the steps of `test --long`: random programs that were never run before, so many that each takes half an hour."""
+def long_steps(share: float = 1.0) -> "list[tuple[str, dict[str, str], list[str]]]":
+    """Return the steps of `test --long`: random programs that were never run before, so many that each takes half an hour.
+
+    `share`: of that many, to see that it works.
+    """
     pytest = ["-m", "pytest", "-q"]
+    programs, traces = (str(max(1, round(share * number))) for number in (2500, 400))
     return [
-        ("random programs", {"STATE_MACHINE_EXAMPLES": "2500"}, [*pytest, "tests/model/test_state_machine.py"]),
-        ("random traces", {"RANDOM_TRACES": "400"}, [*pytest, "tests/model/test_random_traces.py"]),
+        ("random programs", {"STATE_MACHINE_EXAMPLES": programs}, [*pytest, "tests/model/test_state_machine.py"]),
+        ("random traces", {"RANDOM_TRACES": traces}, [*pytest, "tests/model/test_random_traces.py"]),
     ]
 
 
@@ -189,10 +193,15 @@ class Step:
 def run_tests(arguments: Sequence[str]) -> int:
     """Run every step, two at a time, also after one has failed; return 1 if any failed.
 
-    `arguments`: for pytest, but `--long`, which has other steps.
+    `arguments`: for pytest, but `--long` or `--long=SHARE`, which has other steps.
     """
-    waiting = long_steps() if LONG in arguments else test_steps()
-    arguments = [one for one in arguments if one != LONG]
+    shares = [one.partition("=")[2] for one in arguments if one.partition("=")[0] == LONG]
+    arguments = [one for one in arguments if one.partition("=")[0] != LONG]
+    try:
+        waiting = long_steps(float(shares[-1] or 1)) if shares else test_steps()
+    except (ValueError, OverflowError):
+        print("run.py: %s=%s: give a share of half an hour, as 0.1" % (LONG, shares[-1]), file=sys.stderr)
+        return 2
     running: "list[Step]" = []
     failed: "list[str]" = []
     try:
@@ -238,7 +247,7 @@ def test_overview() -> str:
     lines, long = (["    " + shown(*step) for step in steps] for steps in (test_steps(), long_steps()))
     return "\n".join(
         [
-            "python3 run.py test [--long] [PYTEST OPTION ...]",
+            "python3 run.py test [--long[=SHARE]] [PYTEST OPTION ...]",
             "",
             "Run every step, %d at a time, also after one has failed; exit code 1 if any failed:" % AT_ONCE,
             "",

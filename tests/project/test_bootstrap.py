@@ -178,6 +178,39 @@ def test_a_long_run_has_random_programs_alone(
         assert f'"{variable}"' in (ROOT / command[-2]).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("share", "numbers"), [("0.1", ["250", "40"]), ("1e-9", ["1", "1"]), ("2", ["5000", "800"])])
+def test_a_share_of_a_long_run(
+    share: str,
+    numbers: list[str],
+    bootstrap: ModuleType,
+    ran: list[tuple[list[str], dict[str, str]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bootstrap.run_tests([f"--long={share}"]) == 0
+    said = capsys.readouterr().out
+    assert f"STATE_MACHINE_EXAMPLES={numbers[0]} " in said and f"RANDOM_TRACES={numbers[1]} " in said
+    assert len(ran) == 2
+
+
+def test_what_is_no_share_is_told(bootstrap: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("soon", "nan", "inf"):
+        assert bootstrap.run_tests([f"--long={word}"]) == 2
+        assert f"--long={word}: give a share" in capsys.readouterr().err
+
+
+def test_a_long_run_starts_what_it_says(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The steps as they are, by real processes that collect and run nothing."""
+    monkeypatch.setattr(bootstrap, "ROOT", ROOT)
+    monkeypatch.setattr(bootstrap, "PYTHON", Path(sys.executable))
+    assert bootstrap.run_tests(["--long=0.001", "--collect-only", "-p", "no:cacheprovider"]) == 0
+    out = capfd.readouterr().out
+    assert "tests/model/test_state_machine.py::test_random_programs[5.10]" in out
+    assert "tests/model/test_random_traces.py::test_model_agrees_with_oracle" in out
+    assert out.rstrip().endswith("all steps passed")
+
+
 def test_an_interrupted_run_stops_its_steps(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(bootstrap, bootstrap.TEST_EXTRA)
     bootstrap.PYTHON.unlink()

@@ -185,7 +185,7 @@ def run_tests(tree: Path, tests: Sequence[str], settings: Mapping[str, str]) -> 
         return ""
     if process.returncode == -signal.SIGALRM:
         return "a test that did not end"
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", out, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", out, re.MULTILINE)
     return found[1] if found else f"exit code {process.returncode}"
 
 
@@ -218,8 +218,8 @@ def judge(tree: Path, mutant: Mutant, sound: set[str]) -> Verdict:
         path.write_text(source, encoding="utf-8")
     if found and found not in sound:
         # What could not even be collected must be collected without the mistake.
-        tests = tests_for(tree, mutant.file)
-        said = notice(tree, package, [found], mistake=False) if "::" in found else run_tests(tree, ["--collect-only", *tests], {})
+        collected = ["--collect-only", *tests_for(tree, mutant.file)]
+        said = notice(tree, package, [found], mistake=False) if "::" in found else run_tests(tree, collected, {})
         if said:
             raise UnsoundError(f"{found}: {said} without any mistake, too: mend that first")
         sound.add(found)

@@ -204,7 +204,7 @@ def test_names_from_files_are_not_obeyed(runs: Path, run: Run) -> None:
         (["table", "a", "--scenario", "dense"], 2, "no scenario 'dense'"),
         (["table", "counted", "--times"], 3, "counted has no times"),
         (["table", "counted", "--exponents"], 3, "at 3 sizes"),
-        (["compare", "a"], 2, "required: B"),
+        (["compare", "a"], 2, "give the new run, B"),
         (["compare", "a", "other"], 3, "a and other have no measurement in common"),
         (["compare", "a", "counted", "--exponents"], 3, "at 3 sizes in common"),
     ],

@@ -57,7 +57,8 @@ class Qemu:
         program = shutil.which(PROGRAM_NAME)
         if program is None:
             raise MissingError(f"{PROGRAM_NAME} is not installed: apt-get install qemu-system-x86")
-        parameters = ["console=ttyS0", "quiet", "panic=-1", f"transparent_hugepage={self.thp}", *self.command_line]
+        # Without no_timer_check a kernel panics at its start, on a machine too busy to emulate a timer tick in time.
+        parameters = ["console=ttyS0", "quiet", "panic=-1", "no_timer_check", f"transparent_hugepage={self.thp}", *self.command_line]
         drive = ("-drive", f"file={directory / 'swap'},if=none,id=swap,format=raw", "-device", "nvme,drive=swap,serial=swap")
         return [
             program,

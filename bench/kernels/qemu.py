@@ -58,7 +58,14 @@ class Qemu:
         if program is None:
             raise MissingError(f"{PROGRAM_NAME} is not installed: apt-get install qemu-system-x86")
         # Without no_timer_check a kernel panics at its start, on a machine too busy to emulate a timer tick in time.
-        parameters = ["console=ttyS0", "quiet", "panic=-1", "no_timer_check", f"transparent_hugepage={self.thp}", *self.command_line]
+        parameters = [
+            "console=ttyS0",
+            "quiet",
+            "panic=-1",
+            "no_timer_check",
+            f"transparent_hugepage={self.thp}",
+            *self.command_line,
+        ]
         drive = ("-drive", f"file={directory / 'swap'},if=none,id=swap,format=raw", "-device", "nvme,drive=swap,serial=swap")
         return [
             program,

@@ -19,7 +19,7 @@ import msgspec
 from bench.errors import MeasurementError, one_line
 from bench.kernels.host import Host
 from bench.kernels.points import program, without_span
-from bench.kernels.protocol import Answer, Hello, Program, wait
+from bench.kernels.protocol import SYS, Answer, Hello, Program, wait
 from bench.kernels.recording import Kernel
 from bench.targets.kernel import KernelTarget
 from bench.workloads.scenario import LAYOUT, Point
@@ -81,6 +81,15 @@ def nr_calls(target: KernelTarget, point: Point, rounds: int) -> int:
     return rounds if target.expected_seconds(point) < LONG_SECONDS else 1
 
 
+def _called(what: str) -> str:
+    """Return an order as a call of the guest's: "mlockall(0x3)"."""
+    letter, _, *numbers = what.split()
+    names = {f"{number:x}": name for name, number in SYS.items()}
+    if letter == "c" and numbers and numbers[0] in names:
+        return f"{names[numbers[0]]}({', '.join(f'0x{one}' for one in numbers[1:])})"
+    return f"order {one_line(what, 80)!r}"
+
+
 def _cost(item: _Item, answers: Sequence[Answer]) -> int:
     """Return what the last order of a program cost; MeasurementError if any did not do what it should."""
     assert item.point is not None
@@ -88,7 +97,7 @@ def _cost(item: _Item, answers: Sequence[Answer]) -> int:
         last = number == len(answers) - 1
         if answer.errno and not (last and item.point.operation == "exit" and answer.died == 0):
             what = item.program.orders[number]
-            raise MeasurementError(f"{item.point.name}: the guest's order {one_line(what, 80)!r} failed with {answer.errno}")
+            raise MeasurementError(f"{item.point.name}: the guest's {_called(what)} failed with {answer.errno}")
     return answers[-1].cycles
 
 

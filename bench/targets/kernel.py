@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import resource
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +19,8 @@ from bench.kernels.qemu import Qemu
 from bench.kernels.recording import Kernel
 from bench.kernels.selection import ALLOWED, AS_QEMU, AS_UML, Selected, Thp, is_kernel, select, series_of
 from bench.kernels.uml import Uml
+from bench.number_format import approximate
+from bench.traces.checks import PROGRAM_BYTES
 from bench.workloads import layout as layouts
 from bench.workloads import setup
 from bench.workloads.scenario import LAYOUT, Point, refuse_call
@@ -98,6 +102,8 @@ class KernelTarget(msgspec.Struct, frozen=True):
                 problem = "a user-mode Linux has room for spans up to 256 GiB (--size)"
         elif isinstance(kernel, Host) and scenario.thp != self.selected.thp and scenario.name != LAYOUT:
             problem = f"this machine runs with huge pages {self.selected.thp}, it needs {scenario.thp}"
+        elif isinstance(kernel, Host):
+            problem = _lock_problem(scenario.span)
         if scenario.name != LAYOUT and scenario.span > TASK_SIZE_4 - setup.LEAVE_FREE:
             problem = problem or "a real kernel keeps a part of the address space, and 5 levels of page tables are not booted"
         if problem:
@@ -153,6 +159,14 @@ def find(word: str, thp: Thp | None = None) -> KernelTarget:
 def _digest_of(path: Path) -> str:
     """Return the sha256 digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _lock_problem(span: int) -> str:
+    """Return why a span cannot be locked by this user on the running kernel, "" if it can."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if os.geteuid() == 0 or limit == resource.RLIM_INFINITY or span + PROGRAM_BYTES <= limit:
+        return ""
+    return f"its {approximate(span)} get locked, and this user may lock {approximate(limit)} (ulimit -l)"
 
 
 def _thp_of(point: Point) -> Literal["never", "always", "madvise"]:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from bench.__main__ import main
 from bench.commands import report, run_kernels, sweep
 from bench.errors import UsageError
-from bench.kernels.errors import EarlyEndError
+from bench.kernels import images
+from bench.kernels.errors import EarlyEndError, MissingError
 from bench.kernels.protocol import Answer, Program
+from bench.kernels.qemu import PROGRAM_NAME
+from bench.kernels.uml import check_binary
 from bench.measuring import kernel_points
 from bench.measuring.kernel_points import Asked
 from bench.runs import kernel_record, loading, storage
@@ -68,7 +72,7 @@ def the_run(tmp_path: Path) -> Path:
 
 
 def test_a_report_of_the_model_and_the_running_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("report", "report", "--size", "16MiB", "--on", "host", "--on", "page-walk", *BRIEF)
+    words = ("report", "report", "--size", "4MiB", "--on", "host", "--on", "page-walk", *BRIEF)  # that any user may lock
     assert command(tmp_path, *words) == 0
     out, err = capsys.readouterr()
     assert said(err) == []
@@ -77,8 +81,9 @@ def test_a_report_of_the_model_and_the_running_kernel(tmp_path: Path, capsys: py
     assert out.index(" host ") < out.index(" page-walk ")  # in the order in which they were named
     assert "measured on real kernels: host took" in " ".join(out.split())
     run = loading.load_path(the_run(tmp_path))
-    assert set(run.points) == {f"{GROUP}/host", f"{GROUP}/page-walk"}
-    assert [len(one.values) for one in run.points[f"{GROUP}/host"].processes] == [2]
+    group = "munlockall/report/4MiB"
+    assert set(run.points) == {f"{group}/host", f"{group}/page-walk"}
+    assert [len(one.values) for one in run.points[f"{group}/host"].processes] == [2]
     assert (the_run(tmp_path) / "figures" / "report.svg").is_file()
 
 
@@ -279,3 +284,30 @@ def test_kernels_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert "Real kernels (--on" in out and "running here: time" in out
+
+
+@pytest.mark.skipif(shutil.which(PROGRAM_NAME) is None, reason="QEMU is not installed")
+def test_a_booted_kernel_executes_the_same_instructions_whatever_the_span(tmp_path: Path) -> None:
+    try:
+        image = images.find("6.1")
+    except MissingError as error:
+        pytest.skip(str(error))
+    assert command(tmp_path, "report", "report", "--size", "1GiB", "--size", "64GiB", "--on", "6.1", *BRIEF) == 0
+    run = loading.load_path(the_run(tmp_path))
+    small, large = (run.points[f"munlockall/report/{size}/{image.word}"] for size in ("1GiB", "64GiB"))
+    assert run.kernels[image.word].release.startswith("6.1.") and "QEMU" in run.kernels[image.word].emulator
+    every = [*small.all_instructions, *large.all_instructions]
+    assert len(every) == 4 and max(every) < 1.01 * min(every)
+
+
+@pytest.mark.parametrize("word", ["uml-5.10", "uml-6.1"])
+def test_a_user_mode_linux_is_timed(tmp_path: Path, word: str) -> None:
+    try:
+        check_binary(images.find(word).path)
+    except MissingError as error:
+        pytest.skip(str(error))
+    assert command(tmp_path, "report", "report", "--size", "1GiB", "--on", word, *BRIEF) == 0
+    run = loading.load_path(the_run(tmp_path))
+    (point,) = run.points.values()
+    assert [len(one.values) for one in point.processes] == [2]
+    assert run.kernels[point.implementation].runs_as == "user-mode Linux"

@@ -64,7 +64,8 @@ def test_what_a_kernel_cannot_carry_out_is_refused(target: kernel.KernelTarget, 
         target.check(Point(scenario, target.name))  # type: ignore[arg-type]
 
 
-def test_what_a_kernel_can_carry_out() -> None:
+def test_what_a_kernel_can_carry_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     real.uml().check(Point(SCENARIOS["report"].resized(256 * GiB), "uml-5.10"))
     real.qemu().check(Point(SCENARIOS["report"].resized(100 * TiB), "6.1.192"))
     real.qemu().check(Point(SCENARIOS["thp"], "6.1.192"))
@@ -90,6 +91,16 @@ def test_machines_differ_in_huge_pages_and_have_room_for_their_points() -> None:
     assert [machine.thp for machine, _ in machines if isinstance(machine, Qemu)] == ["always", "never"]
     ((small, _),) = real.uml().machines([Point(SCENARIOS["dense"].resized(MiB), "uml-5.10")])
     assert isinstance(small, Uml) and small.memory_mib < 1024
+
+
+def test_what_this_user_may_not_lock_is_refused_on_the_running_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("resource.getrlimit", lambda _: (8 * MiB, 8 * MiB))
+    real.host().check(Point(SCENARIOS["report"].resized(7 * MiB), "host"))  # the guest program takes the other MiB
+    with pytest.raises(UsageError, match=r"its 8 MiB get locked, and this user may lock 8 MiB \(ulimit -l\)"):
+        real.host().check(Point(SCENARIOS["report"].resized(8 * MiB), "host"))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    real.host().check(Point(SCENARIOS["report"], "host"))
 
 
 def test_words_of_kernels() -> None:

@@ -10,6 +10,7 @@ what is left of one noise less another is no time. It is some microseconds, as t
 from __future__ import annotations
 
 import functools
+import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -31,7 +32,7 @@ ROUNDS: Final = 3
 LONG_SECONDS: Final = 10.0  # a point that takes longer is carried out once in a start
 FIRST_SPAN: Final = 1 << 30  # bytes, of the call before those that are measured, where that would take long itself
 EMPTY_ROUNDS: Final = 3  # of the same call without the point's memory
-BOOT_SECONDS: Final = 300  # of a deadline; at a load of 15 on two processors a start took more than two minutes
+BOOT_SECONDS: Final = 120  # of a deadline
 SLACK: Final = 20  # times what a machine is expected to take, before it is given up
 
 
@@ -115,13 +116,18 @@ def boot(
         yield from _on_machine(target, machine, chosen, hello, rounds)
 
 
+def waiting() -> float:
+    """Return how many times as long as on an idle machine work takes on this one now, at least 1: deadlines grow with it."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
 def _on_machine(
     target: KernelTarget, machine: Kernel, points: Sequence[Point], hello: Callable[[Hello], None], rounds: int
 ) -> Iterator[Value]:
     """Carry out points on one machine."""
     items = _batch(target, points, rounds)
     expected = sum(target.expected_seconds(one.point) for one in items if one.point and not one.is_empty)
-    deadline = int(BOOT_SECONDS + SLACK * (expected + len(items) * 0.1))
+    deadline = int((BOOT_SECONDS + SLACK * (expected + len(items) * 0.1)) * waiting())
     empty: dict[str, list[int]] = {}
     for item, answers in zip(items, machine.run([one.program for one in items], hello, deadline), strict=True):
         if item.point is None:

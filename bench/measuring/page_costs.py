@@ -13,7 +13,7 @@ from bench.kernels.protocol import WATCH_MEMORY, Answer, Program, wait
 from bench.kernels.qemu import Qemu
 from bench.measuring import kernel_boots
 from bench.measuring.kernel_boots import Boot, Cost, Start
-from bench.measuring.kernel_calls import BOOT_SECONDS, ROUNDS, SETTLE_NS
+from bench.measuring.kernel_calls import BOOT_SECONDS, ROUNDS, SETTLE_NS, waiting
 from bench.targets.kernel import COMMAND_LINE, GUEST_MIB, GUEST_SETTINGS, KernelTarget
 from mmmodel.constants import PAGE_SIZE
 
@@ -70,7 +70,9 @@ def _values(machine: Qemu, kinds: Sequence[PageKind], releases: list[str]) -> It
         *looked,
         *(kind.program(nr_pages) for _ in range(ROUNDS) for kind, nr_pages in wanted),
     ]
-    found = machine.run(programs, lambda hello: releases.append(hello.kernel), BOOT_SECONDS + SECONDS * len(programs))
+    found = machine.run(
+        programs, lambda hello: releases.append(hello.kernel), int((BOOT_SECONDS + SECONDS * len(programs)) * waiting())
+    )
     next(found)
     for kind in kinds:
         _check(kind, next(found))

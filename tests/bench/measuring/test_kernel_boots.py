@@ -1,17 +1,22 @@
 """Several starts at once: on guests that are played, and small ones of a real kernel, where QEMU and the kernel are there."""
 
+import os
 import shutil
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from bench.errors import MeasurementError
 from bench.kernels.errors import MissingError
 from bench.kernels.page_kinds import KINDS
-from bench.kernels.qemu import PROGRAM_NAME
+from bench.kernels.protocol import Hello, Program
+from bench.kernels.qemu import PROGRAM_NAME, Qemu
 from bench.measuring import kernel_boots, page_costs
 from bench.measuring.kernel_boots import Boot, Cost, Order, run, run_all
+from bench.measuring.kernel_calls import BOOT_SECONDS
 from bench.targets.kernel import KernelTarget, find
 from bench.workloads.scenario import SCENARIOS, GiB, MiB
 from bench.workloads.suite import Group
@@ -54,6 +59,25 @@ def test_values_come_by_point_in_the_order_of_the_rounds(tmp_path: Path, monkeyp
     (boot,) = run([Order(find(str(image(tmp_path / "one"))), [DENSE], rounds=3)])
     assert boot.releases == ["6.1.0-fake"]
     assert boot.costs == {"munlock/dense/1MiB": Cost((102, 103, 104), 0)}  # after settling and a first use
+
+
+@pytest.mark.parametrize(("load", "times"), [(0.1, 1), (2.0, 1), (20.0, 10)])
+def test_deadlines_grow_with_what_else_the_machine_does(
+    load: float, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    given: list[int | None] = []
+
+    def refuse(self: Qemu, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None) -> NoReturn:
+        given.append(seconds)
+        raise MeasurementError("seen enough")
+
+    monkeypatch.setattr(Qemu, "run", refuse)
+    run([Order(find(str(image(tmp_path / "one"))), [DENSE], rounds=1)])
+    (seconds,) = given
+    assert seconds is not None
+    assert times * BOOT_SECONDS <= seconds < times * (BOOT_SECONDS + 20)
 
 
 def test_pages_that_are_not_of_their_kind_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ def test_an_interrupted_report_goes_on(
 def test_a_fresh_report_uses_nothing_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[bool] = []
 
-    def collected(*_: object, fresh: bool = False, **__: object) -> None:
+    def collected(*_: object, fresh: bool = False, **more: object) -> None:
         done.append(fresh)
         raise UsageError("as far as that")
 

@@ -5,12 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from mmmodel.kernels import IMPLEMENTATIONS
 from oracle import OracleMm
 
 # Where a shell runs the tests in the background it has them ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says nothing here: machines that run tests are loaded.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
 
 MakeMm = Callable[..., Any]
 

@@ -28,7 +28,7 @@ from mmmodel.constants import (
 from mmmodel.jit import exported, kernel
 from mmmodel.kernels import V6_1
 from mmmodel.pages import is_zero_pfn, page_mapcount
-from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_none, pte_offset, pte_pfn, pte_present
+from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_offset, pte_pfn, pte_present
 from mmmodel.state import KERNEL, State
 
 PSS_SHIFT: Final = 12
@@ -131,7 +131,7 @@ def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows) -> int:
             for page in range(address, following, PAGE_SIZE):
                 entry = s.entries[slot]
                 slot += 1
-                if not pte_none(entry) and pte_present(entry):
+                if pte_present(entry):
                     length = _append(runs, length, page, 1, _page_state(s, pte_pfn(entry)))
         address = following
     return length
@@ -191,7 +191,7 @@ def smaps_rows(s: State, mm: int, rows: Rows) -> None:
             elif pmd_present(s.entries[pmd]):
                 slot = pte_offset(s, pmd, address)
                 for entry in s.entries[slot : slot + ((following - address) >> PAGE_SHIFT)]:
-                    if not pte_none(entry) and pte_present(entry):
+                    if pte_present(entry):
                         share = _smaps_page(s, pte_pfn(entry))
                         rss += PAGE_SIZE if share != 0 else 0
                         pss += share

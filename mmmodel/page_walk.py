@@ -177,18 +177,18 @@ def walk_to_pmd(s: State, mm: int, address: int) -> int:
     Counts what :func:`walk_page_range` counts for a range that lies below one PMD entry.
     """
     table, five_level = s.mms[mm]["pgd"], s.mms[mm]["levels"] == 5
-    for shift, counter in ((PGD_SHIFT_LA57, PGD_READ), (P4D_SHIFT, P4D_READ), (PUD_SHIFT, PUD_READ), (PMD_SHIFT, PMD_READ)):
+    for shift, counter in ((PGD_SHIFT_LA57, PGD_READ), (P4D_SHIFT, P4D_READ), (PUD_SHIFT, PUD_READ)):
         if shift == PGD_SHIFT_LA57 and not five_level:
             continue
         count(s.counters, PGD_READ if shift == P4D_SHIFT and not five_level else counter, 1)
-        slot = (table << PTRS_SHIFT) | entry_index(address, shift)
-        if pte_none(s.entries[slot]):
+        entry = s.entries[(table << PTRS_SHIFT) | entry_index(address, shift)]
+        if pte_none(entry):
             return 0
-        if shift == PMD_SHIFT:
-            return slot
         count(s.counters, TABLES_ENTERED, 1)
-        table = entry_table(s.entries[slot])
-    return 0
+        table = entry_table(entry)
+    count(s.counters, PMD_READ, 1)
+    slot = (table << PTRS_SHIFT) | entry_index(address, PMD_SHIFT)
+    return 0 if pte_none(s.entries[slot]) else slot
 
 
 @step

@@ -99,11 +99,11 @@ def ratio(new: Sequence[float], old: Sequence[float], confidence: float = CONFID
     if min(map(len, logs)) < LEAST_PROCESSES:
         return Interval(estimate, 0.0, math.inf, confidence)
     # By hand, since scipy's ttest_ind() has no interval where neither run has a spread, and warns where it is next to nothing.
-    errors = [float(np.var(one, ddof=1)) / len(one) for one in logs]
-    weights = [error**2 / (len(one) - 1) for error, one in zip(errors, logs, strict=True)]
-    if sum(weights) == 0:
+    errors = [(float(np.var(one, ddof=1)) / len(one), len(one) - 1) for one in logs]  # with their degrees of freedom
+    whole, weights = sum(error for error, _ in errors), sum(error**2 / freedom for error, freedom in errors)
+    if weights == 0:
         return Interval(estimate, estimate, estimate, confidence)
-    margin = _t_margin(math.sqrt(sum(errors)), sum(errors) ** 2 / sum(weights), confidence)
+    margin = _t_margin(math.sqrt(whole), whole**2 / weights, confidence)
     return Interval(estimate, _exp(center - margin), _exp(center + margin), confidence)
 
 

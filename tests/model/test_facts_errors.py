@@ -170,6 +170,10 @@ def test_what_memory_that_is_not_there_refuses(make_mm: MakeMm, impl: str) -> No
     assert error_of(lambda: one.mprotect(at(0), 32 << 20, RW)) == "ok"
     assert error_of(lambda: one.mremap(at(0), 32 << 20, 97 << 20, MAY)) == "ENOMEM"
     assert error_of(lambda: one.mremap(at(0), 32 << 20, 64 << 20, MAY)) == "ok"  # what is added is what is charged
+    alone = make_mm(impl, ram=64 << 20)
+    alone.mmap(at(0), 32 << 20, RW, lazy)
+    assert error_of(lambda: alone.mremap(at(0), 32 << 20, 97 << 20)) == "ENOMEM"  # where it lies
+    assert error_of(lambda: alone.mremap(at(0), 32 << 20, 64 << 20)) == "ok"
 
 
 def test_what_is_refused_changes_nothing(mm: Any) -> None:

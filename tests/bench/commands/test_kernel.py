@@ -1,5 +1,6 @@
 """The kernel command: the recorded answers, played by a guest, against the model's; bad input in one line."""
 
+import argparse
 import errno
 import json
 import os
@@ -419,3 +420,14 @@ def test_the_played_answers_are_the_recorded_ones() -> None:
     one = next(iter(load_results(DATA / "linux-6.1.jsonl").by_name.values()))
     assert isinstance(one, Result)
     assert [answered(step).errno for step in one.steps] == [step.errno for step in one.steps]
+
+
+def test_as_few_and_as_many_random_traces_as_may_be() -> None:
+    def asked(number: int) -> argparse.Namespace:
+        return argparse.Namespace(file=None, random=number, seed=0, ops="basic")
+
+    traces, origin = kernel_conform._traces(asked(1))
+    assert len(traces.by_name) == origin["random"] == 1
+    for number in (0, kernel_conform.MAX_TRACES + 1):
+        with pytest.raises(UsageError, match=f"--random {number}: 1 to "):
+            kernel_conform._traces(asked(number))

@@ -135,3 +135,13 @@ def test_versions_are_sorted_as_numbers(apt: Path) -> None:
         (images.images_directory() / word / "vmlinuz").touch()
     assert [one.word for one in cached()] == ["6.1.99", "6.1.176", "6.12.1"]
     assert find("6.1").word == "6.1.176"
+
+
+def test_a_package_that_is_not_there_is_not_whole(tmp_path: Path) -> None:
+    package = OFFERED[0]._replace(sha256=hashlib.sha256(b"kernel").hexdigest())
+    deb = tmp_path / "x.deb"
+    found = [images._is_whole(deb, package)]
+    for content in (b"kern", b"kernel"):
+        deb.write_bytes(content)
+        found.append(images._is_whole(deb, package))
+    assert found == [False, False, True]

@@ -18,7 +18,7 @@ from mmmodel.constants import (
     PG_swapbacked,
 )
 from mmmodel.errno_codes import EFAULT
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, step, unit
 from mmmodel.lru import lru_cache_add, put_page
 from mmmodel.pages import alloc_page
 from mmmodel.pgtable import alloc_below, alloc_table, descend, entry_index, entry_table, free_table, pte_none, pte_pfn
@@ -49,17 +49,24 @@ def alloc_file(s: State, nr_pages: int, shmem: int) -> int:
     return file
 
 
-@kernel
-def find_get_page(s: State, file: int, pgoff: int) -> int:
-    """pfn of a cached page, or 0; no reference is taken.  Models find_get_page(), simplified: no reference is taken."""
+@step
+def cache_slot(s: State, file: int, pgoff: int) -> int:
+    """Slot of the entry of the page cache for ``pgoff``, or 0 if there is no page."""
     key = pgoff << PAGE_SHIFT
     table = descend(s.entries, s.files[file]["cache_root"], key, P4D_SHIFT)
     table = descend(s.entries, table, key, PUD_SHIFT)
     table = descend(s.entries, table, key, PMD_SHIFT)
     if table == 0:
         return 0
-    entry = s.entries[(table << PTRS_SHIFT) | entry_index(key, PTE_SHIFT)]
-    return 0 if pte_none(entry) else pte_pfn(entry)
+    slot = (table << PTRS_SHIFT) | entry_index(key, PTE_SHIFT)
+    return 0 if pte_none(s.entries[slot]) else slot
+
+
+@kernel
+def find_get_page(s: State, file: int, pgoff: int) -> int:
+    """pfn of a cached page, or 0; no reference is taken.  Models find_get_page(), simplified: no reference is taken."""
+    slot = cache_slot(s, file, pgoff)
+    return 0 if slot == 0 else pte_pfn(s.entries[slot])
 
 
 @unit
@@ -87,17 +94,23 @@ def filemap_fault(s: State, file: int, pgoff: int) -> int:
     return pfn
 
 
+@step
+def delete_from_page_cache(s: State, file: int, slot: int) -> int:
+    """Take a page out of the cache, by the slot of its entry: its pfn.  The cache's reference is the caller's now."""
+    pfn = pte_pfn(s.entries[slot])
+    s.entries[slot] = 0
+    s.files[file]["cached"] -= 1
+    s.pages[pfn]["mapping"] = 0
+    return pfn
+
+
 @kernel
 def _truncate_table(s: State, file: int, table: int, base: int, first: int, end: int) -> None:
     """Drop the pages of one lowest table, which covers keys from ``base`` on, whose keys are in [first, end)."""
     for i in range(PTRS_PER_TABLE):
         slot = (table << PTRS_SHIFT) | i
         if first <= base + (i << PTE_SHIFT) < end and not pte_none(s.entries[slot]):
-            pfn = pte_pfn(s.entries[slot])
-            s.entries[slot] = 0
-            s.files[file]["cached"] -= 1
-            s.pages[pfn]["mapping"] = 0
-            put_page(s, pfn)
+            put_page(s, delete_from_page_cache(s, file, slot))
 
 
 @unit

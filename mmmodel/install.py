@@ -32,10 +32,10 @@ from mmmodel.constants import (
 from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, NEED_ROOM
 from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault, map_file_page
 from mmmodel.filemap import filemap_fault
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, step, unit
 from mmmodel.kernels import V6_1
 from mmmodel.lru import add_page_to_lru_list, del_page_from_lru_list, lru_cache_add, put_page
-from mmmodel.mlock_batch import lru_add_drain, mlock_folio
+from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pages import alloc_huge_page, arena_low, is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import (
     alloc_pmd,
@@ -49,7 +49,7 @@ from mmmodel.pgtable import (
     swap_entry,
     vm_page_prot,
 )
-from mmmodel.rmap import mlock_vma_page_5_10, page_remove_rmap
+from mmmodel.rmap import mlock_vma_page, mlock_vma_page_5_10, page_remove_rmap
 from mmmodel.state import CURSOR, KERNEL, PAGES_TOP, TABLES_NFREE, TABLES_TOP, State
 from mmmodel.swap import page_to_slot, try_to_free_swap
 from mmmodel.vma import anon_vma_prepare, find_vma
@@ -188,23 +188,20 @@ def _keep_lazyfree(s: State, pfn: int) -> None:
         add_page_to_lru_list(s.pages, s.counters, s.ctl[KERNEL], pfn)
 
 
-@kernel
-def _reclaim(s: State, pfn: int, slot: int, vm_flags: int) -> bool:
-    """Reclaim has chosen an evictable anonymous page of order 0: whether it has left, to swap or, after MADV_FREE, for good.
+@step
+def give_up_swap(s: State, pfn: int) -> None:
+    """A page that has turned out to be locked needs no place in swap."""
+    try_to_free_swap(s, pfn)
 
-    What is mapped by a VM_LOCKED VMA without being mlocked is found in the rmap walk, and mlocked late.
 
-    Models shrink_page_list() and try_to_unmap_one(), simplified: pages that are mapped once.
+@step
+def unmap_to_swap(s: State, pfn: int, slot: int, vm_flags: int, held: int) -> bool:
+    """Unmap a page that no VMA locks, unless others than its mapping and swap refer to it: whether it was unmapped.
+
+    ``held``: references that the caller has.  Needs the page table lock.
     """
     page = s.pages[pfn]
-    if vm_flags & VM_LOCKED != 0:
-        if s.ctl[KERNEL] >= V6_1:
-            mlock_folio(s, pfn)
-        else:
-            mlock_vma_page_5_10(s, pfn)
-        try_to_free_swap(s, pfn)
-        return False
-    if page["refcount"] != (2 if page["flags"] & PG_swapcache != 0 else 1):
+    if page["refcount"] != (2 if page["flags"] & PG_swapcache != 0 else 1) + held:
         return False
     if page["flags"] & PG_swapbacked == 0:
         if s.entries[slot] & _PAGE_DIRTY != 0 or page["flags"] & PG_dirty != 0:  # written to again
@@ -218,6 +215,24 @@ def _reclaim(s: State, pfn: int, slot: int, vm_flags: int) -> bool:
     page_remove_rmap(s, pfn, vm_flags, False)
     s.entries[slot] = swap_entry(SWP_SWAPFILE | exclusive, int(page_to_slot(s, pfn)))
     return True
+
+
+@kernel
+def _reclaim(s: State, pfn: int, slot: int, vm_flags: int) -> bool:
+    """Reclaim has chosen an evictable anonymous page of order 0: whether it has left, to swap or, after MADV_FREE, for good.
+
+    What is mapped by a VM_LOCKED VMA without being mlocked is found in the rmap walk, and mlocked late.
+
+    Models shrink_page_list() and try_to_unmap_one(), simplified: pages that are mapped once.
+    """
+    if vm_flags & VM_LOCKED == 0:
+        return unmap_to_swap(s, pfn, slot, vm_flags, 0)
+    if s.ctl[KERNEL] >= V6_1:
+        mlock_vma_page(s, pfn, vm_flags, False)
+    else:
+        mlock_vma_page_5_10(s, pfn)
+    give_up_swap(s, pfn)
+    return False
 
 
 @unit

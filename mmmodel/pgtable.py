@@ -226,6 +226,12 @@ def find_pte(s: State, mm: int, address: int) -> int:
     return pte_offset(s, pmd, address)
 
 
+@step
+def pmd_slot(s: State, mm: int, address: int) -> int:
+    """Slot of the PMD entry of ``address`` if that points to a table of page table entries, else 0."""
+    return find_pmd(s, mm, address) if find_pte(s, mm, address) != 0 else 0
+
+
 @kernel
 def alloc_below(s: State, mm: int, slot: int) -> int:
     """Table that the upper-level entry at ``slot`` points to, made if there is none.  Models p?d_alloc()."""

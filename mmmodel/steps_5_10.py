@@ -71,7 +71,7 @@ def clear_page_mlock(s: State, pfn: int) -> Path:
         count_if_stranded(s.pages, s.counters, pfn)
 
 
-def _vmas_of(s: State, mapping: int) -> tuple[int, ...]:
+def vmas_of(s: State, mapping: int) -> tuple[int, ...]:
     """VMAs that may map a page, in the order of the walk."""
     vmas: list[int] = []
     if mapping & 1:
@@ -92,7 +92,7 @@ def try_to_munlock(s: State, pfn: int) -> Path:
     rmap = Lock("rmap", int(s.pages[pfn]["mapping"]))
     yield Step("lock reverse map", takes=(rmap,))
     count_rmap_lock(s.counters)
-    for vma in _vmas_of(s, rmap.number):
+    for vma in vmas_of(s, rmap.number):
         yield Step("look at VMA", needs=(rmap,))
         if is_locked_by_vma(s, pfn, vma):
             if not int(s.pages[pfn]["flags"]) & (PG_head | PG_tail):

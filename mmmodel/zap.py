@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
 from mmmodel.filemap import CACHE_END, truncate_inode_pages
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, step, unit
 from mmmodel.lru import put_page
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pages import is_zero_pfn
@@ -119,6 +119,16 @@ def do_truncate(s: State, file: int, nr_pages: int) -> None:
     truncate_inode_pages(s, file, nr_pages, CACHE_END >> PAGE_SHIFT)
 
 
+@step
+def clear_file_entry(s: State, slot: int) -> int:
+    """Clear an entry if it maps a page of the page cache: its pfn, or 0.  Needs the page table lock."""
+    entry = s.entries[slot]
+    if not pte_present(entry) or s.pages[pte_pfn(entry)]["mapping"] & 1 != 0:
+        return 0
+    s.entries[slot] = 0
+    return pte_pfn(entry)
+
+
 @kernel
 def _unmap_file_pages(s: State, mm: int, vma: int, start: int, end: int) -> None:
     """Unmap the pages of the page cache in [start, end) of a VMA of a file; private copies and swap entries stay.
@@ -134,11 +144,10 @@ def _unmap_file_pages(s: State, mm: int, vma: int, start: int, end: int) -> None
         if pmd_present(s.entries[pmd]):
             first = pte_offset(s, pmd, start)
             for slot in range(first, first + ((following - start) >> PAGE_SHIFT)):
-                entry = s.entries[slot]
-                if pte_present(entry) and s.pages[pte_pfn(entry)]["mapping"] & 1 == 0:
-                    s.entries[slot] = 0
-                    page_remove_rmap(s, pte_pfn(entry), vm_flags, False)
-                    put_page(s, pte_pfn(entry))
+                pfn = clear_file_entry(s, slot)
+                if pfn != 0:
+                    page_remove_rmap(s, pfn, vm_flags, False)
+                    put_page(s, pfn)
         start = following
 
 

@@ -19,6 +19,7 @@ from mmmodel import (
     PROT_WRITE,
     Mm,
     check_mm,
+    install,
     kernels,
     lru,
     mlock_batch,
@@ -30,10 +31,24 @@ from mmmodel import (
     steps_5_10,
     steps_6_1,
     steps_rmap,
+    steps_unmap,
+    zap,
 )
 from mmmodel import state as st
-from mmmodel.constants import PMD_SIZE, VM_LOCKED, VM_LOCKED_CLEAR_MASK, VM_LOCKONFAULT, PG_lru, PG_mlocked, PG_tail
+from mmmodel.constants import (
+    _PAGE_SPECIAL,
+    PMD_SIZE,
+    VM_LOCKED,
+    VM_LOCKED_CLEAR_MASK,
+    VM_LOCKONFAULT,
+    PG_lru,
+    PG_mlocked,
+    PG_tail,
+)
 from mmmodel.kernels import LINUX_5_10, LINUX_6_1
+from mmmodel.migrate import is_migration_entry
+from mmmodel.pages import get_page
+from mmmodel.pgtable import find_pte, pmd_slot, pte_offset, pte_pfn
 from mmmodel.state import State
 from mmmodel.steps import Lock, Step, position
 
@@ -55,7 +70,24 @@ OF_ONE_PAGE: tuple[Callable[..., Steps], ...] = (
     steps_5_10.clear_page_mlock,
 )
 OF_A_RANGE: tuple[Callable[..., Steps], ...] = (steps_6_1.mlock_vma_pages_range, steps_5_10.munlock_vma_pages_range)
-PATHS: tuple[Callable[..., Steps], ...] = (*OF_A_RANGE, *OF_ONE_PAGE, steps_6_1.mlock_new_page)
+PATHS: tuple[Callable[..., Steps], ...] = (
+    *OF_A_RANGE,
+    *OF_ONE_PAGE,
+    steps_6_1.mlock_new_page,
+    steps_unmap.punch_hole,
+    steps_unmap.try_to_unmap_one,
+)
+
+
+@numba.njit(error_model="numpy", _nrt=False)  # type: ignore[untyped-decorator]
+def also_ordinary(s: State, path: int, a: int, b: int, c: int) -> None:
+    """Call what the last of PATHS retell."""
+    if path == 10:
+        mlock_batch.mlock_new_page(s, a)
+    elif path == 11:
+        zap.punch_hole(s, a, b, b + 1)
+    elif path == 12:
+        install._reclaim(s, c, find_pte(s, s.vmas[a]["vm_mm"], b), s.vmas[a]["vm_flags"])
 
 
 @numba.njit(error_model="numpy", _nrt=False)  # type: ignore[untyped-decorator]  # numba has no types
@@ -81,8 +113,8 @@ def ordinary(s: State, path: int, mm: int, a: int, b: int, c: int, d: int) -> No
         rmap.page_remove_rmap(s, a, s.vmas[b]["vm_flags"], False)
     elif path == 9:
         rmap.clear_page_mlock(s, a)
-    elif path == 10:
-        mlock_batch.mlock_new_page(s, a)
+    else:
+        also_ordinary(s, path, a, b, c)
 
 
 def drive(s: State, path: Steps) -> list[str]:
@@ -216,6 +248,94 @@ def test_one_page(impl: str, stepped: Callable[..., Steps], seed: int) -> None:
     for pfn in some_pages(mm, chance):
         vma = int(mm.state.order[chance.randrange(mm.map_count)])
         same(mm, stepped, *(pfn, vma)[: len(inspect.signature(stepped).parameters) - 1])
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES))
+@pytest.mark.parametrize("impl", IMPLS)
+def test_a_hole_of_one_page(impl: str, seed: int) -> None:
+    mm, chance = machine(impl, seed)
+    file = int(mm.state.vmas[vma_at(mm, BASE + 4 * PMD_SIZE)]["vm_file"])
+    for pgoff in chance.sample(range(64), 8):
+        same(mm, steps_unmap.punch_hole, file, pgoff)
+    check_mm(mm)
+
+
+def anonymous_pages(mm: Mm) -> list[tuple[int, int, int]]:
+    """Return (vma, address, pfn) of the order-0 anonymous pages that an address space alone maps."""
+    found = []
+    for address in (area + page * PAGE for area in (BASE, BASE + PMD_SIZE) for page in range(64)):
+        pmd = pmd_slot(mm.state, mm._mm, address)
+        entry = mm.state.entries[pte_offset(mm.state, pmd, address)] if pmd else 0
+        if entry & 1 and not entry & _PAGE_SPECIAL:
+            pfn = int(pte_pfn(entry))
+            page = mm.state.pages[pfn]
+            if page["mapping"] & 1 and page["mapcount"] == 1 and not page["flags"] & PG_tail and not page["compound"]:
+                found.append((vma_at(mm, address), address, pfn))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES))
+@pytest.mark.parametrize("impl", IMPLS)
+def test_reclaim_asks_for_a_page(impl: str, seed: int) -> None:
+    mm, chance = machine(impl, seed)
+    mm.lru_add_drain_all()
+    pages = anonymous_pages(mm)
+    for vma, address, pfn in chance.sample(pages, min(8, len(pages))):
+        same(mm, steps_unmap.try_to_unmap_one, vma, address, pfn)
+    check_mm(mm)
+
+
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("impl", IMPLS)
+def test_reclaim_of_a_page(impl: str, locked: bool) -> None:
+    mm, _ = simple(impl)
+    if not locked:
+        mm.munlock(BASE, 3 * PAGE)
+    mm.lru_add_drain_all()
+    vma, address, pfn = anonymous_pages(mm)[1]
+    before = mm.observable_state()
+    drive(mm.state, steps_unmap.reclaim_page(mm.state, vma, address, pfn))
+    check_mm(mm)
+    assert (mm.observable_state() == before) == locked
+    assert (mm.state.pages[pfn]["refcount"] > 0) == locked
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES))
+@pytest.mark.parametrize("impl", IMPLS)
+def test_migration_leaves_what_was_there(impl: str, seed: int) -> None:
+    """No call of the model migrates: what both halves leave is held to what was there before, with its locks."""
+    mm, chance = machine(impl, seed)
+    mm.lru_add_drain_all()
+    pages, spaces = anonymous_pages(mm), mm.observable_state()
+    for vma, address, pfn in chance.sample(pages, min(8, len(pages))):
+        slot = pte_offset(mm.state, pmd_slot(mm.state, mm._mm, address), address)
+        kept = ("refcount", "mapcount", "mapping")
+        before, locked = [int(mm.state.pages[pfn][one]) for one in kept], bool(mm.state.vmas[vma]["vm_flags"] & VM_LOCKED)
+        entry = int(mm.state.entries[slot])
+        get_page(mm.state.pages, pfn)  # the one that migrates it has isolated it
+        drive(mm.state, steps_unmap.try_to_migrate_one(mm.state, vma, address))
+        assert is_migration_entry(mm.state.entries[slot])
+        assert (mm.state.pages[pfn]["mapcount"], mm.state.pages[pfn]["refcount"] > 0) == (0, True)
+        mm.lru_add_drain_all()
+        assert not mm.state.pages[pfn]["flags"] & PG_mlocked
+        drive(mm.state, steps_unmap.remove_migration_pte(mm.state, vma, address))
+        lru.put_page(mm.state, pfn)
+        mm.lru_add_drain_all()
+        page = mm.state.pages[pfn]
+        assert (int(mm.state.entries[slot]) ^ entry) & ~0x60 == 0  # but accessed and dirty, which are not kept
+        assert [int(page[one]) for one in kept] == before
+        assert bool(page["flags"] & PG_mlocked) == locked
+    check_mm(mm)
+    assert mm.observable_state().vmas == spaces.vmas
+
+
+@pytest.mark.parametrize("impl", OF_6_1)
+def test_a_page_table_without_the_migration_entry_is_left_alone(impl: str) -> None:
+    mm, _ = simple(impl)
+    before = mm.snapshot()
+    names = drive(mm.state, steps_unmap.remove_migration_pte(mm.state, vma_at(mm, BASE), BASE))
+    assert names == ["lock page table", "unlock page table"]
+    assert all(np.array_equal(mm.machine.arrays[field][: len(array)], array) for field, array in before.shared.items())
 
 
 @pytest.mark.parametrize("impl", OF_6_1)

@@ -1,0 +1,172 @@
+"""The steps of those who take pages from under a VMA without mmap_lock: hole punching, migration, reclaim.
+
+They look at vm_flags under the page table lock alone, while mlock or munlock may be changing them.  See :mod:`mmmodel.steps`.
+Each path is for one page of order 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from mmmodel.constants import PAGE_SHIFT, VM_LOCKED, PG_lru, PG_unevictable
+from mmmodel.filemap import cache_slot, delete_from_page_cache
+from mmmodel.install import give_up_swap, unmap_to_swap
+from mmmodel.kernels import V6_1
+from mmmodel.lru import count_lru_lock, isolate_locked, page_evictable
+from mmmodel.migrate import is_migration_entry, make_migration_entry, map_migrated_page
+from mmmodel.pgtable import pmd_slot, pte_offset, pte_pfn
+from mmmodel.rmap import is_counted_when_mapped
+from mmmodel.state import CPU, KERNEL, State
+from mmmodel.steps import (
+    Lock,
+    Path,
+    Step,
+    lru_add_drain,
+    lru_lock,
+    mlock_pagevec,
+    put_one_page,
+    putback_lru_page,
+)
+from mmmodel.steps_5_10 import mlock_vma_page_5_10, vmas_of
+from mmmodel.steps_6_1 import mlock_folio
+from mmmodel.steps_rmap import page_add_rmap, page_remove_rmap
+from mmmodel.zap import clear_file_entry
+
+
+def _entry(s: State, vma: int, address: int) -> tuple[Lock, int]:
+    """The page table lock of an address, and the slot of its entry.  ValueError: there is no page table."""
+    pmd = pmd_slot(s, int(s.vmas[vma]["vm_mm"]), address)
+    if not pmd:
+        raise ValueError(f"no page table at {address:#x}")
+    return Lock("ptl", pmd), pte_offset(s, pmd, address)
+
+
+# ---- hole punching ----
+
+
+def _unmap_file_page(s: State, vma: int, address: int) -> Path:
+    """One VMA of a file loses one page.  Needs i_mmap_rwsem."""
+    yield from lru_add_drain(s)
+    if not pmd_slot(s, int(s.vmas[vma]["vm_mm"]), address):
+        return
+    ptl, slot = _entry(s, vma, address)
+    yield Step("lock page table", takes=(ptl,))
+    yield Step("clear entry", needs=(ptl,))
+    pfn = clear_file_entry(s, slot)
+    if pfn:
+        yield from page_remove_rmap(s, pfn, vma)
+    yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+    if pfn:
+        yield from lru_add_drain(s)
+        yield from put_one_page(s, pfn)
+
+
+def punch_hole(s: State, file: int, pgoff: int) -> Path:
+    """A page of a file is unmapped everywhere and leaves the page cache; truncation does the same."""
+    i_mmap = Lock("rmap", file << 1)
+    yield Step("lock i_mmap", takes=(i_mmap,))
+    for vma in vmas_of(s, file << 1):
+        record = s.vmas[vma]
+        address = int(record["vm_start"]) + ((pgoff - int(record["vm_pgoff"])) << PAGE_SHIFT)
+        if int(record["vm_start"]) <= address < int(record["vm_end"]):
+            yield from _unmap_file_page(s, vma, address)
+    yield Step("unlock i_mmap", needs=(i_mmap,), drops=(i_mmap,))
+    slot = cache_slot(s, file, pgoff)
+    if slot:
+        page = Lock("page", int(pte_pfn(s.entries[slot])))
+        yield Step("lock page", takes=(page,))
+        delete_from_page_cache(s, file, slot)
+        yield Step("unlock page", needs=(page,), drops=(page,))
+        yield from put_one_page(s, page.number)
+
+
+# ---- migration ----
+
+
+def try_to_migrate_one(s: State, vma: int, address: int) -> Path:
+    """A mapped page is replaced by a migration entry.  Needs the page lock, and a reference that is not the mapping's."""
+    ptl, slot = _entry(s, vma, address)
+    yield Step("lock page table", takes=(ptl,))
+    pfn = int(pte_pfn(s.entries[slot]))
+    yield Step("migration entry", needs=(ptl,))
+    make_migration_entry(s, slot)
+    yield from page_remove_rmap(s, pfn, vma)
+    yield from _drain_if_locked(s, vma, ptl)
+    yield from put_one_page(s, pfn)
+
+
+def remove_migration_pte(s: State, vma: int, address: int, drain: bool = True) -> Path:
+    """A migration entry is replaced by the page, which the VMA then locks if its flags say so.  Needs the page lock.
+
+    ``drain``: the batch is processed before the page table lock goes, as the kernel does; without, to see what that is for.
+    """
+    ptl, slot = _entry(s, vma, address)
+    yield Step("lock page table", takes=(ptl,))
+    if not is_migration_entry(s.entries[slot]):
+        yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+        return
+    yield Step("map page", needs=(ptl,))
+    pfn = int(map_migrated_page(s, vma, slot))
+    yield from page_add_rmap(s, pfn, vma)
+    if s.ctl[KERNEL] < V6_1 and int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
+        yield from mlock_vma_page_5_10(s, pfn)
+    if drain:
+        yield from _drain_if_locked(s, vma, ptl)
+    else:
+        yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+
+
+def _drain_if_locked(s: State, vma: int, ptl: Lock) -> Path:
+    """6.1: the batch holds a reference to what was put there just now, and migration must not leave one.  Drops the lock."""
+    yield Step("look at vm_flags", needs=(ptl,))
+    if s.ctl[KERNEL] >= V6_1 and int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
+        yield from mlock_pagevec(s, int(s.ctl[CPU]))
+    yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+
+
+# ---- reclaim ----
+
+
+def try_to_unmap_one(s: State, vma: int, address: int, pfn: int, held: int = 0) -> Generator[Step, None, bool]:
+    """Reclaim asks a VMA for its only mapping of an anonymous page: whether that is gone.  A locked VMA keeps it, and locks it.
+
+    Needs the page lock and anon_vma's.  ``held``: references of who asks.
+    """
+    ptl, slot = _entry(s, vma, address)
+    yield Step("lock page table", takes=(ptl,))
+    yield Step("look at vm_flags", needs=(ptl,))
+    vm_flags = int(s.vmas[vma]["vm_flags"])
+    unmapped = False
+    if not vm_flags & VM_LOCKED:
+        yield Step("unmap", needs=(ptl,))
+        unmapped = bool(unmap_to_swap(s, pfn, slot, vm_flags, held))
+    elif s.ctl[KERNEL] < V6_1:
+        yield from mlock_vma_page_5_10(s, pfn)
+    elif is_counted_when_mapped(s.pages, pfn, vm_flags, False):
+        yield from mlock_folio(s, pfn)
+    yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+    if vm_flags & VM_LOCKED:
+        give_up_swap(s, pfn)
+    return unmapped
+
+
+def reclaim_page(s: State, vma: int, address: int, pfn: int) -> Path:
+    """Reclaim takes a page off an evictable list, and unmaps and frees it, or puts it back.  Needs nothing."""
+    lru, page, anon_vma = lru_lock(s, pfn), Lock("page", pfn), Lock("rmap", int(s.pages[pfn]["mapping"]))
+    yield Step("isolate_lru_page", takes=(lru,), drops=(lru,))
+    if int(s.pages[pfn]["flags"]) & (PG_lru | PG_unevictable) != PG_lru:
+        return
+    count_lru_lock(s.counters)
+    isolate_locked(s, pfn)
+    yield Step("lock page", takes=(page,))
+    yield Step("page_evictable", needs=(page,))
+    unmapped = False
+    if page_evictable(s.pages, pfn):
+        yield Step("lock anon_vma", needs=(page,), takes=(anon_vma,))
+        unmapped = yield from try_to_unmap_one(s, vma, address, pfn, held=1)
+        yield Step("unlock anon_vma", needs=(anon_vma,), drops=(anon_vma,))
+    yield Step("unlock page", needs=(page,), drops=(page,))
+    if unmapped:
+        yield from put_one_page(s, pfn)
+    else:
+        yield from putback_lru_page(s, pfn)

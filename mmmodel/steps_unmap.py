@@ -66,9 +66,9 @@ def punch_hole(s: State, file: int, pgoff: int) -> Path:
     i_mmap = Lock("rmap", file << 1)
     yield Step("lock i_mmap", takes=(i_mmap,))
     for vma in vmas_of(s, file << 1):
-        record = s.vmas[vma]
-        address = int(record["vm_start"]) + ((pgoff - int(record["vm_pgoff"])) << PAGE_SHIFT)
-        if int(record["vm_start"]) <= address < int(record["vm_end"]):
+        start, end, first = (int(s.vmas[vma][field]) for field in ("vm_start", "vm_end", "vm_pgoff"))
+        address = start + ((pgoff - first) << PAGE_SHIFT)
+        if start <= address < end:
             yield from _unmap_file_page(s, vma, address)
     yield Step("unlock i_mmap", needs=(i_mmap,), drops=(i_mmap,))
     slot = cache_slot(s, file, pgoff)

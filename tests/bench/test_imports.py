@@ -127,10 +127,10 @@ MAY_IMPORT = {
     "runs": {"errors", "workloads"},
     "measuring": {"errors", "environment", "workloads", "targets", "runs", "kernels"},
     "analysis": {"errors", "workloads", "runs"},
-    "tables": {"number_format", "runs", "analysis"},
+    "tables": {"number_format", "runs", "analysis", "races"},
     "figures": {"errors", "environment", "workloads"} | SAYING,
     "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,
-    "commands": {"errors", "environment", "progress", "traces", "kernels", "figures", "gate"} | MEASURING | SAYING,
+    "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "figures", "gate"} | MEASURING | SAYING,
     "__main__": {"errors", "commands"},
     "__init__": set(),
 }

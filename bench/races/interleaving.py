@@ -1,0 +1,243 @@
+"""Tasks of the model that run at the same time, as a system to explore: their steps in every order that their locks allow.
+
+The arrays of the machine, the place of each task in its path and the locks that it has are the state.  A path is a generator,
+which cannot be copied: a state is returned to by running the steps that led there once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from bench.races.explorer import Move
+from mmmodel import Mm
+from mmmodel import state as st
+from mmmodel.constants import PTRS_PER_TABLE, PG_unevictable
+from mmmodel.counters import NR_MLOCK, NR_UNEVICTABLE
+from mmmodel.kernels import V6_1
+from mmmodel.steps import Lock, Path, Step, position
+
+# Of a page: what paths look at. Where it is in its list no path asks, and lru_prev is the count only while there is one.
+_PAGE_FIELDS: Final = ("flags", "refcount", "mapcount", "mapping", "compound")
+
+Schedule = tuple[int, ...]  # the tasks whose steps were taken, by number
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that runs on a CPU of its own."""
+
+    name: str
+    cpu: int
+    path: Callable[[], Path]  # from its beginning
+    after: tuple[int, ...] = ()  # tasks, by number, that must be done before it begins
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A machine just before a race, and the tasks that are about to run."""
+
+    mm: Mm
+    tasks: tuple[Task, ...]
+    pages: tuple[int, ...]  # the frames that the race is about
+    entries: tuple[tuple[int, int], ...]  # (VMA, slot of the entry) where they may be mapped
+    cache_slots: tuple[int, ...]  # of the page cache's entries for them
+    judge: Callable[[Situation, View], Sequence[str]]  # what is to be told of a state, by name
+
+    def __post_init__(self) -> None:
+        together = [task for task in self.tasks if not task.after]
+        if len({task.cpu for task in together}) < len(together):
+            raise ValueError("two tasks of one CPU: its vectors are under a lock that no step names")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a judge may know beside the arrays."""
+
+    held: tuple[frozenset[Lock], ...]  # by task
+    done: bool  # all tasks are
+    last: bool  # no task can take a step
+
+
+class Moment:
+    """A state that was reached, equal to others by what can be told apart."""
+
+    __slots__ = ("actor", "enabled", "findings", "key", "parent")
+
+    def __init__(self, key: tuple[int, ...], parent: Moment | None, actor: int, enabled: Sequence[int]) -> None:
+        self.key = key
+        self.parent = parent
+        self.actor = actor
+        self.enabled = tuple(enabled)
+        self.findings: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Moment) and self.key == other.key
+
+    def schedule(self) -> Schedule:
+        """The steps that led here first."""
+        actors: list[int] = []
+        moment: Moment = self
+        while moment.parent is not None:
+            actors.append(moment.actor)
+            moment = moment.parent
+        return tuple(reversed(actors))
+
+
+class _Run:
+    """The tasks on their machine, somewhere in a schedule."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.machine = situation.mm.machine
+        self.before = situation.mm.snapshot()
+        self.taken: list[int] = []
+        self.paths: list[Path | None] = []  # None: waits for others
+        self.pending: list[Step | None] = []
+        self.held: list[frozenset[Lock]] = []
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Back to the beginning."""
+        self.situation.mm.restore(self.before)
+        self.taken = []
+        self.paths = [None] * len(self.situation.tasks)
+        self.held = [frozenset()] * len(self.paths)
+        self.pending = [None] * len(self.paths)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let the tasks begin that wait for nobody any more."""
+        done = [path is not None and step is None for path, step in zip(self.paths, self.pending, strict=True)]
+        for actor, task in enumerate(self.situation.tasks):
+            if self.paths[actor] is None and all(done[other] for other in task.after):
+                self.paths[actor] = task.path()
+                self._resume(actor)
+
+    def _resume(self, actor: int) -> None:
+        self.machine.ctl[st.CPU] = self.situation.tasks[actor].cpu
+        path = self.paths[actor]
+        self.pending[actor] = None if path is None else next(path, None)
+
+    def go_to(self, schedule: Schedule) -> None:
+        """Stand where a schedule ends."""
+        if tuple(self.taken) != schedule[: len(self.taken)]:
+            self.rewind()
+        for actor in schedule[len(self.taken) :]:
+            self.step(actor)
+
+    def can_step(self, actor: int) -> bool:
+        """Whether a task has a step to take, and all its locks are free."""
+        step = self.pending[actor]
+        return step is not None and not any(
+            lock in held for other, held in enumerate(self.held) if other != actor for lock in step.takes
+        )
+
+    def step(self, actor: int) -> str:
+        """Take a task's next step: its name.  ValueError: it cannot be taken, or the task lacks a lock for it."""
+        step = self.pending[actor]
+        name = self.situation.tasks[actor].name
+        if step is None or not self.can_step(actor):
+            raise ValueError(f"{name} cannot take a step here")
+        held = self.held[actor]
+        if held & set(step.takes) or not (held | set(step.takes)) >= {*step.needs, *step.drops}:
+            raise ValueError(f"{name}: {step.name} does not keep to its locks")
+        self.held[actor] = (held | set(step.takes)) - set(step.drops)
+        self._resume(actor)
+        if self.pending[actor] is None:
+            self._begin()
+        self.taken.append(actor)
+        return step.name
+
+    def enabled(self) -> list[int]:
+        """The tasks that can take a step."""
+        return [actor for actor in range(len(self.paths)) if self.can_step(actor)]
+
+    def view(self) -> View:
+        """What a judge may know."""
+        done = None not in self.paths and not any(self.pending)
+        return View(tuple(self.held), done, not self.enabled())
+
+    def contents(self) -> bytes:
+        """The arrays, as far as a path or a judge can tell."""
+        arrays = self.machine.arrays
+        pages = arrays["pages"][st.FIRST_PFN : int(self.machine.ctl[st.PAGES_TOP])]
+        parts = [pages[field].tobytes() for field in _PAGE_FIELDS]
+        if self.machine.ctl[st.KERNEL] >= V6_1:
+            parts.append(np.where(pages["flags"] & PG_unevictable, pages["lru_prev"], 0).tobytes())
+        entries = arrays["entries"][: int(self.machine.ctl[st.TABLES_TOP]) * PTRS_PER_TABLE]
+        used = entries.nonzero()[0]
+        parts += [used.tobytes(), entries[used].tobytes(), arrays["vmas"]["vm_flags"].tobytes()]
+        parts += [row[: row[0] + 1].tobytes() for vectors in arrays["pvecs"] for row in vectors]
+        parts += [arrays["munlock_pvecs"].tobytes(), self.machine.counters[[NR_MLOCK, NR_UNEVICTABLE]].tobytes()]
+        return b"".join(parts)
+
+    def places(self) -> list[Hashable]:
+        """Where each task stands."""
+        return [(path and position(path), held) for path, held in zip(self.paths, self.held, strict=True)]
+
+
+class Interleaving:
+    """A situation as a system to explore.
+
+    What follows a state is kept, so that a second exploration, in another order, drives the machine no more.  The first is
+    cheapest depth-first: it goes on where the machine stands.
+    """
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self._run = _Run(situation)
+        self._moves: dict[Moment, list[Move[Moment]]] = {}
+        self._numbers: dict[Hashable, int] = {}  # of everything that a key is made of, in the order of its coming
+
+    def start(self) -> Moment:
+        """Return the state before the first step."""
+        self._run.rewind()
+        return self._moment(None, -1)
+
+    def moves(self, state: Moment) -> Sequence[Move[Moment]]:
+        """Return a move for each task that can take a step, and leave the machine behind the last of them."""
+        if state in self._moves:
+            return self._moves[state]
+        found, schedule = [], state.schedule()
+        for actor in state.enabled:
+            self._run.go_to(schedule)
+            name = self._run.step(actor)
+            found.append(Move(actor, name, self._moment(state, actor)))
+        self._moves[state] = found
+        return found
+
+    def findings(self, state: Moment, *, last: bool) -> Sequence[str]:
+        """Return what the situation's judge said of the state when it was reached."""
+        return state.findings
+
+    def go_to(self, schedule: Schedule) -> None:
+        """Leave the machine at the end of a schedule.  ValueError: a step that cannot be taken there."""
+        self._run.go_to(schedule)
+
+    def step(self, actor: int) -> str:
+        """Take a task's next step: its name.  ValueError: it cannot be taken there."""
+        if not 0 <= actor < len(self.situation.tasks):
+            raise ValueError(f"there is no task {actor}")
+        return self._run.step(actor)
+
+    def enabled(self) -> list[int]:
+        """Return the tasks that can take a step where the machine stands."""
+        return self._run.enabled()
+
+    def view(self) -> View:
+        """Return what a judge may know where the machine stands."""
+        return self._run.view()
+
+    def _moment(self, parent: Moment | None, actor: int) -> Moment:
+        parts: list[Hashable] = [self._run.contents(), *self._run.places()]
+        key = tuple(self._numbers.setdefault(part, len(self._numbers)) for part in parts)
+        moment = Moment(key, parent, actor, self._run.enabled())
+        moment.findings = tuple(self.situation.judge(self.situation, self._run.view()))
+        return moment

@@ -1,0 +1,93 @@
+"""A race explored: how it can end, what breaks, and the schedule that leads there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bench.errors import UsageError, one_line, unknown
+from bench.races.explorer import BREADTH_FIRST, FEWEST_PREEMPTIONS, NO_LIMITS, Exploration, Limits, explore
+from bench.races.interleaving import Interleaving, Moment, Schedule
+from bench.races.invariants import INVARIANTS, NOTES, outcome
+from bench.races.races import RACES, Race
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A schedule that leads to a state of which something is told."""
+
+    finding: str  # its name
+    schedule: Schedule
+    preemptions: int  # steps of it that take over from a task that could have gone on
+
+
+@dataclass(frozen=True)
+class Result:
+    """What exploring one race gave."""
+
+    race: Race
+    without: tuple[str, ...]  # guards left out
+    stored: int  # distinct states
+    matched: int  # steps that led to a known one
+    depth: int  # steps of the longest way that was the shortest to its state
+    limit: str | None  # what cut the exploration short
+    outcomes: tuple[str, ...]  # how it can end, sorted
+    broken: dict[str, Witness]  # invariants by name, the worst first
+    notes: dict[str, Witness]  # what is allowed and worth telling
+
+
+def race_named(name: str) -> Race:
+    """Return a race; UsageError names those that there are."""
+    if name not in RACES:
+        raise unknown(f"unknown race {one_line(name, 60)!r}; races are ", name, RACES)
+    return RACES[name]
+
+
+def check_guards(race: Race, without: Collection[str]) -> tuple[str, ...]:
+    """Return guards to leave out, in the race's order; UsageError: one that the race does not have."""
+    for guard in without:
+        if guard not in race.guards:
+            said = f"{race.name} has no guard {one_line(guard, 60)!r}; its guards are "
+            raise unknown(said, guard, race.guards) if race.guards else UsageError(f"{race.name} has no guard to leave out")
+    return tuple(guard for guard in race.guards if guard in without)
+
+
+def variants(race: Race) -> list[tuple[str, ...]]:
+    """Return a race as the kernel runs it, and with each of its guards left out alone."""
+    return [(), *((guard,) for guard in race.guards)]
+
+
+def _witnesses(found: Exploration[Moment], names: Collection[str]) -> dict[str, Witness]:
+    """Return what was found of some names, in their order."""
+    nodes = {name: found.findings[name] for name in names if name in found.findings}
+    return {name: Witness(name, tuple(step.actor for step in node.path()), node.preemptions) for name, node in nodes.items()}
+
+
+def run(race: Race, without: Collection[str] = (), limits: Limits = NO_LIMITS, *, readable: bool = False) -> Result:
+    """Explore a race.
+
+    `readable`: schedules of the fewest preemptions in place of the shortest; states that several tasks lead to are matched more
+    often then.  A limit on preemptions implies it.
+    """
+    without = check_guards(race, without)
+    situation = race.build(race.kernel, without)
+    system = Interleaving(situation)
+    readable = readable or limits.preemptions is not None
+    if limits == NO_LIMITS:
+        explore(system)
+    found = explore(system, FEWEST_PREEMPTIONS if readable else BREADTH_FIRST, limits)
+    outcomes = set()
+    for end in found.ends:
+        system.go_to(end.schedule())
+        outcomes.add(outcome(situation))
+    return Result(
+        race,
+        without,
+        found.stored,
+        found.matched,
+        found.depth,
+        found.limit,
+        tuple(sorted(outcomes)),
+        _witnesses(found, INVARIANTS),
+        _witnesses(found, NOTES),
+    )

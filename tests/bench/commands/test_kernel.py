@@ -20,7 +20,7 @@ from bench.kernels.protocol import Answer, Hello, Memory, Program, program
 from bench.kernels.qemu import Qemu
 from bench.kernels.selection import Selected, Thp, image_release, select, series_of
 from bench.kernels.uml import Uml
-from bench.traces.generate import random_traces
+from bench.traces.generate import MAX_TRACES, random_traces
 from bench.traces.generate_all import all_ops_traces
 from bench.traces.ops import Trace
 from bench.traces.replay import RECORDED_RAM, replay
@@ -428,6 +428,6 @@ def test_as_few_and_as_many_random_traces_as_may_be() -> None:
 
     traces, origin = kernel_conform._traces(asked(1))
     assert len(traces.by_name) == origin["random"] == 1
-    for number in (0, kernel_conform.MAX_TRACES + 1):
+    for number in (0, MAX_TRACES + 1):
         with pytest.raises(UsageError, match=f"--random {number}: 1 to "):
             kernel_conform._traces(asked(number))

@@ -86,7 +86,11 @@ def test_bad_requests_write_nothing(written: Path, tmp_path: Path, capsys: pytes
     cases = [
         ([sample, "--only", "pie"], 2, "unknown figure 'pie'; known are report, scaling, ratio, cost, distribution, order"),
         ([str(tmp_path / "nosuch")], 2, "there is no file, no directory and no run"),
-        ([str(tmp_path / "other")], 2, "is no run: it has neither counters.json nor wall.json; the runs in it are sample"),
+        (
+            [str(tmp_path / "other")],
+            2,
+            "is no run: it has none of counters.json, wall.json, instructions.json; the runs in it are sample",
+        ),
         ([sample, counted], 2, "two runs are named sample"),
         ([str(written / "results" / "sample" / "wall.json"), "--only", "cost"], 2, "; this run has no counters.json"),
         ([counted, "--only", "ratio"], 2, "no figure can be made of sample: ratio: it needs"),

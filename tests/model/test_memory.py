@@ -8,6 +8,9 @@ import psutil
 import pytest
 
 from mmmodel import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, MAP_POPULATE, MAP_PRIVATE, MCL_FUTURE, PROT_READ, PROT_WRITE, Mm
+from mmmodel.constants import PAGE_SIZE as PAGE
+from mmmodel.constants import VM_LOCKED, VM_LOCKONFAULT
+from mmmodel.estimate import pages_to_populate
 
 RW = PROT_READ | PROT_WRITE
 PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS
@@ -70,3 +73,21 @@ def test_what_is_not_populated_is_not_refused(mm: Mm, monkeypatch: pytest.Monkey
     short_of_memory(monkeypatch)
     mm.mmap(None, 8 * SIZE, 0, PRIVATE | MAP_POPULATE)
     mm.mmap(None, 8 * SIZE, RW, PRIVATE)
+
+
+def test_the_frames_that_populating_could_take() -> None:
+    """Ten pages: two are zero pages, three were written to, five were never touched."""
+    space = Mm("page-walk")
+    space.mmap(BASE, 10 * PAGE, RW, PRIVATE | MAP_FIXED)
+    space.touch(BASE, 2 * PAGE, "read")
+    space.touch(BASE + 2 * PAGE, 3 * PAGE, "write")
+
+    def frames(lock_flags: int) -> int:
+        return int(pages_to_populate(space.state, space._mm, BASE, BASE + 10 * PAGE, lock_flags))
+
+    assert frames(VM_LOCKED) == 5 + 2  # written to: what is a zero page takes one, too
+    assert frames(VM_LOCKED | VM_LOCKONFAULT) == 0
+    space.mprotect(BASE, 10 * PAGE, PROT_READ)
+    assert frames(VM_LOCKED) == 5  # read
+    space.mprotect(BASE, 10 * PAGE, 0)
+    assert frames(VM_LOCKED) == 0

@@ -49,17 +49,17 @@ the table.
 - A task that is done has no more to do: what waits in a vector then waits until its CPU drains that, and is told as
   such.
 
+**states**: distinct ones. **matched**: steps that led to a known one. **depth**: steps of the longest way that was
+the shortest to its state. **shortest**: steps of the shortest schedule that breaks something. All explorations here
+are complete. Together they take ten seconds of one CPU, and 180 MB.
+
 ## A second opinion
 
-Three of the races are written once more in Promela, from the facts of the kernels and without the model:
+Three of the races are written once more in Promela, from the facts of the kernels; they share no code with the model:
 `tests/bench/races/spin`. Spin runs them without reduction, and `tests/bench/races/test_spin.py` holds that both tools
 find the same states of the page (flags of the VMA, whether it is mapped, page flags, mlock_count), the same ends and
 the same broken invariants, with and without each guard. Spin's steps are not the model's one by one, since some are
 where nobody else can look; so its own count of states is another.
-
-**states**: distinct ones. **matched**: steps that led to a known one. **depth**: steps of the longest way that was
-the shortest to its state. **shortest**: steps of the shortest schedule that breaks something. All explorations here
-are complete. Together they take ten seconds of one CPU, and 180 MB.
 """
 
 TEXT = {

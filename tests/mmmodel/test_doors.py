@@ -258,3 +258,11 @@ def test_file_sizes(mm: Mm, nbytes: int) -> None:
 def test_cpus(mm: Mm, cpu: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"(?i)cpu"):
         mm.cpu = cpu
+
+
+@pytest.mark.parametrize("words", [{"length": -1}, {"length": 4096, "stride": 0}, {"length": 4096, "stride": -1}])
+def test_accesses_go_forward(words: dict[str, int]) -> None:
+    mm = Mm("page-walk")
+    mm.mmap(1 << 32, 4096, 3, 0x32)
+    with pytest.raises(ValueError, match="not negative, and at least 1"):
+        mm.touch(1 << 32, access="read", **words)

@@ -177,6 +177,24 @@ def unlocked_while_isolated(impl: str) -> tuple[Mm, Call]:
     return mm, unlocked
 
 
+def copied_beside_what_was_read(impl: str) -> tuple[Mm, Call]:
+    """A write to a file's page in a private mapping, which the read fault on the page before it has mapped, too."""
+    mm = Mm(impl)
+    file = mm.create_file(2 * PAGE)
+    map_file(mm, file, 2)
+    mm.touch(BASE, 2 * PAGE, "read")
+    map_file(mm, file, 2, flags=c.MAP_PRIVATE, at=THERE)
+    mm.touch(THERE, PAGE, "read")
+    mm.lru_add_drain_all()
+
+    def written() -> None:
+        mm.touch(THERE + PAGE, PAGE, "read")  # it is there: no fault
+        mm.touch(THERE + PAGE, PAGE, "write")
+        mm.lru_add_drain_all()
+
+    return mm, written
+
+
 def truncated(impl: str) -> tuple[Mm, Call]:
     """A file is cut off below its page, which is locked."""
     mm = Mm(impl)
@@ -345,6 +363,12 @@ CASES = {
         unlocked_while_isolated,
         {"unevictable_pgs_stranded": 1, "unevictable_pgs_munlocked": 0, "unevictable_pgs_mlocked": 1, "model_rmap_lock": 1},
         {"unevictable_pgs_stranded": 0, "unevictable_pgs_munlocked": 1, "unevictable_pgs_mlocked": 0, "model_rmap_lock": 0},
+        all=False,
+    ),
+    "copied beside what was read": Case(
+        copied_beside_what_was_read,
+        {"model_faults": 1, "nr_inactive_anon": 1, "nr_inactive_file": 0},
+        {"model_faults": 1, "nr_inactive_anon": 1, "nr_inactive_file": 0},
         all=False,
     ),
     "truncated": Case(

@@ -176,6 +176,14 @@ def test_what_memory_that_is_not_there_refuses(make_mm: MakeMm, impl: str) -> No
     assert error_of(lambda: alone.mremap(at(0), 32 << 20, 64 << 20)) == "ok"
 
 
+def test_a_fork_is_charged_vma_by_vma(make_mm: MakeMm, impl: str) -> None:
+    """Two halves that fit are one VMA that does not."""
+    one = make_mm(impl, ram=64 << 20)
+    for half in range(2):
+        one.mmap(at(0) + half * (40 << 20), 40 << 20, RW, c.MAP_PRIVATE | c.MAP_ANONYMOUS)
+        assert error_of(one.fork) == ("ok", "ENOMEM")[half]
+
+
 def test_what_is_refused_changes_nothing(mm: Any) -> None:
     whole = areas(mm)
     for call, words, error in CASES:

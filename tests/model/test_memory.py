@@ -7,7 +7,18 @@ import numpy as np
 import psutil
 import pytest
 
-from mmmodel import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, MAP_POPULATE, MAP_PRIVATE, MCL_FUTURE, PROT_READ, PROT_WRITE, Mm
+from mmmodel import (
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_LOCKED,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MCL_FUTURE,
+    PROT_READ,
+    PROT_WRITE,
+    Mm,
+    check_mm,
+)
 from mmmodel.constants import PAGE_SIZE as PAGE
 from mmmodel.constants import VM_LOCKED, VM_LOCKONFAULT
 from mmmodel.estimate import pages_to_populate
@@ -91,3 +102,15 @@ def test_the_frames_that_populating_could_take() -> None:
     assert frames(VM_LOCKED) == 5  # read
     space.mprotect(BASE, 10 * PAGE, 0)
     assert frames(VM_LOCKED) == 0
+
+
+def test_a_top_table_that_is_used_again_is_cleared_alone(impl: str) -> None:
+    mm = Mm(impl)
+    mm.mmap(BASE, 3 * PAGE, RW, PRIVATE | MAP_FIXED)
+    mm.touch(BASE, 3 * PAGE, "write")
+    first = [mm.fork() for _ in range(3)]
+    for child in first[:2]:
+        child.exit()
+    processes = [mm, first[2], *(mm.fork() for _ in range(3))]
+    check_mm(mm)
+    assert [[tuple(run) for run in one.pagemap(BASE, BASE + 3 * PAGE)] for one in processes] == [[(0, 3, "P")]] * 5

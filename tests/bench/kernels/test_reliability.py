@@ -19,7 +19,7 @@ import pytest
 from bench.kernels.build import built
 from bench.kernels.errors import DeadlineError, EarlyEndError, GarbledError, MemoryLimitError, MissingError
 from bench.kernels.images import find
-from bench.kernels.protocol import Answer, Hello, Program, system_call, touch
+from bench.kernels.protocol import Answer, Hello, Program, system_call, touch, wait
 from bench.kernels.qemu import PROGRAM_NAME, Qemu
 from bench.kernels.ring import HEAD_BYTES
 from bench.kernels.session import Command, Conversation, Limits
@@ -156,9 +156,6 @@ def programs(*orders: str) -> list[Program]:
     return [Program(START, START + (1 << 40), orders, 0), Program(START, START + 4096, (), 0)]
 
 
-FOREVER = (system_call("mmap", START, 1 << 38, 1, 0x104022, -1, 0), touch(START, 1 << 38, 1, write=False))
-
-
 @pytest.mark.parametrize("word", ["6.1", "5.10"])
 def test_a_kernel_that_is_made_to_panic(word: str) -> None:
     heard: list[Hello] = []
@@ -178,7 +175,7 @@ def test_a_kernel_that_panics_when_memory_runs_out() -> None:
 
 def test_a_user_mode_linux_that_hangs() -> None:
     got: list[list[Answer]] = []
-    guest = Uml(image("uml-6.1")).run(programs()[1:] + programs(*FOREVER), lambda hello: None, 8)
+    guest = Uml(image("uml-6.1")).run(programs()[1:] + programs(wait(1 << 40)), lambda hello: None, 8)
     with pytest.raises(DeadlineError, match="8 s"):
         got.extend(guest)
     assert len(got) == 1

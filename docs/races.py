@@ -31,9 +31,9 @@ python3 run.py races mlock-vs-migration --without vm-io --explain
 ```
 
 `--explain` shows the schedule with the fewest preemptions that leads to the worst of what breaks, CPU by CPU, step by
-step; `--save FILE` keeps it, `--replay FILE` runs it again, says if the sources have changed since, and exits with 1
-if it goes another way now. `--preemptions N` and `--states N` bound an exploration; that a bound was hit stands in
-the table.
+step; `--svg FILE` draws it, `--save FILE` keeps it, `--replay FILE` runs it again, says if the sources have changed
+since, and exits with 1 if it goes another way now. `--preemptions N` and `--states N` bound an exploration; that a
+bound was hit stands in the table.
 
 ## How far this goes
 

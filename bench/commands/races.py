@@ -16,6 +16,7 @@ from bench.races.explorer import Limits
 from bench.races.races import GUARDS, RACES, Race
 from bench.races.results import Result, Witness, check_guards, race_named, run, variants
 from bench.races.schedule import encode, load, replay, tell
+from bench.races.sequence import svg
 from bench.runs.storage import write_atomic
 from bench.tables import formats
 from bench.tables.race_tables import races_page
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--without", action="append", default=[], metavar="GUARD", help=f"leave out: {', '.join(GUARDS)}")
     parser.add_argument("--explain", action="store_true", help="show the schedule that breaks something, step by step")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep that schedule")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it as a sequence chart")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run a schedule that was kept")
     parser.add_argument("--preemptions", type=int, metavar="N", help="only schedules with at most N preemptions")
     parser.add_argument("--states", type=int, metavar="N", help="stop after N states of a race")
@@ -47,12 +49,16 @@ def _limits(options: argparse.Namespace) -> Limits:
 def read_request(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments; UsageError for those that do not go together, and for names that there are not."""
     options = _parser().parse_args(argv)
+    for path in (options.save, options.svg):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"{one_line(path, 120)}: there is no directory {one_line(path.parent, 120)}")
     if options.replay is not None:
-        if options.race or options.without or options.explain or options.save or options.preemptions or options.states:
+        others = ("race", "without", "explain", "save", "preemptions", "states")
+        if any(getattr(options, one) not in (None, [], False) for one in others):
             raise UsageError("--replay takes everything from its file: give nothing else with it")
         return options
-    if options.race is None and (options.without or options.explain or options.save):
-        raise UsageError("name a race with --without, --explain and --save")
+    if options.race is None and (options.without or options.explain or options.save or options.svg):
+        raise UsageError("name a race with --without, --explain, --save and --svg")
     if options.race is not None:
         check_guards(race_named(options.race), options.without)
     return options
@@ -82,27 +88,33 @@ def _explain(options: argparse.Namespace) -> int:
     name = " without ".join([result.race.name, *result.without])
     how_far = f"{count(result.stored)} states, {f'stopped at {result.limit}' if result.limit else 'all that there are'}"
     if witness is None:
-        if options.save:
+        if options.save or options.svg:
             raise UsageError(f"{name}: nothing is broken, so there is no schedule to keep")
         print(f"{name}: nothing is broken\n{how_far}")
         return 0
     steps, taken = len(witness.schedule), witness.preemptions
-    print(f"{name}: {witness.finding}")
-    print(f"{steps} steps, {taken} preemption{'' if taken == 1 else 's'}; {how_far}\n")
-    print(*chart.lines(tell(result.race, result.without, witness.schedule)), sep="\n")
+    story = tell(result.race, result.without, witness.schedule)
+    if options.svg:
+        write_atomic(options.svg, svg(story, f"{name}: {witness.finding}").encode())
     if options.save:
         write_atomic(options.save, encode(result.race, result.without, witness))
+    print(f"{name}: {witness.finding}")
+    print(f"{steps} steps, {taken} preemption{'' if taken == 1 else 's'}; {how_far}\n")
+    print(*chart.lines(story), sep="\n")
     return 0
 
 
-def _replay(path: Path) -> int:
-    """Run a schedule that was kept; exit code 1 if it goes another way now."""
+def _replay(path: Path, drawn: Path | None) -> int:
+    """Run a schedule that was kept, and draw it if asked to; exit code 1 if it goes another way now."""
     saved = load(path)
     found = replay(saved)
     if found.changed:
         line = "the sources have changed since this schedule was kept"
         print(f"unlockall-bench: {one_line(path, 120)}: {line}", file=sys.stderr)
-    print(f"{' without '.join([found.story.race.name, *found.story.without])}: {one_line(saved.finding)}\n")
+    title = f"{' without '.join([found.story.race.name, *found.story.without])}: {one_line(saved.finding)}"
+    if drawn:
+        write_atomic(drawn, svg(found.story, title).encode())
+    print(f"{title}\n")
     print(*chart.lines(found.story), sep="\n")
     if found.differs is None:
         return 0
@@ -114,9 +126,9 @@ def main(argv: Sequence[str]) -> int:
     """Explore races, explain one, or replay a schedule."""
     options = read_request(argv)
     if options.replay is not None:
-        return _replay(options.replay)
+        return _replay(options.replay, options.svg)
     limits = _limits(options)
-    if options.explain or options.save:
+    if options.explain or options.save or options.svg:
         return _explain(options)
     if options.race is None:
         work = [(race, without) for race in RACES.values() for without in variants(race)]

@@ -47,7 +47,7 @@ def _rows(story: Story) -> Iterator[_Row]:
             yield "", [*empty[:lane], f"= {story.tasks[step.task].name} =", *empty[lane + 1 :]], ""
         bars = [0] * len(cpus)
         for task, held in enumerate(step.held):
-            bars[lane_of[task]] += held
+            bars[lane_of[task]] += len(held)
         cells = ["|" * bar for bar in bars]
         cells[lane] = f"{cells[lane]} {step.name}".strip()
         yield str(number), cells, step.state if step.state != state else ""

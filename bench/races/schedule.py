@@ -37,7 +37,7 @@ class Shown:
 
     task: int
     name: str
-    held: tuple[int, ...]  # locks that each task has after it
+    held: tuple[tuple[str, ...], ...]  # kinds of the locks that each task has after it
     state: str  # of the page, after it
     new: tuple[str, ...]  # what is told of the state after it and was not of the one before
 
@@ -75,7 +75,8 @@ def tell(race: Race, without: tuple[str, ...], schedule: tuple[int, ...]) -> Sto
         found = situation.judge(situation, view)
         new = tuple(one for one in found if one not in told)
         told |= set(found)
-        steps.append(Shown(actor, name, tuple(len(one) for one in view.held), shown(situation), new))
+        held = tuple(tuple(sorted(lock.kind for lock in one)) for one in view.held)
+        steps.append(Shown(actor, name, held, shown(situation), new))
     return Story(race, without, situation.tasks, before, tuple(steps))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -60,6 +61,30 @@ def test_a_schedule_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.endswith("V PUM2v") for line in steps)
 
 
+def test_a_sequence_chart(capsys: pytest.CaptureFixture[str], kept: Path, tmp_path: Path) -> None:
+    chart, again = tmp_path / "chart.svg", tmp_path / "again.svg"
+    lines = said(capsys, "mlock-vs-migration-held", "--without", "vm-io", "--svg", str(chart)).splitlines()
+    said(capsys, "--replay", str(kept), "--svg", str(again))
+    assert chart.read_bytes() == again.read_bytes()
+    root = ElementTree.parse(chart).getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    title, description = (root.findtext(f"{space}{tag}", "") for tag in ("title", "desc"))
+    assert title == lines[0]
+    texts = ["".join(text.itertext()) for text in root.iter(f"{space}text")]
+    steps = [line for line in lines[3:] if line[:3].strip().isdigit()]
+    for number, line in enumerate(steps, 1):
+        assert str(number) in texts
+        name = description.split(f"{number}. ")[1].split(": ")[1].split("; ")[0].split(" (")[0]
+        assert name in texts and name.split()[0] in line
+    assert inv.COUNT_TOO_HIGH in texts and {"CPU 0: mlock", "CPU 1: migration"} <= set(texts)
+    width, height = (float(root.get(side, "0")) for side in ("width", "height"))
+    spans = [one for one in root.iter(f"{space}rect") if one.get("rx")]
+    assert len(spans) > 5
+    for one in spans:
+        x, y, w, h = (float(one.get(side, "0")) for side in ("x", "y", "width", "height"))
+        assert 0 <= x <= x + w <= width and 0 <= y <= y + h <= height
+
+
 def test_nothing_broken_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "nothing is broken" in said(capsys, "munlock-vs-lru-add-5.10", "--explain")
     line = said(capsys, "munlock-vs-lru-add-5.10", "--save", str(tmp_path / "none.json"), code=2)
@@ -110,6 +135,8 @@ def test_a_schedule_that_goes_another_way_is_a_difference(
         (["munlock-vs-lru-add", "--without", "vm-io"], "has no guard to leave out"),
         (["--without", "vm-io"], "name a race"),
         (["--explain"], "name a race"),
+        (["--svg", "chart.svg"], "name a race"),
+        (["mlock-vs-migration", "--svg", "/nowhere/chart.svg"], "/nowhere"),
         (["mlock-vs-migration", "--states", "0"], "--states 0: 1 or more"),
         (["mlock-vs-migration", "--preemptions", "-1"], "--preemptions -1: 0 or more"),
         (["mlock-vs-migration", "--states", "many"], "many"),

@@ -11,7 +11,7 @@ from hypothesis import find, given, settings
 
 from bench.traces.generate import WINDOW, random_traces
 from bench.traces.generate_all import all_ops_traces
-from bench.traces.ops import Advice, Exit, Fork, Madvise, Mmap, Mremap
+from bench.traces.ops import Advice, Exit, Fork, Madvise, Mmap, Mremap, Msync
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Step, Trace, encode_lines, op_name, trace_problem
 from oracle import OracleMm
@@ -113,6 +113,7 @@ def test_traces_of_all_ops_use_processes_files_and_flags_in_all_ways() -> None:
     made = [op for trace in all_ops_traces(-1, 300).values() for op in trace.ops]
     assert {op.proc for op in made} >= {0, 1, 2, 3}
     assert {op.flags for op in made if isinstance(op, Mremap)} == {0, 1, 2, 3, 5, 7}
+    assert {op.flags for op in made if isinstance(op, Msync)} == {1, 2, 4, 1 | 4, 2 | 4, 8}
     maps = [op for op in made if isinstance(op, Mmap) and op.file is not None]
     assert {("shared" in op.flags, "locked" in op.flags, "populate" in op.flags) for op in maps} >= {
         (shared, *more) for shared in (True, False) for more in ((False, False), (True, False), (False, True))

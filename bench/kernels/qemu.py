@@ -62,6 +62,7 @@ class Qemu:
             "console=ttyS0",
             "quiet",
             "panic=-1",
+            "oops=panic",  # else the process that met it dies, and all that wait for it wait
             "no_timer_check",
             f"transparent_hugepage={self.thp}",
             *self.command_line,

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
 from bench import environment
 from bench.commands import Actions
-from bench.commands.kernel_figures import add_arguments, chosen, draw, ending, facts, show
-from bench.errors import MeasurementError
-from bench.figures.inputs import Skipped
+from bench.commands.kernel_figures import add_arguments, chosen, facts, tell
 from bench.figures.kernel_costs.words import tables
-from bench.figures.kinds import KERNEL_KINDS
 from bench.kernels.page_kinds import KINDS, PageKind
 from bench.measuring import page_costs
 from bench.measuring.kernel_boots import Boot
@@ -57,16 +53,7 @@ def _costs(options: argparse.Namespace) -> int:
     """Measure, or read what was measured before; print tables, draw a figure."""
     asked = chosen(options)
     costs = kernel_costs.load(asked) if isinstance(asked, Path) else _measure(asked)
-    prepared = KERNEL_KINDS[FIGURE].prepared(costs)[0]
-    if isinstance(prepared, Skipped):
-        raise MeasurementError(next((one.error for one in costs.kernels if one.error), prepared.reason))
-    if options.json:
-        sys.stdout.write(storage.encode_json(costs).decode())
-    else:
-        show(tables(prepared.data), options)
-    if options.plots:
-        draw(prepared, options.plots)
-    return ending(costs.kernels)
+    return tell(costs, FIGURE, tables, options)
 
 
 def add_parser(actions: Actions) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import EXIT_MEASUREMENT, UsageError, one_line
+from bench.errors import EXIT_MEASUREMENT, MeasurementError, UsageError, one_line
+from bench.figures.inputs import Skipped
 from bench.figures.kind import Prepared
+from bench.figures.kinds import KERNEL_KINDS
 from bench.measuring.kernel_boots import Boot
 from bench.runs import storage
-from bench.runs.kernel_history import KernelFacts
+from bench.runs.kernel_costs import KernelCosts
+from bench.runs.kernel_history import KernelFacts, KernelHistory
 from bench.tables import formats
 from bench.tables.table import Page, Table
 from bench.targets import kernel
@@ -64,9 +67,23 @@ def check(target: KernelTarget, groups: Sequence[Group]) -> None:
             target.check(point)
 
 
-def show(tables: Sequence[Table], options: argparse.Namespace) -> None:
-    """Print tables."""
-    formats.show(Page(tuple(tables)), wide=options.wide)
+def tell(
+    measured: KernelHistory | KernelCosts, figure: str, tables: Callable[[Any], Sequence[Table]], options: argparse.Namespace
+) -> int:
+    """Print what was measured as tables or JSON, draw its figure if asked; return the exit code.
+
+    `tables`: of the numbers of that figure. MeasurementError if there is nothing to show.
+    """
+    prepared = KERNEL_KINDS[figure].prepared(measured)[0]
+    if isinstance(prepared, Skipped):
+        raise MeasurementError(next((one.error for one in measured.kernels if one.error), prepared.reason))
+    if options.json:
+        sys.stdout.write(storage.encode_json(measured).decode())
+    else:
+        formats.show(Page(tuple(tables(prepared.data))), wide=options.wide)
+    if options.plots:
+        draw(prepared, options.plots)
+    return ending(measured.kernels)
 
 
 def draw(prepared: Prepared[Any], plots: Path) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
 from bench import environment
 from bench.commands import Actions
-from bench.commands.kernel_figures import add_arguments, chosen, draw, ending, facts, show
-from bench.errors import MeasurementError
-from bench.figures.inputs import Skipped
+from bench.commands.kernel_figures import add_arguments, chosen, facts, tell
 from bench.figures.kernel_history.words import tables
-from bench.figures.kinds import KERNEL_KINDS
 from bench.measuring import kernel_boots
 from bench.measuring.kernel_boots import Boot, Order
 from bench.progress import progress_bar
@@ -59,16 +55,7 @@ def _history(options: argparse.Namespace) -> int:
     """Measure, or read what was measured before; print a table, draw a figure."""
     asked = chosen(options, KERNELS)
     history = kernel_history.load(asked) if isinstance(asked, Path) else _measure(asked)
-    prepared = KERNEL_KINDS[FIGURE].prepared(history)[0]
-    if isinstance(prepared, Skipped):
-        raise MeasurementError(next((one.error for one in history.kernels if one.error), prepared.reason))
-    if options.json:
-        sys.stdout.write(storage.encode_json(history).decode())
-    else:
-        show(tables(prepared.data), options)
-    if options.plots:
-        draw(prepared, options.plots)
-    return ending(history.kernels)
+    return tell(history, FIGURE, tables, options)
 
 
 def add_parser(actions: Actions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -91,7 +92,8 @@ def tell(costs: Sequence[KernelCost]) -> None:
     """Print a line for each point that was measured on a real kernel."""
     for one in costs:
         values = sorted(value for start in one.starts for value in start.values)
-        middle, text = values[(len(values) - 1) // 2], "instructions" if one.unit == "instructions" else ""
+        middle, text = statistics.median_low(values), "instructions" if one.unit == "instructions" else ""
         shown = [count(int(value)) if text else seconds(value) for value in (middle, values[0], values[-1])]
-        spread = f"{shown[1]} .. {shown[2]} in {len(values)} calls, {len(one.starts)} starts" if len(values) > 1 else "1 call"
+        starts = "1 start" if len(one.starts) == 1 else f"{len(one.starts)} starts"
+        spread = f"{shown[1]} .. {shown[2]} in {len(values)} calls, {starts}" if len(values) > 1 else "1 call"
         print(f"{one.point.name}: {shown[0]} {text}".rstrip() + f" ({spread}; {one.kernel.title})")

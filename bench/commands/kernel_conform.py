@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from bench.commands import Actions
-from bench.commands.kernel_shrink import Reducer, prepare_directory, reduce_all
+from bench.commands.kernel_shrink import CRASH, Reducer, prepare_directory, reduce_all
 from bench.commands.replay import Tick, TraceRunner, print_differences
 from bench.errors import EXIT_DIFFERENCES, EXIT_MEASUREMENT, UsageError, one_line
 from bench.kernels.batches import Lost, guests_at_once, results_of
@@ -27,10 +28,19 @@ from bench.traces.generate import MAX_TRACES
 from bench.traces.generate_all import MAKERS
 from bench.traces.replay import FieldDifference
 from bench.traces.replay import differences as differences_of
-from bench.traces.trace_format import FIELDS, Loaded, Trace, load_traces
+from bench.traces.trace_format import FIELDS, Loaded, Op, Trace, load_traces, op_name
 
 SCHEMA: Final = 1  # of a record
 MAX_JOBS: Final = 256
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """A trace at one of whose ops the kernel itself ended; the steps before are compared."""
+
+    trace: str
+    step: int
+    op: Op
+    console: Sequence[str]  # its lines that say what happened
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -47,6 +57,7 @@ class Record(msgspec.Struct, frozen=True):
     nr_steps: int
     compared: Mapping[str, int]  # by field: the steps in which the kernel shows it
     nr_differences: int
+    crashes: Sequence[Crash]
 
 
 def _say(line: str) -> None:
@@ -111,10 +122,13 @@ class Comparison:
         for result in results_of(self.selected.kernel, [*by_name.values()], self.jobs):
             if isinstance(result, Lost):
                 self.lost.append(result)
-                continue
+                if result.begun is None:
+                    continue
+                result = result.begun
             self.release = result.kernel
             steps = self.runner.steps(by_name[result.name], self.traces.where(result.name), tick)
-            for number, (expected, got) in enumerate(zip(result.steps, steps, strict=True)):
+            begun = itertools.islice(steps, len(result.steps))
+            for number, (expected, got) in enumerate(zip(result.steps, begun, strict=True)):
                 self.nr_steps += 1
                 self.compared.update(field for field in FIELDS if getattr(expected, field) is not None)
                 if expected.others:
@@ -122,6 +136,11 @@ class Comparison:
                 for difference in differences_of(expected, got):
                     self.found.append((by_name[result.name], number, difference.field))
                     yield result.name, number, difference
+
+    def crashes(self) -> list[Crash]:
+        """Return the traces at one of whose ops the kernel itself ended."""
+        begun = [(one, self.traces.by_name[one.name], len(one.begun.steps)) for one in self.lost if one.begun]
+        return [Crash(trace.name, step, trace.ops[step], one.error.telling()) for one, trace, step in begun]
 
 
 def _jobs(options: argparse.Namespace) -> int:
@@ -154,22 +173,26 @@ def _conform(options: argparse.Namespace) -> int:
         task = progress.add_task(f"ops on {selected.word}", total=sum(len(trace.ops) for trace in traces.by_name.values()))
         differing = print_differences(comparison.differences(lambda: progress.advance(task)), traces)
     unseen = [field for field, number in comparison.compared.items() if not number]
-    nr_traces = len(traces.by_name) - len(comparison.lost)
-    said = f"{count(nr_traces)} traces, {count(comparison.nr_steps)} steps, {count(differing)} differences"
+    nr_traces, crashes = len(traces.by_name) - len(comparison.lost), comparison.crashes()
+    begun = f" and the beginnings of {len(crashes)}" if crashes else ""
+    said = f"{count(nr_traces)} traces{begun}, {count(comparison.nr_steps)} steps, {count(differing)} differences"
     hidden = f"; not compared: {', '.join(unseen)}" if unseen else ""
     _say(f"{comparison.release} against {name}: {said}{hidden}")
     if options.record is not None:
         facts = (selected.word, comparison.release, selected.thp, name, source)
-        numbers = (nr_traces, comparison.nr_steps, dict(comparison.compared), differing)
+        numbers = (nr_traces, comparison.nr_steps, dict(comparison.compared), differing, crashes)
         write_atomic(options.record, encode_json(Record(SCHEMA, *facts, origin, *numbers)))
-    if differing and options.shrink is not None:
+    if (differing or crashes) and options.shrink is not None:
         with interruptible():
             reducer = Reducer(selected.kernel, runner, jobs, options.shrink_seconds)
-            reduce_all(comparison.found, reducer, options.shrink, _say, f"--impl {name} --thp {selected.thp}")
-    elif differing:
-        _say("--shrink DIRECTORY reduces differences to small traces, on the kernel itself")
+            found = [*comparison.found, *((traces.by_name[one.trace], one.step, CRASH) for one in crashes)]
+            reduce_all(found, reducer, options.shrink, _say, f"--impl {name} --thp {selected.thp}")
+    elif differing or crashes:
+        what = "differences" if differing else "crashes"
+        _say(f"--shrink DIRECTORY reduces {what} to small traces, on the kernel itself")
+    ended = {one.trace: f"ended the kernel at ops[{one.step}], {op_name(one.op)}" for one in crashes}
     for lost in comparison.lost:
-        _say(f"trace {lost.name} was not finished: {lost.error}")
+        _say(f"trace {lost.name} {ended.get(lost.name, 'was not finished')}: {lost.error}")
     if comparison.lost:
         return EXIT_MEASUREMENT
     return EXIT_DIFFERENCES if differing else 0

@@ -20,10 +20,11 @@ from bench.traces.shrinking import Shrinker, shrink_together
 from bench.traces.trace_format import Result, Trace, encode_lines, op_name
 
 MAX_KINDS: Final = 8  # of differences that are reduced: more are mostly one mistake
+CRASH: Final = "crash"  # in place of a field: the kernel itself ended at the call
 
 
 class Kind(NamedTuple):
-    """Differences that are taken for the same: the call after which a trace differs first, and in what field."""
+    """Differences that are taken for the same: the call after which a trace differs first, and in what field or by CRASH."""
 
     op: str
     field: str
@@ -45,12 +46,13 @@ class Reducer:
 
     def results(self, traces: Sequence[Trace]) -> Iterator[Result | Lost]:
         """Run traces on the kernel, under names of their own: candidates share the name of what they come from."""
-        return results_of(self._kernel, [replace(trace, name=f"c{number}") for number, trace in enumerate(traces)], self._jobs)
+        renamed = [replace(trace, name=f"c{number}") for number, trace in enumerate(traces)]
+        return results_of(self._kernel, renamed, self._jobs, len(renamed) + 1)  # however many crash
 
     def kind_of(self, trace: Trace, result: Result | Lost) -> Kind | None:
-        """Return how a trace differs first, None if it does not, or was lost."""
+        """Return how a trace differs first, None if it does not, or was lost otherwise than by a crash."""
         if isinstance(result, Lost):
-            return None
+            return Kind(op_name(trace.ops[len(result.begun.steps)]), CRASH) if result.begun else None
         steps = self._runner.steps(trace, trace.name, lambda: None)
         for op, expected, got in zip(trace.ops, result.steps, steps, strict=True):
             for difference in differences(expected, got):
@@ -97,15 +99,25 @@ def reduce_all(
     shrinkers = reducer.reduce(shortest)
     results = reducer.results([one.trace for one in shrinkers])
     for (kind, trace), one, result in zip(shortest.items(), shrinkers, results, strict=True):
+        if kind.field == CRASH and reducer.kind_of(one.trace, result) == kind:
+            path = directory / f"{kind.op}-{CRASH}.trace.jsonl"
+            _write(path, encode_lines([one.trace]))
+            say(f"{CRASH} at {kind.op}: {_reduction(trace, one)}: {path}")
+            continue
         if isinstance(result, Lost):
             say(f"{kind.field} after {kind.op}: {trace.name} was reduced, and then lost: {result.error}")
             continue
         small, linux = (directory / f"{kind.op}-{kind.field}.{what}.jsonl" for what in ("trace", "linux"))
         _write(small, encode_lines([one.trace]))
         _write(linux, encode_lines([replace(result, name=one.trace.name)]))
-        size = f"{len(trace.ops)} ops of {trace.name} reduced to {len(one.trace.ops)}"
-        unfinished = "" if one.is_minimal else ", when time was up"
-        say(f"{kind.field} after {kind.op}: {size}{unfinished}: unlockall-bench replay {against} --against {linux} {small}")
+        shown = f"unlockall-bench replay {against} --against {linux} {small}"
+        say(f"{kind.field} after {kind.op}: {_reduction(trace, one)}: {shown}")
+
+
+def _reduction(trace: Trace, shrinker: Shrinker) -> str:
+    """Say what a trace was reduced to."""
+    unfinished = "" if shrinker.is_minimal else ", when time was up"
+    return f"{len(trace.ops)} ops of {trace.name} reduced to {len(shrinker.trace.ops)}{unfinished}"
 
 
 def prepare_directory(directory: Path) -> None:

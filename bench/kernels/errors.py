@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from bench.errors import MeasurementError, UsageError, one_line
+
+if TYPE_CHECKING:
+    from bench.kernels.protocol import Answer
 
 CONSOLE_LINES = 60  # of a guest that failed, kept
 SHOWN_LINES = 4  # of them, in the message
@@ -53,6 +59,10 @@ class MemoryLimitError(GuestError):
 
 class EarlyEndError(GuestError):
     """The guest ended before it had carried out everything: a panic, no memory, a crash."""
+
+    def __init__(self, message: str, console: tuple[str, ...] = (), answered: Sequence[Answer] | None = None) -> None:
+        super().__init__(message, console)
+        self.answered = answered  # of the program that it was at; None if it was at none
 
 
 class RefusedError(GuestError):

@@ -313,7 +313,7 @@ def answers(lines: Iterable[bytes], wanted: int, hello: Callable[[Hello], None])
                 raise kind(f"the guest says {one_line(text, 120)!r}")
         except (ValueError, IndexError, KeyError):
             raise GarbledError(f"the guest's line {number} makes no sense: {one_line(text, 80)!r}") from None
-    raise EarlyEndError(f"the guest ended after {done} of {wanted} traces")
+    raise EarlyEndError(f"the guest ended after {done} of {wanted} traces", answered=open_program)
 
 
 def result(trace: Trace, kernel: str, hello: Hello, got: list[Answer]) -> Result:

@@ -22,7 +22,7 @@ from bench.kernels.selection import Selected, Thp, image_release, select, series
 from bench.kernels.uml import Uml
 from bench.traces.generate import MAX_TRACES, random_traces
 from bench.traces.generate_all import all_ops_traces
-from bench.traces.ops import Trace
+from bench.traces.ops import Trace, op_name
 from bench.traces.replay import RECORDED_RAM, replay
 from bench.traces.trace_format import Memory as SeenMemory
 from bench.traces.trace_format import Result, Step, load_results, load_traces
@@ -227,6 +227,32 @@ def test_a_guest_that_fails_loses_one_trace(play: Callable[[Recorded], None], ca
     assert "against page-walk: 39 traces, " in told
     failure = "the guest ended after 2 of 40 traces; its console: Kernel panic - not syncing"
     assert lost == f"unlockall-bench: trace {names[2]} was not finished: {failure}"
+
+
+def test_what_a_kernel_answered_before_it_crashed_is_compared(
+    play: Callable[[Recorded], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted = plant("result", -16)  # of the third step
+    first = next(iter(load_traces(TRACES).by_name))
+
+    def change(name: str, got: list[Answer]) -> None:
+        planted(name, got)
+        if name == first:
+            console = ("BUG: kernel NULL pointer dereference", "and so on")
+            raise EarlyEndError("the guest ended after 0 of 40 traces", console, got[:3])
+
+    play(Recorded("6.1", change))
+    code, out, err = run(capsys, "conform", TRACES, "--on", "6.1", "--record", tmp_path / "record.json")
+    assert code == 3
+    (line,) = map(json.loads, out.splitlines())
+    assert (line["trace"], line["step"], line["field"]) == (first, 2, "errno")
+    told, _, lost = err.splitlines()
+    assert "against page-walk: 39 traces and the beginnings of 1, " in told
+    op = load_traces(TRACES).by_name[first].ops[3]
+    assert f"trace {first} ended the kernel at ops[3], {op_name(op)}: the guest ended after 0 of 40 traces" in lost
+    (crash,) = json.loads((tmp_path / "record.json").read_text())["crashes"]
+    assert (crash["trace"], crash["step"], crash["op"]["op"]) == (first, 3, op_name(op))
+    assert crash["console"] == ["BUG: kernel NULL pointer dereference"]
 
 
 def test_a_guest_that_does_not_come_up_ends_it(play: Callable[[Recorded], None], capsys: pytest.CaptureFixture[str]) -> None:

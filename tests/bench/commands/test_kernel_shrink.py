@@ -26,7 +26,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Have a model answer for the kernel; return the names of traces that are to be lost."""
     lost: list[str] = []
 
-    def modelled(_kernel: Kernel, traces: Sequence[Trace], _jobs: int) -> Iterator[Result | Lost]:
+    def modelled(_kernel: Kernel, traces: Sequence[Trace], _jobs: int, most_lost: int = 20) -> Iterator[Result | Lost]:
         for trace in traces:
             if trace.name in lost:
                 yield Lost(trace.name, EarlyEndError("the guest ended"))
@@ -88,6 +88,30 @@ def test_a_trace_that_was_lost_is_named(play: list[str], tmp_path: Path, capsys:
     told = said(capsys.readouterr().err)
     assert any("39 traces" in line for line in told)
     assert told[-1] == "unlockall-bench: trace s3-5 was not finished: the guest ended"
+
+
+def test_a_crash_is_reduced_to_the_ops_that_it_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crashing(_kernel: Kernel, traces: Sequence[Trace], _jobs: int, most_lost: int = 20) -> Iterator[Result | Lost]:
+        """Do as the model, and crash at a munlock that comes after an mlock."""
+        for trace in traces:
+            steps = tuple(replay(Mm(HELD, ram=RECORDED_RAM), trace))
+            names = [op_name(op) for op in trace.ops]
+            after = names.index("mlock") if "mlock" in names else len(names)
+            at = names.index("munlock", after) if "munlock" in names[after:] else None
+            whole = Result(trace.name, "6.1.0", steps[:at])
+            yield whole if at is None else Lost(trace.name, EarlyEndError("the guest ended"), whole)
+
+    monkeypatch.setattr(kernel_conform, "select", lambda word, thp, kvm: Selected(word, "6.1.0", Host(), "never", None))
+    for module in (kernel_conform, kernel_shrink):
+        monkeypatch.setattr(module, "results_of", crashing)
+    assert main([*WORDS, str(tmp_path)]) == 3
+    (line,) = (line for line in said(capsys.readouterr().err) if "reduced to" in line)
+    (path,) = tmp_path.iterdir()
+    assert line.startswith("unlockall-bench: crash at munlock: ") and line.endswith(f" reduced to 2: {path}")
+    (trace,) = load_traces(path).by_name.values()
+    assert [op_name(op) for op in trace.ops] == ["mlock", "munlock"]
 
 
 def test_a_directory_that_cannot_be_made(play: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,9 @@ TRACES = [*random_traces(11, 600).values()]
 class Fake:
     """A kernel that says 0 to everything, and fails where it is told to."""
 
-    def __init__(self, fails: Callable[[str], bool] = lambda name: False, boots: bool = True) -> None:
+    def __init__(self, fails: Callable[[str], bool] = lambda name: False, boots: bool = True, answered: int = 0) -> None:
         self.fails = fails
+        self.answered = answered  # ops of a trace that fails, before it does
         self.boots = boots
         self.started = self.running = self.most = 0
 
@@ -39,9 +40,10 @@ class Fake:
                 raise EarlyEndError("the guest ended after 0 traces")
             hello(Hello("6.1", 1, True, True))
             for one in programs:
+                got = [Answer(0, 0, None, {0: Memory(0, [], [])}) for _ in one.orders]
                 if self.fails(names[one.orders]):
-                    raise EarlyEndError("Kernel panic")
-                yield [Answer(0, 0, None, {0: Memory(0, [], [])}) for _ in one.orders]
+                    raise EarlyEndError("Kernel panic", answered=got[: self.answered])
+                yield got
         finally:
             self.running -= 1
 
@@ -68,6 +70,26 @@ def test_a_guest_that_fails_loses_the_trace_that_it_was_at() -> None:
     expected = [f"!{one.name}" if one.name in bad else one.name for one in TRACES]
     assert [outcome(one) for one in results_of(kernel, TRACES, 2)] == expected
     assert kernel.running == 0
+
+
+def test_of_a_trace_at_which_the_kernel_ended_what_came_before_is_kept() -> None:
+    lost = [
+        one for one in results_of(Fake(lambda name: name == TRACES[7].name, answered=3), TRACES[:9], 1) if isinstance(one, Lost)
+    ]
+    begun = [one.begun for one in lost if one.begun]
+    assert [(one.name, one.kernel, len(one.steps)) for one in begun] == [(TRACES[7].name, "6.1", 3)]
+    complete = Fake(lambda name: name == TRACES[7].name, answered=len(TRACES[7].ops))
+    assert [one.begun for one in results_of(complete, TRACES[:9], 1) if isinstance(one, Lost)] == [None]  # at no op of it
+
+
+def test_a_loss_in_sixty_does_not_end_it_and_one_in_forty_does() -> None:
+    def losing(one_in: int) -> Generator[Result | Lost, None, None]:
+        bad = {one.name for one in TRACES[one_in - 1 :: one_in]}
+        return results_of(Fake(bad.__contains__), TRACES, 1, most_lost=2)
+
+    assert sum(isinstance(one, Lost) for one in losing(60)) == 10
+    with pytest.raises(EarlyEndError):
+        [*losing(40)]
 
 
 def test_a_kernel_that_loses_everything_is_given_up() -> None:

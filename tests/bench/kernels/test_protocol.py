@@ -94,6 +94,17 @@ def test_what_came_before_is_kept() -> None:
     assert len(got) == 1
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+def test_what_was_answered_of_the_program_at_which_the_guest_ended_is_kept(steps: int) -> None:
+    with pytest.raises(EarlyEndError) as caught:
+        [*answers(sent((HELLO, "trace", STEP, "trace", *(STEP,) * steps)), 3, lambda hello: None)]
+    assert caught.value.answered is not None
+    assert [one.result for one in caught.value.answered] == [0] * steps
+    with pytest.raises(EarlyEndError) as caught:
+        [*answers(sent((HELLO,)), 3, lambda hello: None)]
+    assert caught.value.answered is None
+
+
 def test_fewer_traces_than_asked_for() -> None:
     with pytest.raises(EarlyEndError, match="1 of 2"):
         read(sent(GOOD), 2)

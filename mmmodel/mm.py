@@ -36,7 +36,7 @@ from mmmodel.constants import (
     VM_LOCKONFAULT,
     VM_SPECIAL,
 )
-from mmmodel.errno_codes import EAGAIN, EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
+from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
 from mmmodel.estimate import BECOMES_WRITABLE, KEEP, pages_to_populate
 from mmmodel.file import File
 from mmmodel.install import KINDS
@@ -200,8 +200,8 @@ class Mm(AddressSpace):
         self._foretell(start, end, name, vm_flags)
         self._call(sys.MLOCK, name, addr, length, vm_flags)
         error = self._populate(start, end, False)
-        if error:  # as __mlock_posix_error_return() has it
-            error = {-EFAULT: ENOMEM, -ENOMEM: EAGAIN}.get(error, -error)
+        if error:  # as __mlock_posix_error_return() has it; no fault of the model's fails for lack of memory
+            error = ENOMEM if error == -EFAULT else -error
             raise OSError(error, os.strerror(error), name)
 
     def munlock(self, addr: SupportsIndex, length: Size) -> None:

@@ -47,7 +47,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def read_request(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the arguments; UsageError for those that do not go together, and for names that there are not."""
+    """Parse the arguments; UsageError for those that do not go together."""
     options = _parser().parse_args(argv)
     for path in (options.save, options.svg):
         if path is not None and not path.parent.is_dir():
@@ -59,8 +59,6 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
         return options
     if options.race is None and (options.without or options.explain or options.save or options.svg):
         raise UsageError("name a race with --without, --explain, --save and --svg")
-    if options.race is not None:
-        check_guards(race_named(options.race), options.without)
     return options
 
 

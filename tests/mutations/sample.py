@@ -63,7 +63,8 @@ NEAREST = {
 # After the tests of a file of `bench` and those of its package: what uses all of it.
 WIDER = ("commands/test_kernel.py", "commands/test_show.py", "commands/test_report.py", "commands/test_replay.py",
          "commands/test_sweep.py", "commands/test_reference.py", "test_cli.py", "figures/test_numbers.py",
-         "figures/test_page.py", "commands/test_plot.py", "commands/test_pyperf_run.py")  # fmt: skip
+         "figures/test_page.py", "figures/test_kernel_figures.py", "commands/test_plot.py",
+         "commands/test_pyperf_run.py")  # fmt: skip
 RACES = "tests/docs/test_races.py"  # what comes out of every race
 SLOW = ("test_gate_bites.py", "test_pyperf_run.py", "test_plot.py", "test_imports.py", "test_browser.py", "test_committed.py")
 PYTHON_DOORS = ("mmmodel/arguments.py", "mmmodel/show.py", "mmmodel/sizes.py", "mmmodel/kernels.py", "mmmodel/modelled.py")

@@ -165,10 +165,12 @@ def test_files_that_are_no_schedule(
 
 
 def test_a_file_of_other_bytes_is_no_schedule(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for number, data in enumerate((b"", b"\xff\xfe", b"[1]", b"{}", b" " * ((1 << 20) + 1))):
+    for number, data in enumerate((b"", b"\xff\xfe", b"[1]", b"{}", b" " * (1 << 20))):
         path = tmp_path / str(number)
         path.write_bytes(data)
-        assert "no schedule" in said(capsys, "--replay", str(path), code=2)
+        assert f"{number}: no schedule: " in said(capsys, "--replay", str(path), code=2)
+    path.write_bytes(b" " * ((1 << 20) + 1))
+    assert "longer than 1 MiB: no schedule" in said(capsys, "--replay", str(path), code=2)
 
 
 def test_help_names_every_race(capsys: pytest.CaptureFixture[str]) -> None:

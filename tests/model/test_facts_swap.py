@@ -9,7 +9,7 @@ import pytest
 
 from mmmodel import Mm, check_mm
 from oracle import constants as c
-from support.facts import BASE, NONE, PAGE, READ, RW, all_of, changes, locked, map_anon, of
+from support.facts import BASE, NONE, PAGE, READ, RW, all_of, changes, locked, map_anon, of, rss_pages
 
 OUT = locked(2)
 COPIED = {"mlock": 2, "unev": 2, "culled": 4, "rescued": 2, "mlocked": 4, "munlocked": 2}
@@ -226,3 +226,19 @@ def test_reclaim_frees_the_swap_of_what_it_mlocks(mm: Any, impl: str) -> None:
     assert effect(mm, lambda: mm.munlock(BASE, 2 * PAGE)) == {"mlock": -2, "unev": -2} | all_of(2, "rescued", "munlocked")
     out(mm)
     assert effect(mm, lambda: mm.munmap(BASE, 2 * PAGE)) == {}
+
+
+def test_huge_pages_and_absent_ones_are_left_alone(make_mm: Callable[..., Any], impl: str) -> None:
+    mm = make_mm(impl, thp="always")
+    map_anon(mm, 3 * 512)
+    mm.touch(BASE + 512 * PAGE, PAGE, "write")
+    assert mm.swap_out(BASE, 3 * 512 * PAGE) == 0
+    check(mm)
+    # As many tables as there are pages up to the huge one: its entry does not name one of them.
+    single = BASE + (1 << 31)
+    map_anon(mm, 600 * 512, at=single)
+    mm.madvise(single, 600 * 512 * PAGE, c.MADV_NOHUGEPAGE)
+    mm.touch(single, 600 * 512 * PAGE, "write", 512 * PAGE)
+    assert mm.swap_out(BASE, 3 * 512 * PAGE) == 0
+    check(mm)
+    assert rss_pages(mm) == 512 + 600

@@ -174,8 +174,10 @@ def run_tests(tree: Path, tests: Sequence[str], settings: Mapping[str, str]) -> 
     path = os.pathsep.join([str(tree), str(tree / "tests" / "mutations")])
     environment |= {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **settings}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "time_limit", *tests]
-    process = subprocess.Popen(command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               start_new_session=True)  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        text=True, errors="replace",  # a mistake can print anything
+    )  # fmt: skip
     try:
         out, _ = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:

@@ -4,16 +4,18 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bench.analysis import comparison
 from bench.analysis.comparison import Comparison
 from bench.analysis.stats import Interval
 from bench.errors import MeasurementError
-from bench.runs import loading
-from support import kept
+from bench.runs import kernel_record, loading
+from support import kept, real
 
 PER_PAGE = "munlockall/report/64MiB/per-page"
 NUMBER = itertools.count()
@@ -38,6 +40,19 @@ def test_a_run_that_takes_longer(tmp_path: Path, factor: float, words: set[str])
     assert len(set(own["time_verdict"])) == 1
     assert (found["time_b_s"] / found["time_a_s"]).to_numpy() == pytest.approx(found["time_ratio"].to_numpy())
     assert set(found["count_same"]) == {"equal"}
+
+
+@pytest.mark.parametrize("lacking", ["a", "b"])
+def test_instructions_that_one_run_lacks_have_no_ratio(tmp_path: Path, lacking: str) -> None:
+    (tmp_path / "run").mkdir()
+    kernel_record.save(tmp_path / "run", "python -m bench made-up", kept.MACHINE, [], [real.cost("6.1.192", (1000,))])
+    whole = loading.load(str(tmp_path / "run"), tmp_path)
+    without = {name: replace(one, instructions=()) for name, one in whole.points.items()}
+    both, one = whole, replace(whole, points=without)
+    (row,) = comparison.compare(*((one, both) if lacking == "a" else (both, one))).points.to_dict("records")
+    assert row["status"] == "compared" and pd.isna(row.get("instructions_ratio"))
+    (row,) = comparison.compare(both, both).points.to_dict("records")
+    assert row["instructions_ratio"] == 1
 
 
 @pytest.mark.parametrize("processes", [[[1.0, 1.1, 0.9]], [[1.0]]])

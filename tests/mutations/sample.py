@@ -65,7 +65,7 @@ WIDER = ("commands/test_kernel.py", "commands/test_show.py", "commands/test_repo
          "commands/test_sweep.py", "commands/test_reference.py", "test_cli.py", "figures/test_numbers.py",
          "figures/test_page.py", "figures/test_kernel_figures.py", "commands/test_plot.py",
          "commands/test_pyperf_run.py")  # fmt: skip
-RACES = "tests/docs/test_races.py"  # what comes out of every race
+RACES = ("tests/bench/commands/test_races.py", "tests/docs/test_races.py")  # the second: what comes out of every race
 SLOW = ("test_gate_bites.py", "test_pyperf_run.py", "test_plot.py", "test_imports.py", "test_browser.py", "test_committed.py")
 PYTHON_DOORS = ("mmmodel/arguments.py", "mmmodel/show.py", "mmmodel/sizes.py", "mmmodel/kernels.py", "mmmodel/modelled.py")
 
@@ -134,7 +134,7 @@ def tests_for(tree: Path, file: str) -> list[str]:
     near = sorted(path.relative_to(tree) for path in (tree / folder).glob("test_*.py"))
     near.sort(key=lambda one: one.name in SLOW)
     wider = [Path("tests/bench", name) for name in WIDER]
-    wider = [Path(RACES)] if "races" in path.parts else wider
+    wider = [*map(Path, RACES)] if "races" in path.parts else wider
     found = [one.as_posix() for one in (mirrored, *near, *wider) if (tree / one).exists()]
     return list(dict.fromkeys(found))
 

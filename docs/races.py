@@ -55,11 +55,27 @@ are complete. Together they take ten seconds of one CPU, and 180 MB.
 
 ## A second opinion
 
-Three of the races are written once more in Promela, from the facts of the kernels; they share no code with the model:
-`tests/bench/races/spin`. Spin runs them without reduction, and `tests/bench/races/test_spin.py` holds that both tools
-find the same states of the page (flags of the VMA, whether it is mapped, page flags, mlock_count), the same ends and
-the same broken invariants, with and without each guard. Spin's steps are not the model's one by one, since some are
-where nobody else can look; so its own count of states is another.
+Every race is written once more in Promela, from the facts of the kernels; the models share no code with this one:
+`tests/bench/races/spin`. Spin runs them without reduction, as the kernel has them and without each guard, and
+`tests/bench/races/test_spin.py` holds that both tools find the same set of states, the same ends, the same broken
+invariants and the same notes. A state is what both know: VM_LOCKED and VM_IO of each VMA, whether its entry is none,
+maps the page, is in migration or swapped out, PG_lru, PG_unevictable, PG_mlocked, mlock_count, references, whether a
+cache has the page, whether somebody has the LRU lock, and what each CPU's vectors hold, in order. What one of them
+lacks is printed. How far each task has come is left out, so that many of either tool's own states are one of these.
+
+Spin's steps are cut at single stores and single looks at what others store, in the order of the sources of 6.1.192.
+Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In two places a step of the
+explorer is not as fine as the kernel's, and Spin runs each race with both:
+
+- put_page() waits for the LRU lock, whoever has it; in the kernel only the last reference takes it. In two-lockers it
+  hides one end: the second process mlocks, drains and munlocks while munlock on CPU 0 has isolated the page, holds
+  the LRU lock, and has seen PG_mlocked set again; the page is then unevictable and not mlocked with a count of 0.
+- Reclaim looks at vm_flags once, and does not unmap a page that somebody else refers to. The kernel looks in
+  folio_referenced_one(), in try_to_unmap_one() and in each hook, and notices other references only when the page is
+  unmapped: then it stays in the swap cache.
+
+With these steps as fine as the kernel's every race breaks the same invariants, has the same notes, and, but for more
+ends of mlock-vs-reclaim and that one of two-lockers, the same ends.
 """
 
 TEXT = {

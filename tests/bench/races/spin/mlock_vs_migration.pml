@@ -1,39 +1,46 @@
 /* mlock, then munlock unless HELD, while migration maps the page again: the destination is on an evictable LRU. */
-#define TASKS 2
-#define AT_FIRST_LOCKED 0
-#define AT_FIRST_MAPPED 0
-#define AT_FIRST_LRU 1
-#define AT_FIRST_WAITING 0
-#include "page.pml"
-
-active proctype locker() {
-	bit isolated, evictable, others, queued;
-	mlock_walk();
-#ifndef HELD
-	munlock_walk();
+#include "mlock.pml"
+#include "migration.pml"
+#ifdef RECLAIM
+#include "reclaim.pml" /* meets the page afterwards */
 #endif
-	done++
-}
 
-active proctype migration() {
-	bit isolated, evictable, counted;
-	take(ptl);
-	d_step { mapped = 1; TELL }
-	counted = (vm_locked && !vm_io); /* the hook of page_add_anon_rmap() */
+init {
+	choose_in_full();
+#if defined(RECLAIM)
+#elif defined(HELD)
 	if
-	:: counted -> d_step { pg_mlocked = 1; TELL } waiting++
-	:: else
+	:: without = 0
+	:: without = VM_IO_GUARD
+	:: without = MIGRATION_DRAIN
 	fi;
-#ifndef NO_MIGRATION_DRAIN
+#else
 	if
-	:: vm_locked -> /* looked at once more */
-		if
-		:: counted -> process_mlock()
-		:: else
-		fi
-	:: else
+	:: without = 0
+	:: without = VM_IO_GUARD
+	:: without = ONE_STORE
+	:: without = FLAGS_FIRST
+	:: without = DRAINS
 	fi;
 #endif
-	d_step { ptl = 0; TELL }
-	done++
+	d_step {
+		mm[0].entry = MIGRATION;
+		pg_lru = 1;
+		refs = 1; /* of who migrates */
+		tell()
+	}
+	atomic {
+#ifdef HELD
+		run change_locks(0, 0, 1, 0);
+#else
+		run change_locks(0, 0, 1, 1);
+#endif
+		run migration(1)
+	}
+#ifdef RECLAIM
+	atomic { done == 2 -> run reclaim(1) }
+	all_done(3)
+#else
+	all_done(2)
+#endif
 }

@@ -1,19 +1,61 @@
-/* munlock on one CPU of a page that was just faulted in on another, where it waits in the vector for its LRU. */
-#define TASKS 2
-#define AT_FIRST_LOCKED 1
-#define AT_FIRST_MAPPED 1
-#define AT_FIRST_LRU 0
-#define AT_FIRST_WAITING 1
-#include "page.pml"
+/*
+ * munlock on one CPU of a page that was just faulted in on another, where it waits in the mlock batch for its LRU.  Afterwards
+ * COMPACTION takes it off its LRU and puts it back, or MLOCK_AGAIN locks and unlocks it once more.
+ */
+#include "mlock.pml"
 
-active proctype locker() {
-	bit isolated, evictable, others, queued;
-	munlock_walk();
+proctype drain(byte on_cpu) {
+	LOCALS;
+	c = on_cpu;
+	lru_add_drain();
 	done++
 }
 
-active proctype lru_add() {
-	bit evictable;
-	process_new();
+#ifdef COMPACTION
+/*
+ * As a migration that fails: folio_isolate_lru(), which is one step since nobody else is at the page, a list whose link
+ * overwrites mlock_count, folio_putback_lru().
+ */
+proctype compaction(byte on_cpu) {
+	LOCALS;
+	c = on_cpu;
+	d_step {
+		test_clear_lru();
+		if
+		:: isolated -> refs++; mlock_count = 0
+		:: else
+		fi;
+		tell()
+	}
+	if
+	:: isolated -> folio_putback_lru()
+	:: else
+	fi;
+	lru_add_drain();
 	done++
+}
+#endif
+
+init {
+	choose_in_full();
+	d_step {
+		mm[0].vm_locked = 1;
+		mm[0].entry = MAPPED;
+		pg_mlocked = 1;
+		nr_mlock = 1;
+		cpu[1].nr = 1;
+		cpu[1].tag[0] = NEW_PAGE;
+		refs = 2; /* of the entry and of the batch */
+		tell()
+	}
+	atomic { run change_locks(0, 0, 0, 1); run drain(1) }
+#ifdef COMPACTION
+	atomic { done == 2 -> run compaction(0) }
+	all_done(3)
+#elif defined(MLOCK_AGAIN)
+	atomic { done == 2 -> run change_locks(0, 0, 1, 1) }
+	all_done(3)
+#else
+	all_done(2)
+#endif
 }

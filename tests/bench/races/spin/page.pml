@@ -1,180 +1,122 @@
 /*
- * One page of order 0 under Linux 6.1, as the facts of its mm/mlock.c and mm/swap.c have it: flags, mlock_count, and what
- * processing an entry of a CPU's vector does to the page. Included by the races, which say where everything begins:
- * AT_FIRST_LOCKED (VM_LOCKED and PG_mlocked), AT_FIRST_MAPPED, AT_FIRST_LRU, AT_FIRST_WAITING, and how many TASKS there are.
+ * One page of order 0: its flags, its references, where it is mapped, and which per-CPU batches hold it.  Each race includes
+ * this, sets in its init where everything begins, and starts its tasks.
  *
- * After each store that others can see, and where a lock goes, "S ..." tells the state: VM_LOCKED, VM_IO, whether an entry maps the
- * page, PG_lru, PG_unevictable, PG_mlocked, mlock_count (0 while PG_unevictable is clear); "B NAME 1" that an invariant is broken.
- * When all tasks are done "E ..." tells the state and how many entries wait in vectors.
+ * An atomic step is one store that others can see, or one look at what others store.  Some of the kernel's stores are one step
+ * here, as nobody can tell in between:
+ * - a CPU's batch with the references that it gets, and, when it is emptied, with the last thing that its processing does:
+ *   nobody looks into the batches of another CPU;
+ * - an entry of a page table with the mapcount and the reference that it gets: entries are looked at under the page table lock;
+ * - PG_mlocked with NR_MLOCK, which no path looks at;
+ * - PG_unevictable with mlock_count, which is only looked at by who has cleared PG_lru and has the LRU lock;
+ * - the last reference with all that freeing the page does, since nobody can find it any more.
  *
- * Only printf() reads some of the variables: spin must be run with -o1 -o2 -o3, or it takes them for needless.
+ * Each race is run as the kernel has it, and without one of its guards.  It is also run twice: `in_full`, and with two steps as
+ * the explorer has them, which makes other states: there every put_page() waits for the LRU lock, not only the last, and
+ * reclaim is simpler (reclaim.pml).
+ *
+ * After each step that changes anything "S WITHOUT IN_FULL ..." tells the state, "B WITHOUT IN_FULL NAME" each invariant that
+ * is broken, "N ..." what is only worth telling; when all tasks are done "E ..." tells the end.  Only printf() reads some of
+ * the variables: spin must be run with -o1 -o2 -o3, or it takes them for needless.
  */
-bit vm_locked = AT_FIRST_LOCKED, vm_io, mapped = AT_FIRST_MAPPED
-bit pg_lru = AT_FIRST_LRU, pg_unevictable, pg_mlocked = AT_FIRST_LOCKED
-byte mlock_count
-bit lru_lock, ptl, mmap_lock
-byte waiting = AT_FIRST_WAITING /* entries in vectors for the page */
-byte unlocks /* those of them that unlock */
-byte done /* tasks that are */
+#define VM_IO_GUARD 1
+#define ONE_STORE 2
+#define FLAGS_FIRST 3
+#define DRAINS 4
+#define MIGRATION_DRAIN 5
+byte without; /* one of these, or 0 */
+bit in_full;
 
-#define STATE vm_locked, vm_io, mapped, pg_lru, pg_unevictable, pg_mlocked, mlock_count
-#define COUNT_TOO_HIGH (mapped && !mmap_lock && !ptl && mlock_count > vm_locked + unlocks)
-#define TELL printf("S %d%d%d%d%d%d%d\nB count too high %d\n", STATE, COUNT_TOO_HIGH)
+#define NONE 0 /* entries of the page tables */
+#define MAPPED 1
+#define MIGRATION 2
+#define SWAP 3
 
-active proctype end()
-{
-	atomic {
-		done == TASKS;
-		printf("E %d%d%d%d%d%d%d %d\n", STATE, waiting);
-		printf("B stranded, mlocked %d\n", pg_mlocked && !vm_locked);
-		printf("B stranded, not mlocked %d\n", pg_unevictable && !pg_mlocked && !vm_locked);
-		printf("B reference left %d\n", waiting > 0 && vm_locked);
-		printf("B off its LRU %d\n", waiting == 0 && !pg_lru)
-	}
+#define LRU_PAGE 1 /* tags in the mlock batch: mlock_folio() */
+#define NEW_PAGE 2 /* mlock_new_page() */
+#define MUNLOCK 3 /* munlock_page(), which the kernel gives no tag */
+
+typedef Mm { bit mmap_lock; bit ptl; bit vm_locked; bit vm_io; byte entry } /* one VMA of one page, with its page table */
+typedef Cpu { byte adds; byte nr; byte tag[3] } /* how often lru_add has the page; the mlock batch */
+
+Mm mm[2];
+Cpu cpu[3];
+bit pg_lru, pg_unevictable, pg_mlocked;
+byte mlock_count; /* 0 while PG_unevictable is clear: it lies over lru.prev */
+byte refs, nr_mlock;
+bit cached; /* in the page cache or the swap cache, which has a reference */
+bit lru_lock;
+byte done; /* tasks that are */
+
+#define MAPPED_IN(m) (mm[m].entry == MAPPED)
+#define LOCKED_IN(m) (MAPPED_IN(m) && mm[m].vm_locked)
+#define MAPPINGS (MAPPED_IN(0) + MAPPED_IN(1))
+#define LOCKS (LOCKED_IN(0) + LOCKED_IN(1))
+#define AT_WORK (mm[0].mmap_lock || mm[1].mmap_lock || mm[0].ptl || mm[1].ptl)
+#define QUEUED_IN(c) (cpu[c].adds + cpu[c].nr)
+#define QUEUED (QUEUED_IN(0) + QUEUED_IN(1) + QUEUED_IN(2))
+#define MUNLOCKS_IN(c) ((cpu[c].tag[0] == MUNLOCK) + (cpu[c].tag[1] == MUNLOCK) + (cpu[c].tag[2] == MUNLOCK))
+#define MUNLOCKS (MUNLOCKS_IN(0) + MUNLOCKS_IN(1) + MUNLOCKS_IN(2))
+
+#define VMA(m) mm[m].vm_locked, mm[m].vm_io, mm[m].entry
+#define BATCHES(c) cpu[c].adds, cpu[c].tag[0], cpu[c].tag[1], cpu[c].tag[2]
+#define IF(condition, kind, text) if :: (condition) -> printf(kind); printf("%d %d ", without, in_full); printf(text) :: else fi
+
+inline tell_state() {
+	printf("%d %d ", without, in_full);
+	printf("%d%d%d %d%d%d ", VMA(0), VMA(1));
+	printf("%d%d%d %d %d ", pg_lru, pg_unevictable, pg_mlocked, mlock_count, cached);
+	printf("%d %d ", lru_lock, refs);
+	printf("%d%d%d%d %d%d%d%d\n", BATCHES(0), BATCHES(1))
 }
 
-inline take(lock) { atomic { !lock -> lock = 1; TELL } }
-
-/* An entry of mlock_folio(). */
-inline process_mlock() {
-	d_step { isolated = pg_lru; pg_lru = 0; TELL }
-	if
-	:: isolated ->
-		take(lru_lock);
-		evictable = !pg_mlocked;
-		if
-		:: evictable ->
-			d_step {
-				if
-				:: pg_unevictable -> pg_unevictable = 0; mlock_count = 0
-				:: else
-				fi;
-				TELL
-			}
-		:: else ->
-			d_step {
-				if
-				:: pg_unevictable -> mlock_count = mlock_count + pg_mlocked
-				:: else -> pg_unevictable = 1; mlock_count = pg_mlocked
-				fi;
-				TELL
-			}
-		fi;
-		d_step { pg_lru = 1; TELL }
-		lru_lock = 0
-	:: else
-	fi;
-	waiting--
+/* What is told of every state. */
+inline tell() {
+	printf("S ");
+	tell_state();
+	IF(refs < MAPPINGS + cached + QUEUED, "B ", "reference missing\n");
+	IF(MAPPINGS > 0 && !AT_WORK && mlock_count > LOCKS + MUNLOCKS, "B ", "count too high\n");
+	IF(!lru_lock && nr_mlock != pg_mlocked, "B ", "nr_mlock wrong\n");
+	IF(refs > 0 && pg_mlocked && MAPPINGS == 0 && QUEUED == 0 && !AT_WORK, "N ", "mlocked, not mapped\n")
 }
 
-/* An entry of mlock_new_page(): the page is on no LRU. */
-inline process_new() {
-	take(lru_lock);
-	evictable = !pg_mlocked;
-	d_step {
-		if
-		:: evictable
-		:: else -> pg_unevictable = 1; mlock_count = pg_mlocked
-		fi;
-		TELL
-	}
-	d_step { pg_lru = 1; TELL }
-	lru_lock = 0;
-	waiting--
+/* What is told when all tasks are done. */
+inline tell_end() {
+	printf("E ");
+	tell_state();
+	if
+	:: refs > 0 ->
+		IF(QUEUED > 0 && LOCKS > 0, "B ", "reference left\n");
+		IF(QUEUED == 0 && !pg_lru, "B ", "off its LRU\n");
+		IF(pg_mlocked && LOCKS == 0, "B ", "stranded, mlocked\n");
+		IF(pg_unevictable && !pg_mlocked && LOCKS == 0, "B ", "stranded, not mlocked\n");
+		IF(QUEUED > 0 && LOCKS == 0, "N ", "in a vector\n");
+		IF(LOCKS > 0 && !pg_mlocked, "N ", "undercount\n")
+	:: else
+	fi
 }
 
-/* An entry of munlock_page(). */
-inline process_munlock() {
-	d_step { isolated = pg_lru; pg_lru = 0; TELL }
-	others = 0;
+/* The beginning of an init. */
+inline choose_in_full() {
 	if
-	:: isolated ->
-		take(lru_lock);
-		d_step {
-			if
-			:: pg_unevictable && mlock_count > 0 -> mlock_count--; others = (mlock_count > 0)
-			:: else
-			fi;
-			TELL
-		}
-	:: else
-	fi;
-	if
-	:: !others ->
-		d_step { pg_mlocked = 0; TELL }
-		if
-		:: isolated ->
-			evictable = !pg_mlocked;
-			if
-			:: evictable ->
-				d_step {
-					if
-					:: pg_unevictable -> pg_unevictable = 0; mlock_count = 0
-					:: else
-					fi;
-					TELL
-				}
-			:: else
-			fi
-		:: else
-		fi
-	:: else
-	fi;
-	if
-	:: isolated -> d_step { pg_lru = 1; TELL } lru_lock = 0
-	:: else
-	fi;
-	d_step { waiting--; unlocks--; TELL }
+	:: in_full = 0
+	:: in_full = 1
+	fi
 }
 
-/* mlock_vma_pages_range() of mlock and of munlock: flags, walk, drain, flags. */
-inline mlock_walk() {
-	take(mmap_lock);
-#ifndef FLAGS_LAST
-#ifdef NO_VM_IO
-	d_step { vm_locked = 1; TELL }
-#else
-#ifdef TWO_STORES
-	d_step { vm_locked = 1; TELL }
-#endif
-	d_step { vm_locked = 1; vm_io = 1; TELL }
-#endif
-#endif
-	take(ptl);
-	queued = 0;
+/* The end of an init: all tasks are done. */
+inline all_done(tasks) { atomic { done == tasks; tell_end() } }
+
+inline take(lock) { atomic { !lock -> lock = 1; tell() } }
+inline drop(lock) { d_step { lock = 0; tell() } }
+
+/* Who drops the last reference frees the page: __page_cache_release(), free_pages_prepare().  To be used in a d_step. */
+inline drop_references(number) {
+	refs = refs - number;
 	if
-	:: mapped -> d_step { pg_mlocked = 1; TELL } d_step { queued = 1; waiting++ }
+	:: refs == 0 -> pg_lru = 0; pg_unevictable = 0; mlock_count = 0; nr_mlock = nr_mlock - pg_mlocked; pg_mlocked = 0
 	:: else
-	fi;
-	d_step { ptl = 0; TELL }
-#ifndef NO_DRAINS
-	if
-	:: queued -> process_mlock()
-	:: else
-	fi;
-#endif
-	d_step { vm_locked = 1; vm_io = 0; TELL }
-	d_step { mmap_lock = 0; TELL }
+	fi
 }
 
-inline munlock_walk() {
-	take(mmap_lock);
-#ifndef FLAGS_LAST
-	d_step { vm_locked = 0; TELL }
-#endif
-	take(ptl);
-	queued = 0;
-	if
-	:: mapped -> d_step { queued = 1; waiting++; unlocks++ }
-	:: else
-	fi;
-	d_step { ptl = 0; TELL }
-#ifndef NO_DRAINS
-	if
-	:: queued -> process_munlock()
-	:: else
-	fi;
-#endif
-	d_step { vm_locked = 0; TELL }
-	d_step { mmap_lock = 0; TELL }
-}
+inline put_page() { atomic { in_full || !lru_lock -> drop_references(1); tell() } }

@@ -1,0 +1,117 @@
+/*
+ * The task that reclaims an anonymous page in Linux 6.1: shrink_inactive_list() and shrink_folio_list() of mm/vmscan.c with
+ * folio_referenced_one() and try_to_unmap_one() of mm/rmap.c, then a drain.  The page was not referenced lately.
+ */
+inline folio_referenced_one() {
+	take(mm[0].ptl);
+	seen = 0;
+	if
+	:: MAPPED_IN(0) && mm[0].vm_locked -> seen = 1; mlock_vma_folio(0) /* which looks at vm_flags again */
+	:: else
+	fi;
+	drop(mm[0].ptl)
+}
+
+inline try_to_unmap_one() {
+	take(mm[0].ptl);
+	if
+	:: MAPPED_IN(0) ->
+		if
+		:: mm[0].vm_locked -> mlock_vma_folio(0) /* which looks at vm_flags again */
+		:: else ->
+			d_step { mm[0].entry = SWAP; tell() }
+			munlock_vma_page(0); /* at the end of page_remove_rmap(), which looks at vm_flags again */
+			if
+			:: mm[0].vm_locked -> mlock_page_drain_local() /* and again */
+			:: else
+			fi;
+			put_page() /* the reference that the entry had */
+		fi
+	:: else
+	fi;
+	drop(mm[0].ptl)
+}
+
+/* Leaves `isolated` set if the page is to be put back. */
+inline shrink_folio_list() {
+	folio_referenced_one();
+	if
+	:: !seen -> /* folio_check_references() */
+		d_step { refs++; cached = 1; tell() } /* add_to_swap() */
+		try_to_unmap_one();
+		if
+		:: MAPPED_IN(0) -> /* activate_locked: folio_free_swap() if mlocked */
+			if
+			:: pg_mlocked -> d_step { cached = 0; drop_references(1); tell() }
+			:: else
+			fi
+		:: else ->
+			d_step { /* __remove_mapping(): nobody else has a reference */
+				if
+				:: refs == 2 -> isolated = 0; cached = 0; drop_references(2); tell()
+				:: else
+				fi
+			}
+		fi
+	:: else
+	fi
+}
+
+/*
+ * As the explorer's model has it (docs/fidelity.md): vm_flags is looked at once and in one place, the page is not unmapped if
+ * anybody else has a reference, and if it is unmapped it is freed.
+ */
+inline shrink_simply() {
+	take(mm[0].ptl);
+	if
+	:: mm[0].vm_locked && !mm[0].vm_io -> mlock_folio() /* mlock_vma_folio() */
+	:: mm[0].vm_locked && mm[0].vm_io
+	:: !mm[0].vm_locked ->
+		d_step {
+			unmapped = (refs == 2); /* of the entry and of the isolation */
+			if
+			:: unmapped -> mm[0].entry = SWAP; refs--
+			:: else
+			fi;
+			tell()
+		}
+	fi;
+	drop(mm[0].ptl);
+	if
+	:: unmapped -> put_page(); isolated = 0
+	:: else
+	fi
+}
+
+proctype reclaim(byte on_cpu) {
+	LOCALS;
+	bit seen, unmapped;
+	c = on_cpu;
+	atomic { /* isolate_lru_folios(), under the LRU lock, off an evictable list */
+		!lru_lock ->
+		isolated = pg_lru && !pg_unevictable;
+		if
+		:: isolated -> pg_lru = 0; refs++
+		:: else
+		fi;
+		tell()
+	}
+	if
+	:: isolated ->
+		if
+		:: !pg_mlocked -> /* folio_evictable() */
+			if
+			:: in_full -> shrink_folio_list()
+			:: else -> shrink_simply()
+			fi
+		:: else
+		fi;
+		if
+		:: isolated -> folio_putback_lru()
+		:: else
+		fi
+	:: else
+	fi;
+	lru_add_drain();
+	done++
+}

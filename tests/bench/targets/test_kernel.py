@@ -52,6 +52,7 @@ def test_a_user_mode_linux_by_its_path_says_its_version(tmp_path: Path, monkeypa
     ("target", "scenario", "problem"),
     [
         (real.uml(), SCENARIOS["report"], r"report/2TiB cannot be measured on uml-5\.10: .* up to 256 GiB \(--size\)"),
+        (real.uml(), SCENARIOS["report"].resized(1 << 50, 5), r"up to 256 GiB \(--size\)"),  # what comes first is said
         (real.uml(), SCENARIOS["thp"], "has no huge pages"),
         (real.uml(), layout_scenario("redis7"), "do not fit into the 512 GiB"),
         (real.host("never"), SCENARIOS["thp"], "runs with huge pages never, it needs always"),

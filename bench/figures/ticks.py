@@ -8,6 +8,7 @@ from collections.abc import Iterable
 LEAST_SPAN = 10.0  # of an axis, highest by lowest: it holds three or more of 1, 2, 5, 10, 20, 50 ...
 MARGIN = 0.06  # of the axis, on either side of the data
 MOST = 6  # ticks
+MOST_FINE = 7  # that are not powers of ten
 ROUND = 1e-9  # of a logarithm: what rounding may take from a tick on the edge
 
 
@@ -22,14 +23,21 @@ def log_limits(values: Iterable[float]) -> tuple[float, float]:
 
 
 def log_ticks(low: float, high: float, most: int = MOST) -> list[float]:
-    """Return powers of ten between two limits, at most `most` (2 or more); where there are few, 1, 2 and 5 times those."""
+    """Return powers of ten between two limits, at most `most` (2 or more).
+
+    Where there are only one or two, 1, 2 and 5 times powers of ten, or if these are more than MOST_FINE, 1 and 3 times.
+    """
     first, last = math.ceil(math.log10(low) - ROUND), math.floor(math.log10(high) + ROUND)
     decades = range(first, last + 1)
     if len(decades) > 2:
         step = -(-len(decades) // most)
         return [10.0**power for power in decades[::step]]
-    inside = (digit * 10.0**power for power in range(first - 1, last + 2) for digit in (1, 2, 5))
-    return [tick for tick in inside if low * (1 - ROUND) <= tick <= high * (1 + ROUND)]
+    for digits in ((1, 2, 5), (1, 3)):
+        fine = (digit * 10.0**power for power in range(first - 1, last + 2) for digit in digits)
+        ticks = [tick for tick in fine if low * (1 - ROUND) <= tick <= high * (1 + ROUND)]
+        if len(ticks) <= MOST_FINE:
+            break
+    return ticks
 
 
 def span_limits(spans: Iterable[int]) -> tuple[float, float]:

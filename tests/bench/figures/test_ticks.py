@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.figures.ticks import LEAST_SPAN, MOST, log_limits, log_ticks, span_limits, span_ticks
+from bench.figures.ticks import LEAST_SPAN, MOST, MOST_FINE, log_limits, log_ticks, span_limits, span_ticks
 
 positive = st.floats(1e-12, 1e15)
 
@@ -17,10 +17,11 @@ positive = st.floats(1e-12, 1e15)
 @example([3.1e-6, 3.2e-6], 2)
 @example([16_809_540, 67_108_353], MOST)  # entries of sparse-2MiB at 64 GiB
 @example([1, 10, 100], 2)
+@example([1.4e12, 3.58e14], 2)  # two powers of ten, and eight times 1, 2 or 5
 def test_there_are_always_two_ticks(values: list[float], most: int) -> None:
     low, high = log_limits(values)
     ticks = log_ticks(low, high, most)
-    assert 2 <= len(ticks) <= max(most, 7)
+    assert 2 <= len(ticks) <= max(most, MOST_FINE)
     assert ticks == sorted(set(ticks))
     assert all(low * 0.999 < tick < high * 1.001 for tick in ticks)
     assert high / low > LEAST_SPAN * 0.999

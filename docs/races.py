@@ -1,21 +1,31 @@
 #!/usr/bin/env python3
 """Write docs/races.md: explore every race, as the kernel runs it and with each guard left out.
 
-python3 docs/races.py           write the page
-python3 docs/races.py --check   exit code 1 if the page is not what would be written
+python3 docs/races.py             write the page
+python3 docs/races.py --check     exit code 1 if the page is not what would be written
+python3 docs/races.py --measure   explore what `bench races` explores, keep what that took, and write the page
 """
 
 from __future__ import annotations
 
+import functools
+import json
+import resource
 import sys
+import textwrap
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from bench.environment import machine_facts
 from bench.races.invariants import INVARIANTS, NOTES
 from bench.races.races import GUARDS, RACES
 from bench.races.results import Result, run, variants
+from bench.runs.storage import write_atomic
 
 PAGE = Path(__file__).resolve().with_suffix(".md")
+RECORD = PAGE.parents[1] / "results" / "records" / "races.json"
 
 HEAD = """\
 # Races
@@ -33,7 +43,20 @@ python3 run.py races mlock-vs-migration --without vm-io --explain
 `--explain` shows the schedule with the fewest preemptions that leads to the worst of what breaks, CPU by CPU, step by
 step; `--svg FILE` draws it, `--save FILE` keeps it, `--replay FILE` runs it again, says if the sources have changed
 since, and exits with 1 if it goes another way now. `--preemptions N` and `--states N` bound an exploration; that a
-bound was hit stands in the table.
+bound was hit stands in the table. `--reduce` leaves out states that tell nothing new.
+
+## What was found
+
+- Of the two races of the mail, the one with truncation harms nothing, and VM_IO keeps the one with migration away. It
+  must be set in one store with VM_LOCKED, and before the walk. It costs an undercount that reclaim repairs.
+- Patch 07 alone strands a page that mlock meets while reclaim has it (`mlock-vs-reclaim-07`): the count begins at one
+  for a page put back with PG_mlocked, and mlock adds its own. The patch that brought the batches begins at none.
+- The batches brought another: munlock of a page off its LRU does without the LRU lock (`munlock-vs-lru-add`). That is
+  in 6.1 and in 6.12; only isolating the page repairs it.
+- With patch 07 and with the batches, a page of two lockers can lose PG_mlocked while one of them still counts
+  (`two-lockers`).
+- In 6.1 a huge page that is split between munlock's store and its walk stays mlocked (`huge-munlock-vs-split`). 6.12
+  unlocks huge pages that page table entries map, too, and does not have this.
 
 ## How far this goes
 
@@ -41,17 +64,37 @@ bound was hit stands in the table.
   vm_flags, page flags, mlock_count. They are the model's functions (`mmmodel/steps*.py`), and
   `tests/model/test_steps.py` holds that the steps of a path in a row leave what its call leaves. Migration has no
   call: what its two halves leave is held to what was there before.
-- One page of order 0; tasks run on CPUs of their own, with vectors of their own; stores are seen in their order.
-- reclaim and hole punching lock the reverse map for themselves, where 6.1 lets readers share it: two of them never
-  meet here.
-- Every state is visited, with no reduction. States that differ only in the order of LRU lists or in event counters
-  count as one.
+- Tasks run on CPUs of their own, with vectors of their own; stores are seen in their order. Most races are of two
+  tasks and one page of order 0; some have three tasks, two pages, or a huge page.
+- Locks are the kernel's: reclaim and migration share the reverse map, as hole punching does in 6.1, and two readers can
+  meet. One page table lock stands for that of a PMD entry and that of the table below it, which is more order than
+  there is, where no path here could tell. 5.10's populate tries the page lock, and leaves the page alone without it.
+- Of patch 07 the steps of mlock and munlock are that commit's; a VMA's flags, reclaim and migration are 6.1's with the
+  flag that it tested and without the drains. 6.12 takes the steps of 6.1 at a page of order 0: `vma_start_write()`
+  keeps out faults alone, batches of 31 fill later, and `munlock_folio()`, `lru_add()` and the rmap hooks have the same
+  order; a test holds that the same states come out. What differs is a huge page that entries map, which 6.12 counts.
+- Page tables do not change but by these paths, nobody faults, and there is one node.
+- States that differ only in the order of LRU lists or in event counters count as one. Every state is visited unless the
+  table says to what bound.
 - A task that is done has no more to do: what waits in a vector then waits until its CPU drains that, and is told as
-  such.
+  such. Where that would hide the outcome, a drain of that CPU comes last.
 
-**states**: distinct ones. **matched**: steps that led to a known one. **depth**: steps of the longest way that was
-the shortest to its state. **shortest**: steps of the shortest schedule that breaks something. All explorations here
-are complete. Together they take ten seconds of one CPU, and 180 MB.
+**states**: distinct ones. **matched**: steps that led to a known one. **depth**: steps of the longest way that was the
+shortest to its state. **reduced**: states that are left with `--reduce`. **shortest**: steps of the shortest schedule
+that breaks something; where only the reduced states were visited ("-" in their place), those numbers are of moves that
+can be several steps.
+
+## Reduction
+
+A step that does nothing but drop a lock can as well come at once, together with the step before it: whatever others can
+do before, they can do after, and it leads to the same state. A step that does nothing but take a lock, and read what
+that protects, can as well come late, together with the next, if that takes nothing: whatever others can do after it,
+they could do before. So a lock, one step, and unlocks make one move (Lipton's reduction). The states in between tell
+nothing that the ones before and after do not, since invariants ask no less where fewer locks are held. Which steps
+these are is marked at the step. `tests/bench/races/test_reduction.py` holds all three conditions in every state of
+every race here that is explored whole, and that ends, broken invariants and notes are the same with and without.
+
+{measured}
 
 ## A second opinion
 
@@ -88,6 +131,12 @@ vector, mlocked, for as long as that CPU drains nothing.""",
     "munlock-vs-truncate-pinned": """\
 With a reference that somebody else holds the page stays mlocked and unmapped until that goes. It could not have been
 reclaimed meanwhile, so nothing is lost.""",
+    "munlock-vs-truncate-07": """\
+The same without batches: munlock changes the page at once, so there is less to interleave, and nothing that a missing
+drain could leave behind.""",
+    "munlock-vs-truncate-5.10": """\
+In 5.10 unmapping clears PG_mlocked itself when the last mapping goes, whatever the VMA's flags, and hole punching has
+the reverse map to itself. munlock finds pages one by one under the page table lock; its vector is the task's own.""",
     "mlock-vs-migration": """\
 The destination page is on an evictable LRU, the page table has a migration entry. If migration maps the page after
 mlock has stored VM_LOCKED and before the walk, the rmap hook counts it; the walk counts it again. munlock takes one
@@ -105,11 +154,31 @@ otherwise.""",
     "mlock-vs-migration-reclaim": """\
 The undercount is repaired by whoever meets the page: reclaim isolates it, finds VM_LOCKED in the rmap walk, and
 mlocks it. It ends mlocked with a count of 1 in every order.""",
+    "mlock-vs-migration-07": """\
+What the mail argues about, as that patch left it: the guard tests VM_IO alone, and each of its three parts is needed.
+That 5.18 declines every flag of VM_SPECIAL makes no difference here, and a test holds that state by state: mlock_fixup()
+sets VM_LOCKED on no VMA that has one of these, so VM_IO is the only one that the hook can find beside it.""",
+    "mlock-vs-migration-5.10": """\
+PG_mlocked is one bit: locking twice is locking once, and munlock clears it. mlock stores VM_LOCKED, gives mmap_lock
+back, and has populate look for the page, which waits for the end of the migration. In some orders the page waits in a
+vector when all is done.""",
     "mlock-vs-reclaim": """\
 Reclaim refuses to unmap a page of a VM_LOCKED VMA and mlocks it, unless VM_IO makes it decline; it puts the page
 back, and the walk counts it. Without the guard both count. With it no page stays mlocked, but one can be left on the
 unevictable LRU without PG_mlocked: that is the next race, for which reclaim's putback is one of the ways to put a
 page on its LRU.""",
+    "mlock-vs-reclaim-07": """\
+Here patch 07 alone is not enough, guard or no guard. Reclaim has the page off its LRU when mlock sets PG_mlocked, and
+puts it back before mlock looks for it there: the putback finds PG_mlocked and begins the count at 1, mlock adds its own,
+munlock takes one back. Patch 10 begins the count at 0, and the page of 6.1 is at worst counted too little.""",
+    "mlock-vs-reclaim-5.10": """\
+Reclaim mlocks what a VM_LOCKED VMA maps while it has the page table lock. munlock clears VM_LOCKED first and then needs
+that lock to find the page, so whatever reclaim sets in between is found and cleared. Nothing is stranded. A page that
+reclaim has taken is not faulted in again here.""",
+    "driver-mmap": """\
+Where VM_SPECIAL does matter: under MCL_FUTURE a new VMA has VM_LOCKED while the driver's ->mmap() runs; it sets
+VM_MIXEDMAP and maps its page, and mmap_region() takes VM_LOCKED away when it returns. If the hook declines VM_IO alone
+the page is mlocked, by a VMA that never unlocks it. It needs no second task. 5.18 declines them all.""",
     "munlock-vs-lru-add": """\
 A page that was just faulted into a VM_LOCKED VMA waits in a vector of CPU 1, and is munlocked on CPU 0. munlock finds
 it off its LRU, takes no LRU lock, and clears PG_mlocked a little later. In between CPU 1 may have found the page not
@@ -124,6 +193,16 @@ order.""",
     "munlock-vs-lru-add-mlock": """\
 Another mlock and munlock repair it only if mlock_count was left at 0. At 1 it becomes 2 and 1, and the page stays
 mlocked for good.""",
+    "munlock-vs-lru-add-first": """\
+Two pages in one batch, and the one that is on its way to an LRU comes first: munlock has no LRU lock yet, and the race
+is the same. The other page is never stranded.""",
+    "munlock-vs-lru-add-second": """\
+A page that is on its LRU comes first: its munlock takes the LRU lock and keeps it for the rest of the batch, so the page
+behind it is looked at under that lock, and nothing is stranded. This is the assumption that the witness above rests on,
+settled both ways.""",
+    "munlock-vs-lru-add-07": """\
+After patch 07 alone munlock has the LRU lock whether the page is on an LRU or not. No order strands the page: the race
+came with the batches.""",
     "munlock-vs-lru-add-5.10": """\
 5.10 has no count, clears PG_mlocked under the LRU lock, and sets PG_lru before it asks whether a page is evictable.
 No order strands the page. munlock's vector belongs to the task there, not to a CPU.""",
@@ -135,31 +214,95 @@ some orders a count of 1 remains with no lock, and the page is stranded.""",
 The same while the second process keeps its lock. The page may end without PG_mlocked on an evictable LRU, which
 reclaim repairs, or mlocked with a count of 0, which is allowed; but also on the unevictable LRU without PG_mlocked
 and with a count that is too high.""",
+    "two-lockers-07": """\
+Without batches the one that munlocks holds the LRU lock, but the other isolates the page before it waits for that lock.
+munlock then finds the page off its LRU, clears PG_mlocked, and takes nothing off the count.""",
+    "two-lockers-held-07": """\
+The same while the second process keeps its lock. PG_mlocked can be gone, with a count that is too high.""",
+    "two-lockers-compaction": """\
+A third CPU takes the page off its LRU and puts it back, which begins its count anew. More ends, and nothing breaks that
+did not before.""",
+    "mlock-vs-migration-vs-truncate": """\
+Three tasks at a page of a file: while migration maps it again and mlock walks, a hole is punched. The hole clears a
+migration entry as well as a mapping, and two readers of the reverse map can be at the page together. Whatever was
+counted, the page leaves the file and is freed in the end.""",
+    "mlock-vs-migration-vs-reclaim": """\
+Three tasks at an anonymous page. The guard holds against both at once; what is left on the unevictable LRU without
+PG_mlocked is the race with lru_add again.""",
+    "two-pages-vs-migration-vs-reclaim": """\
+Three tasks, two pages: one comes back from migration while reclaim is at the other, and mlock walks over both. There are
+too many states to visit them all here; the bound stands in the table.""",
+    "huge-munlock-vs-split": """\
+The walk of 6.1 leaves alone a huge page that page table entries map, since that is never mlocked: splitting the PMD
+takes the count back. But splitting asks VM_LOCKED, under the page table lock, and munlock has cleared it already, so
+neither of them does it. The page stays mlocked with a count of 1, its tails too once it is really split, until it is
+freed. mmap_lock does not help: who splits a huge page has anon_vma's lock and the page lock.""",
+    "huge-munlock-vs-split-6.12": """\
+The walk of 6.12 takes a run of entries that map one huge page for the page, and unlocks it whether all of it is there
+or not. Both orders end evictable.""",
+    "huge-mlock-vs-split": """\
+mlock and munlock: the same window in munlock, with the same end. A split before mlock's walk leaves a huge page that is
+not mlocked, as it would be without a race.""",
+    "huge-mlock-vs-split-6.12": """\
+mlock of 6.12 counts a huge page that entries map if all of it is in range; so munlock finds what it has to take back,
+in every order.""",
+    "huge-shared-vs-split": """\
+Splitting does not ask VM_SPECIAL. If mlock of a child has stored VM_LOCKED and VM_IO and not walked yet, the split of
+the child's PMD takes back a count that was the parent's. The page is mlocked too little, which reclaim repairs.""",
+    "huge-mlock-vs-migration": """\
+As for a small page: without VM_IO migration and the walk both count. A migrated huge page is mlocked at once, since
+batches do not hold huge pages back.""",
+    "huge-mlock-vs-migration-6.12": """\
+6.12 does not lock a huge page when it is mapped again and leaves that to reclaim, so nobody counts twice, guard or no
+guard.""",
 }
 
 
-def _cells(result: Result) -> list[str]:
+Explored = Callable[[str, tuple[str, ...], bool | None], Result]
+
+
+def _cells(result: Result, reduced: Result) -> list[str]:
     broken = result.broken
     return [
         " ".join(result.without) or "-",
         "; ".join(result.outcomes),
         "; ".join(broken) or "-",
         "; ".join(result.notes) or "-",
-        f"{result.stored:,}",
+        "-" if result.reduced else f"{result.stored:,}",
         f"{result.matched:,}",
         str(result.depth),
+        f"{reduced.stored:,}",
+        f"to {result.limit}" if result.limit else "yes",
         str(min((len(one.schedule) for one in broken.values()), default="-")),
     ]
 
 
-def render(explored: Callable[[str, tuple[str, ...]], Result]) -> str:
-    """Return the page; `explored` gives what a race without some guards came to."""
-    parts = [HEAD]
+def saved(explored: Explored) -> str:
+    """Return in a sentence what the reduction leaves of the states of all races that were explored whole."""
+    whole = [(name, without) for name, race in RACES.items() if not race.reduce for without in variants(race)]
+    states, left = (sum(explored(*one, reduce).stored for one in whole) for reduce in (None, True))
+    return f"Of {states:,} states of these races it leaves {left:,}."
+
+
+def told(record: dict[str, Any]) -> str:
+    """Return in a few sentences what exploring all races took."""
+    return (
+        f"`bench races` visits {record['states']:,} states in {record['explorations']} explorations. That took"
+        f" {record['cpu_seconds']:.0f} seconds of one processor ({record['machine']['cpu_model']}), of which the longest of two"
+        f" tasks took {record['longest_of_two_tasks']['cpu_seconds']:.1f} ({record['longest_of_two_tasks']['race']}), and"
+        f" {record['peak_memory_bytes'] / 1e6:.0f} MB of memory at most: `results/records/races.json`."
+    )
+
+
+def render(explored: Explored, record: dict[str, Any]) -> str:
+    """Return the page; `explored` gives what a race without some guards came to, reduced if asked for."""
+    measured = textwrap.fill(f"{saved(explored)} {told(record)}", 118, break_on_hyphens=False)
+    parts = [HEAD.replace("{measured}", measured)]
     for name, race in RACES.items():
-        parts.append(f"## {name}\n\n{TEXT[name]}\n")
-        rows = [_cells(explored(name, without)) for without in variants(race)]
-        heads = ["without", "ends as", "broken", "notes", "states", "matched", "depth", "shortest"]
-        table = [heads, ["---"] * 4 + ["---:"] * 4, *rows]
+        parts.append(f"## {name}\n\n{race.summary[0].upper()}{race.summary[1:]}; Linux {race.kernel.name}.\n\n{TEXT[name]}\n")
+        rows = [_cells(explored(name, without, None), explored(name, without, True)) for without in variants(race)]
+        heads = ["without", "ends as", "broken", "notes", "states", "matched", "depth", "reduced", "complete", "shortest"]
+        table = [heads, ["---"] * 4 + ["---:"] * 4 + ["---", "---:"], *rows]
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in table) + "\n")
     for title, names in (("Guards", GUARDS), ("Invariants", INVARIANTS), ("Notes", NOTES)):
         rows_of = [f"| {name} | {text} |" for name, text in names.items()]
@@ -167,9 +310,44 @@ def render(explored: Callable[[str, tuple[str, ...]], Result]) -> str:
     return "\n".join(parts)
 
 
+def measure(explored: Explored) -> dict[str, Any]:
+    """Explore what `bench races` explores, and return what that took; `explored` has explored nothing yet."""
+    states, longest, count = 0, (0.0, ""), 0
+    begun = time.process_time()
+    for name, race in RACES.items():
+        for without in variants(race):
+            before = time.process_time()
+            found = explored(name, without, None)
+            took = round(time.process_time() - before, 2)
+            states, count = states + found.stored, count + 1
+            if not race.reduce:
+                longest = max(longest, (took, " without ".join([name, *without])))
+    return {
+        "schema": 1,
+        "kind": "races",
+        "command": "python docs/races.py --measure",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine_facts(),
+        "explorations": count,
+        "states": states,
+        "cpu_seconds": round(time.process_time() - begun, 1),
+        "longest_of_two_tasks": {"race": longest[1], "cpu_seconds": longest[0]},
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
+    }
+
+
+def recorded() -> dict[str, Any]:
+    """Return what was kept of the last time that it was measured."""
+    record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return record
+
+
 def main(argv: Sequence[str]) -> int:
     """Write the page, or check it."""
-    page = render(lambda name, without: run(RACES[name], without))
+    explored = functools.cache(lambda name, without, reduce: run(RACES[name], without, reduce=reduce))
+    if argv == ["--measure"]:
+        write_atomic(RECORD, (json.dumps(measure(explored), indent=1) + "\n").encode())
+    page = render(explored, recorded())
     if argv == ["--check"]:
         return int(PAGE.read_text(encoding="utf-8") != page)
     PAGE.write_text(page, encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 # Kernels, in order.
 V5_10: Final = 510
 V6_1: Final = 601
+V6_12: Final = 612
 
 # Algorithms: how the pages of a range are locked or unlocked.
 PER_PAGE: Final = 0
@@ -41,6 +42,8 @@ class Kernel:
 
 LINUX_5_10: Final = Kernel("5.10", V5_10, "one PG_mlocked for all VMAs; locked when populated", 64 << 10)
 LINUX_6_1: Final = Kernel("6.1", V6_1, "an mlock_count for each page; locked by a walk and by the rmap hooks", 8 << 20)
+# Without an implementation: what differs from 6.1 where paths race is in their steps alone.
+LINUX_6_12: Final = Kernel("6.12", V6_12, "as 6.1; huge pages that page table entries map are locked, too", 8 << 20)
 
 
 class Look(NamedTuple):

@@ -20,10 +20,22 @@ def is_migration_entry(entry: int) -> bool:
 
 
 @step
+def migrating_pfn(entry: int) -> int:
+    """The page of a migration entry."""
+    return swp_offset(entry)
+
+
+@step
 def make_migration_entry(s: State, slot: int) -> None:
     """Put the entry of a page in migration in place of the one that maps it.  Needs the page table lock."""
     entry = s.entries[slot]
     s.entries[slot] = swap_entry(MIGRATION_WRITE_BITS if entry & _PAGE_RW != 0 else MIGRATION_READ_BITS, pte_pfn(entry))
+
+
+@step
+def clear_entry(s: State, slot: int) -> None:
+    """Nothing is mapped here any more.  Needs the page table lock."""
+    s.entries[slot] = 0
 
 
 @step

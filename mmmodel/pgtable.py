@@ -232,6 +232,12 @@ def pmd_slot(s: State, mm: int, address: int) -> int:
     return find_pmd(s, mm, address) if find_pte(s, mm, address) != 0 else 0
 
 
+@step
+def any_pmd_slot(s: State, mm: int, address: int) -> int:
+    """Slot of the PMD entry of ``address``, whatever it is, or 0 if there is no table for it."""
+    return find_pmd(s, mm, address)
+
+
 @kernel
 def alloc_below(s: State, mm: int, slot: int) -> int:
     """Table that the upper-level entry at ``slot`` points to, made if there is none.  Models p?d_alloc()."""

@@ -21,7 +21,7 @@ from mmmodel.constants import (
 )
 from mmmodel.counters import PMD_SPLITS
 from mmmodel.counting import count
-from mmmodel.jit import kernel, unit
+from mmmodel.jit import kernel, step, unit
 from mmmodel.kernels import V6_1
 from mmmodel.pages import is_zero_pfn
 from mmmodel.pgtable import find_pmd, mk_pte, pmd_huge, pte_pfn, withdraw_table
@@ -40,12 +40,22 @@ def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     Models __split_huge_pmd(), simplified: no freezing, no PMD migration entries.  A PTE-mapped huge page is never mlocked: 5.10
     clears PG_mlocked (counted as cleared), 6.1 takes back this PMD's count if the VMA is locked (counted as munlocked).
     """
-    entry = s.entries[pmd]
-    count(s.counters, PMD_SPLITS, 1)
-    pfn = pte_pfn(entry)
+    pfn = pte_pfn(s.entries[pmd])
     zero = is_zero_pfn(s.pages, pfn)
     if not zero and s.ctl[KERNEL] < V6_1:
         clear_page_mlock(s, pfn)
+    map_by_entries(s, mm, pmd)
+    if not zero and s.ctl[KERNEL] >= V6_1:
+        munlock_vma_page(s, pfn, vm_flags, True)
+
+
+@step
+def map_by_entries(s: State, mm: int, pmd: int) -> None:
+    """Put a table of 512 entries in place of a huge PMD, without what that does to PG_mlocked.  Needs the page table lock."""
+    count(s.counters, PMD_SPLITS, 1)
+    entry = s.entries[pmd]
+    pfn = pte_pfn(entry)
+    zero = is_zero_pfn(s.pages, pfn)
     exclusive = s.pages[pfn]["flags"] & PG_anon_exclusive
     table = withdraw_table(s, mm)
     for i in range(PTRS_PER_TABLE):
@@ -61,8 +71,6 @@ def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     s.pages[pfn]["refcount"] += HPAGE_PMD_NR - 1
     s.pages[pfn]["flags"] |= PG_double_map
     remove_compound_mapping(s, pfn)
-    if s.ctl[KERNEL] >= V6_1:
-        munlock_vma_page(s, pfn, vm_flags, True)
 
 
 @kernel

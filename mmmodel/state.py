@@ -130,7 +130,8 @@ HUGE_ZERO_PFN: Final = 27  # 0 until first used
 CURSOR: Final = 28  # address at which a populate or touch stopped for lack of arena room
 MAX_CHAIN: Final = 29  # longest anon_vma_chain so far: bounds what a split may need
 KERNEL: Final = 30  # V5_10, V6_1: ordered
-NR_CTL: Final = 31
+LEFT_OUT: Final = 31  # bits of what the steps of a path leave out (mmmodel.steps): no call looks at it
+NR_CTL: Final = 32
 
 # The first frames hold the LRU list heads, a node's five lists in a row, so that list surgery needs no special case.
 NR_LRU_HEADS: Final = MAX_NUMNODES * NR_LRU_LISTS

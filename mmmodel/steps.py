@@ -6,21 +6,23 @@ lock, vm_flags and page flags.  ``tests/model/test_steps.py`` holds that a path 
 
 A path yields a :class:`Step` before it takes it; resumed, it goes on to the next.  Who drives it
 
-- resumes it only if no other task has a lock of ``takes``; the task has those from then on, until it has resumed a step that
-  ``drops`` them;
+- resumes it only if no other task has a lock of ``takes``, but for readers together; the task has those from then on, until it
+  has resumed a step that ``drops`` them;
+- sends it whether it now has the lock of ``tries``, which it has if no other task has it;
 - sets ``ctl[CPU]`` to the CPU of the task before it resumes, since vectors are a CPU's;
 - holds mmap_lock for the paths that say so.
 
-What a task will do next depends on the arrays and on :func:`position`, so that these tell states apart.
+What a task will do next depends on the arrays and on :func:`position`, so that these tell states apart.  ``ctl[LEFT_OUT]``
+says what the paths leave out, to see what it is there for.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Generator, Hashable
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from mmmodel.constants import NODE_SHIFT, PMD_SIZE, PG_lru
+from mmmodel.constants import NODE_SHIFT, PMD_SIZE, PG_lru, PG_mlocked
 from mmmodel.kernels import V6_1
 from mmmodel.lru import (
     count_lru_add,
@@ -47,14 +49,29 @@ from mmmodel.mlock_batch import (
     rescue_page,
 )
 from mmmodel.pages import test_clear_page_mlocked, thp_nr_pages
-from mmmodel.state import CPU, KERNEL, LRU_ADD_PVEC, MLOCK_PVEC, State
+from mmmodel.pgtable import pmd_slot, pte_offset
+from mmmodel.state import CPU, KERNEL, LEFT_OUT, LRU_ADD_PVEC, MLOCK_PVEC, State
+
+# What can be left out: bits of ctl[LEFT_OUT].
+VM_IO_GUARD: Final = 1 << 0  # VM_IO is set while pages are locked, so that others do not count what the walk will
+ONE_STORE: Final = 1 << 1  # VM_IO and VM_LOCKED appear together, not one after the other
+FLAGS_FIRST: Final = 1 << 2  # VM_LOCKED is changed before the walk, not after it
+DRAINS: Final = 1 << 3  # the batch is processed before and after the walk
+MIGRATION_DRAIN: Final = 1 << 4  # migration processes the batch before it drops the page table lock
+ALL_SPECIAL: Final = 1 << 5  # the reverse map declines every VM_SPECIAL flag; without, VM_IO alone, as patch 07 did
+BATCHES: Final = 1 << 6  # pages wait in a CPU's batch; without, each is changed at once, as after patch 07
 
 
 class Lock(NamedTuple):
-    """One lock: two are the same if both fields are equal."""
+    """One lock, taken to be alone or with other readers."""
 
     kind: str  # "lru_lock", "ptl", "rmap", "page"
     number: int  # node, entry or table, mapping, pfn
+    shared: bool = False  # by readers, who keep out writers only
+
+    def excludes(self, other: Lock) -> bool:
+        """Whether no two tasks can have both."""
+        return self[:2] == other[:2] and not (self.shared and other.shared)
 
 
 class Step(NamedTuple):
@@ -64,10 +81,27 @@ class Step(NamedTuple):
     needs: tuple[Lock, ...] = ()  # that the task has
     takes: tuple[Lock, ...] = ()  # before it
     drops: tuple[Lock, ...] = ()  # after it
+    tries: Lock | None = None  # taken before it if nobody has it
+    quiet: bool = False  # it takes or drops locks, and does nothing else that another task could tell
 
 
-Path: TypeAlias = Generator[Step, None, None]
-Held: TypeAlias = Generator[Step, None, Lock | None]  # ends with the LRU lock that the task still has
+Path: TypeAlias = Generator[Step, bool, None]
+Held: TypeAlias = Generator[Step, bool, Lock | None]  # ends with the LRU lock that the task still has
+
+
+def take(name: str, *locks: Lock, needs: tuple[Lock, ...] = ()) -> Step:
+    """Locks are taken.  Before its next step the path reads only what they protect, and what nobody changes."""
+    return Step(name, needs=needs, takes=locks, quiet=True)
+
+
+def drop(name: str, *locks: Lock) -> Step:
+    """Locks are dropped.  Before its next step the path reads and stores only what is its task's or its CPU's own."""
+    return Step(name, needs=locks, drops=locks, quiet=True)
+
+
+def left_out(s: State, what: int) -> bool:
+    """Whether the paths leave something out."""
+    return bool(int(s.ctl[LEFT_OUT]) & what)
 
 
 def position(path: Path) -> Hashable:
@@ -82,6 +116,14 @@ def position(path: Path) -> Hashable:
     return tuple(frames)
 
 
+def entry_of(s: State, vma: int, address: int) -> tuple[Lock, int]:
+    """The page table lock of an address, and the slot of its entry.  ValueError: there is no page table."""
+    pmd = pmd_slot(s, int(s.vmas[vma]["vm_mm"]), address)
+    if not pmd:
+        raise ValueError(f"no page table at {address:#x}")
+    return Lock("ptl", pmd), int(pte_offset(s, pmd, address))
+
+
 def lru_lock(s: State, pfn: int) -> Lock:
     """The lock of the LRU lists that the page belongs to."""
     return Lock("lru_lock", int(s.pages[pfn]["flags"]) >> NODE_SHIFT)
@@ -92,18 +134,16 @@ def relock_lru(s: State, pfn: int, held: Lock | None) -> Held:
     lock = lru_lock(s, pfn)
     if held == lock:
         return held
-    if held is None:
-        yield Step("lock LRU", takes=(lock,))
-    else:
-        yield Step("unlock LRU", drops=(held,))
-        yield Step("lock LRU", takes=(lock,))
+    if held is not None:
+        yield drop("unlock LRU", held)
+    yield take("lock LRU", lock)
     return lock
 
 
 def unlock_lru(held: Lock | None) -> Path:
     """The LRU lock is dropped, if the task has it."""
     if held is not None:
-        yield Step("unlock LRU", needs=(held,), drops=(held,))
+        yield drop("unlock LRU", held)
 
 
 def put_one_page(s: State, pfn: int) -> Path:
@@ -128,6 +168,8 @@ def lru_add_fn(s: State, pfn: int, held: Lock) -> Path:
     evictable = page_evictable(s.pages, pfn)
     yield Step("add to list", needs=(held,))
     lru_add_list(s.pages, s.counters, version, pfn, evictable, was_unevictable)
+    if not evictable and left_out(s, BATCHES):
+        s.pages[pfn]["lru_prev"] = 1 if int(s.pages[pfn]["flags"]) & PG_mlocked else 0  # mlock_count, until patch 10
     if version >= V6_1:
         yield Step("SetPageLRU", needs=(held,))
         set_page_lru(s.pages, pfn)
@@ -164,7 +206,7 @@ def putback_lru_page(s: State, pfn: int) -> Path:
     yield from put_one_page(s, pfn)
 
 
-def isolate_lru_page(s: State, pfn: int) -> Generator[Step, None, bool]:
+def isolate_lru_page(s: State, pfn: int) -> Generator[Step, bool, bool]:
     """A page is taken off its list, if it is on one."""
     lock = lru_lock(s, pfn)
     yield Step("isolate_lru_page", takes=(lock,), drops=(lock,))

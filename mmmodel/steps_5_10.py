@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from mmmodel.constants import HPAGE_PMD_NR, PAGE_SHIFT, PAGE_SIZE, PMD_SIZE, PG_head, PG_lru, PG_tail
+from mmmodel.constants import _PAGE_PRESENT, HPAGE_PMD_NR, PAGE_SHIFT, PAGE_SIZE, PMD_SIZE, PG_head, PG_lru, PG_tail
 from mmmodel.kernels import HOLE_SKIP
 from mmmodel.lookup import lookup
 from mmmodel.lru import count_lru_lock, isolate_locked, test_clear_page_unevictable
+from mmmodel.migrate import is_migration_entry, migrating_pfn
 from mmmodel.mlock_batch import test_set_page_mlocked
 from mmmodel.munlock_page import (
     __munlock_isolation_failed,
@@ -29,13 +30,15 @@ from mmmodel.per_page import (
     isolate_from_lru,
     step_over_holes,
 )
-from mmmodel.pgtable import pte_pfn
+from mmmodel.pgtable import any_pmd_slot, pte_pfn
 from mmmodel.rmap import clear_mlocked_of_unmapped, count_if_stranded
 from mmmodel.state import ALGORITHM, KERNEL, State
 from mmmodel.steps import (
     Lock,
     Path,
     Step,
+    drop,
+    entry_of,
     isolate_lru_page,
     lru_add_drain,
     lru_add_fn,
@@ -44,6 +47,7 @@ from mmmodel.steps import (
     put_one_page,
     putback_lru_page,
     relock_lru,
+    take,
     unlock_lru,
 )
 
@@ -89,8 +93,8 @@ def vmas_of(s: State, mapping: int) -> tuple[int, ...]:
 
 def try_to_munlock(s: State, pfn: int) -> Path:
     """5.10: other VMAs are asked whether they lock the page.  Needs the page lock."""
-    rmap = Lock("rmap", int(s.pages[pfn]["mapping"]))
-    yield Step("lock reverse map", takes=(rmap,))
+    rmap = Lock("rmap", int(s.pages[pfn]["mapping"]), shared=True)
+    yield take("lock reverse map", rmap)
     count_rmap_lock(s.counters)
     for vma in vmas_of(s, rmap.number):
         yield Step("look at VMA", needs=(rmap,))
@@ -98,7 +102,7 @@ def try_to_munlock(s: State, pfn: int) -> Path:
             if not int(s.pages[pfn]["flags"]) & (PG_head | PG_tail):
                 yield from mlock_vma_page_5_10(s, pfn)
             break
-    yield Step("unlock reverse map", needs=(rmap,), drops=(rmap,))
+    yield drop("unlock reverse map", rmap)
 
 
 def __munlock_isolated_page(s: State, pfn: int) -> Path:
@@ -111,10 +115,10 @@ def __munlock_isolated_page(s: State, pfn: int) -> Path:
     yield from putback_lru_page(s, pfn)
 
 
-def munlock_vma_page_5_10(s: State, pfn: int) -> Generator[Step, None, int]:
+def munlock_vma_page_5_10(s: State, pfn: int) -> Generator[Step, bool, int]:
     """5.10: one page is unlocked, huge pages whole: the pages done with.  Needs the page lock."""
     lru = lru_lock(s, pfn)
-    yield Step("lock LRU", takes=(lru,))
+    yield take("lock LRU", lru)
     count_lru_lock(s.counters)
     yield Step("TestClearPageMlocked", needs=(lru,))
     mlocked = clear_mlocked_whole(s.pages, s.counters, pfn)
@@ -127,6 +131,37 @@ def munlock_vma_page_5_10(s: State, pfn: int) -> Generator[Step, None, int]:
     elif mlocked:
         __munlock_isolation_failed(s, pfn)
     return HPAGE_PMD_NR if mlocked and int(s.pages[pfn]["flags"]) & PG_head else 1
+
+
+def mlock_present_page(s: State, vma: int, address: int) -> Path:
+    """5.10: populate locks the page at an address (FOLL_MLOCK), if nobody has the page lock.  Needs mmap_lock.
+
+    Waits for a page in migration.  Simplified: a page that is gone is not faulted in.  ValueError: there is no page table.
+    """
+    ptl, slot = entry_of(s, vma, address)
+    while True:
+        yield take("lock page table", ptl)
+        entry = int(s.entries[slot])
+        if not is_migration_entry(entry):
+            break
+        page = Lock("page", int(migrating_pfn(entry)))
+        yield drop("unlock page table", ptl)
+        yield Step("wait for page lock", takes=(page,), drops=(page,))
+    if entry & _PAGE_PRESENT:
+        yield from mlock_followed(s, int(pte_pfn(entry)))
+    yield drop("unlock page table", ptl)
+
+
+def mlock_followed(s: State, pfn: int) -> Path:
+    """5.10: a page that populate has found is locked, unless somebody has the page lock."""
+    page = Lock("page", pfn)
+    got = yield Step("trylock page", tries=page)
+    if not got:
+        return
+    count_page_lock(s.counters)
+    yield from lru_add_drain(s)
+    yield from mlock_vma_page_5_10(s, pfn)
+    yield Step("unlock page", needs=(page,), drops=(page,))
 
 
 # ---- 5.10: a vector ----
@@ -169,14 +204,14 @@ def __munlock_pagevec(s: State, mm: int) -> Path:
         yield from put_one_page(s, pfn)
 
 
-def _isolate_all(s: State, mm: int, pfns: tuple[int, ...]) -> Generator[Step, None, tuple[int, ...]]:
+def _isolate_all(s: State, mm: int, pfns: tuple[int, ...]) -> Generator[Step, bool, tuple[int, ...]]:
     """Phase 1, under one LRU lock: the pages that lost PG_mlocked and were taken off their lists."""
     version = int(s.ctl[KERNEL])
     pvec = s.munlock_pvecs[mm]
     lru = lru_lock(s, pfns[0])
     nr_mlocked = 0
     isolated: tuple[int, ...] = ()
-    yield Step("lock LRU", takes=(lru,))
+    yield take("lock LRU", lru)
     for i, pfn in enumerate(pfns, 1):
         yield Step("TestClearPageMlocked", needs=(lru,))
         if test_clear_page_mlocked(s.pages, pfn):
@@ -203,14 +238,21 @@ def munlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int) -
     top, five_level = int(s.mms[mm]["pgd"]), int(s.mms[mm]["levels"]) == 5
     skip = int(s.ctl[ALGORITHM]) == HOLE_SKIP
     while True:
-        yield Step("follow_page")
+        yield from _with_table(s, "follow_page", mm, start)
         start = step_over_holes(s, top, five_level, start, end, skip)
         if start >= end:
             return
         start = yield from _munlock_found(s, mm, lookup(s.entries, top, five_level, start), start, end)
 
 
-def _munlock_found(s: State, mm: int, found: int, start: int, end: int) -> Generator[Step, None, int]:
+def _with_table(s: State, name: str, mm: int, address: int) -> Path:
+    """A step under the page table lock, if there is a page table.  mmap_lock keeps that there."""
+    pmd = int(any_pmd_slot(s, mm, address))
+    locks = (Lock("ptl", pmd),) if pmd and s.entries[pmd] else ()
+    yield Step(name, takes=locks, drops=locks)
+
+
+def _munlock_found(s: State, mm: int, found: int, start: int, end: int) -> Generator[Step, bool, int]:
     """What follow_page() found is unlocked: the address to go on at."""
     count_followed(s, int(s.mms[mm]["levels"]) == 5, found)
     pfn = pte_pfn(s.entries[abs(found)])
@@ -231,7 +273,7 @@ def _munlock_found(s: State, mm: int, found: int, start: int, end: int) -> Gener
     get_page(s.pages, pfn)
     pvec = s.munlock_pvecs[mm]
     pvec[0], pvec[1] = 1, pfn
-    yield Step("fill vector")
+    yield from _with_table(s, "fill vector", mm, start)
     start = __munlock_pagevec_fill(s, found, start, end, pvec)
     yield from __munlock_pagevec(s, mm)
     return start

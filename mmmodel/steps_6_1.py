@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
-from mmmodel.constants import VM_IO, VM_LOCKED
+from mmmodel.constants import _PAGE_PRESENT, HPAGE_PMD_NR, VM_IO, VM_LOCKED, PG_head, PG_tail
+from mmmodel.kernels import V6_12
 from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE, batch_append, set_page_mlocked, test_set_page_mlocked
 from mmmodel.page_walk import HUGE, begin_pte_range, is_walked, page_of_pte, set_vm_flags, walk_to_pmd
 from mmmodel.pages import is_zero_pfn
 from mmmodel.pgtable import pte_offset, pte_pfn
-from mmmodel.state import CPU, MLOCK_PVEC, State
-from mmmodel.steps import Lock, Path, Step, lru_add_drain, mlock_pagevec, one_pmd
+from mmmodel.state import CPU, KERNEL, MLOCK_PVEC, State
+from mmmodel.steps import (
+    BATCHES,
+    DRAINS,
+    FLAGS_FIRST,
+    ONE_STORE,
+    VM_IO_GUARD,
+    Lock,
+    Path,
+    Step,
+    drop,
+    left_out,
+    lru_add_drain,
+    mlock_pagevec,
+    one_pmd,
+    take,
+)
+from mmmodel.steps_patch_07 import mlock_page, munlock_at_once
 
 
 def _batch_add(s: State, pfn: int, tag: int) -> Path:
@@ -22,6 +37,9 @@ def _batch_add(s: State, pfn: int, tag: int) -> Path:
 
 def mlock_folio(s: State, pfn: int) -> Path:
     """6.1: a page is locked."""
+    if left_out(s, BATCHES):
+        yield from mlock_page(s, pfn)
+        return
     yield Step("TestSetPageMlocked")
     test_set_page_mlocked(s.pages, s.counters, pfn)
     yield from _batch_add(s, pfn, LRU_PAGE)
@@ -36,68 +54,78 @@ def mlock_new_page(s: State, pfn: int) -> Path:
 
 def munlock_page(s: State, pfn: int) -> Path:
     """6.1: a page is unlocked, when the batch is processed."""
+    if left_out(s, BATCHES):
+        yield from munlock_at_once(s, pfn)
+        return
     yield from _batch_add(s, pfn, MUNLOCK_ENTRY)
+
+
+def _pages_from(s: State, slot: int, end: int, lock: bool) -> tuple[int, int]:
+    """The page to change by an entry, 0 for none, and the entries that it stands for.
+
+    6.12 changes a huge page that entries map, too: one that is to be locked only if all of it is mapped here.
+    """
+    pfn = int(page_of_pte(s.entries, s.pages, slot))
+    entry = int(s.entries[slot])
+    if pfn or not entry & _PAGE_PRESENT or s.ctl[KERNEL] < V6_12:
+        return pfn, 1
+    part = int(pte_pfn(entry))
+    head = int(s.pages[part]["compound"]) if int(s.pages[part]["flags"]) & PG_tail else part
+    if not int(s.pages[head]["flags"]) & PG_head:
+        return 0, 1
+    nr = 1
+    while slot + nr < end and int(s.entries[slot + nr]) & _PAGE_PRESENT and int(pte_pfn(s.entries[slot + nr])) == part + nr:
+        nr += 1
+    return (0 if lock and nr < HPAGE_PMD_NR else head), nr
 
 
 def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> Path:
     """What is below one PMD entry, under its page table lock."""
     ptl = Lock("ptl", pmd)
     change = mlock_folio if lock else munlock_page
-    yield Step("lock page table", takes=(ptl,))
+    yield take("lock page table", ptl)
     read = begin_pte_range(s, pmd, address, end)
     if read == HUGE:
         pfn = pte_pfn(s.entries[pmd])
         if not is_zero_pfn(s.pages, pfn):
             yield from change(s, pfn)
     else:
-        first = pte_offset(s, pmd, address) if read else 0
-        for slot in range(first, first + read):
-            pfn = page_of_pte(s.entries, s.pages, slot)
+        slot = int(pte_offset(s, pmd, address)) if read else 0
+        end_slot = slot + read
+        while slot < end_slot:
+            pfn, nr = _pages_from(s, slot, end_slot, lock)
             if pfn:
                 yield from change(s, pfn)
-    yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+            slot += nr
+    yield drop("unlock page table", ptl)
 
 
-class Guards(NamedTuple):
-    """What protects the walk of mlock_vma_pages_range(); one that is False is left out, to see what it is there for."""
-
-    vm_io: bool = True  # VM_IO is set while pages are locked, so that others do not count what the walk will
-    one_store: bool = True  # VM_IO and VM_LOCKED appear together, not one after the other
-    flags_first: bool = True  # VM_LOCKED is changed before the walk, not after it
-    drains: bool = True  # the batch is processed before and after the walk
-
-
-KERNEL_GUARDS: Final = Guards()
-
-
-def _store_flags(s: State, vma: int, newflags: int, guards: Guards) -> Path:
+def _store_flags(s: State, vma: int, newflags: int) -> Path:
     """The first store of flags, before the walk."""
-    guard = VM_IO if newflags & VM_LOCKED and guards.vm_io else 0
-    if not guards.flags_first:
+    guard = VM_IO if newflags & VM_LOCKED and not left_out(s, VM_IO_GUARD) else 0
+    if left_out(s, FLAGS_FIRST):
         return
-    if guard and not guards.one_store:
+    if guard and left_out(s, ONE_STORE):
         yield Step("store vm_flags")
         set_vm_flags(s, vma, newflags)
     yield Step("store vm_flags and VM_IO" if guard else "store vm_flags")
     set_vm_flags(s, vma, newflags | guard)
 
 
-def mlock_vma_pages_range(
-    s: State, mm: int, vma: int, start: int, end: int, newflags: int, guards: Guards = KERNEL_GUARDS
-) -> Path:
+def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, newflags: int) -> Path:
     """6.1: a VMA gets its flags, and its pages in one PMD's range are walked.  Needs mmap_lock for writing.
 
     ValueError: [start, end) is not below one PMD entry.
     """
     one_pmd(start, end)
-    yield from _store_flags(s, vma, newflags, guards)
-    if guards.drains:
+    yield from _store_flags(s, vma, newflags)
+    if not left_out(s, DRAINS):
         yield from lru_add_drain(s)
     if is_walked(s, vma):
         pmd = walk_to_pmd(s, mm, start)
         if pmd:
             yield from mlock_pte_range(s, pmd, start, end, newflags & VM_LOCKED != 0)
-    if guards.drains:
+    if not left_out(s, DRAINS):
         yield from lru_add_drain(s)
     yield Step("store vm_flags")
     set_vm_flags(s, vma, newflags)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mmmodel.constants import PG_mlocked, PG_tail
+from mmmodel.constants import VM_IO, VM_SPECIAL, PG_mlocked, PG_tail
 from mmmodel.kernels import V6_1
 from mmmodel.rmap import add_mapping, is_counted_when_mapped, is_counted_when_unmapped, remove_mapping
 from mmmodel.state import KERNEL, State
-from mmmodel.steps import Path, Step
+from mmmodel.steps import ALL_SPECIAL, Path, Step, left_out
 from mmmodel.steps_5_10 import clear_page_mlock
 from mmmodel.steps_6_1 import mlock_folio, munlock_page
 
@@ -20,8 +20,16 @@ def page_add_rmap(s: State, pfn: int, vma: int) -> Path:
     if s.ctl[KERNEL] < V6_1:
         return
     yield Step("look at vm_flags")
-    if is_counted_when_mapped(s.pages, pfn, s.vmas[vma]["vm_flags"], False):
+    if counts_when_mapped(s, pfn, vma):
         yield from mlock_folio(s, pfn)
+
+
+def counts_when_mapped(s: State, pfn: int, vma: int, compound: bool = False) -> bool:
+    """Whether a VMA, by its flags as they are now, locks a page that it begins to map, or that reclaim finds there."""
+    vm_flags = int(s.vmas[vma]["vm_flags"])
+    if left_out(s, ALL_SPECIAL):
+        vm_flags &= ~VM_SPECIAL | VM_IO
+    return bool(is_counted_when_mapped(s.pages, pfn, vm_flags, compound))
 
 
 def page_remove_rmap(s: State, pfn: int, vma: int) -> Path:

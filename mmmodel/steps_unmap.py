@@ -8,38 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from mmmodel.constants import PAGE_SHIFT, VM_LOCKED, PG_lru, PG_unevictable
+from mmmodel.constants import _PAGE_PRESENT, PAGE_SHIFT, VM_LOCKED, PG_lru, PG_unevictable
 from mmmodel.filemap import cache_slot, delete_from_page_cache
 from mmmodel.install import give_up_swap, unmap_to_swap
 from mmmodel.kernels import V6_1
 from mmmodel.lru import count_lru_lock, isolate_locked, page_evictable
-from mmmodel.migrate import is_migration_entry, make_migration_entry, map_migrated_page
-from mmmodel.pgtable import pmd_slot, pte_offset, pte_pfn
-from mmmodel.rmap import is_counted_when_mapped
+from mmmodel.migrate import clear_entry, is_migration_entry, make_migration_entry, map_migrated_page
+from mmmodel.pgtable import pmd_slot, pte_pfn
 from mmmodel.state import CPU, KERNEL, State
 from mmmodel.steps import (
+    MIGRATION_DRAIN,
     Lock,
     Path,
     Step,
+    drop,
+    entry_of,
+    left_out,
     lru_add_drain,
     lru_lock,
     mlock_pagevec,
     put_one_page,
     putback_lru_page,
+    take,
 )
 from mmmodel.steps_5_10 import mlock_vma_page_5_10, vmas_of
 from mmmodel.steps_6_1 import mlock_folio
-from mmmodel.steps_rmap import page_add_rmap, page_remove_rmap
+from mmmodel.steps_rmap import counts_when_mapped, page_add_rmap, page_remove_rmap
 from mmmodel.zap import clear_file_entry
-
-
-def _entry(s: State, vma: int, address: int) -> tuple[Lock, int]:
-    """The page table lock of an address, and the slot of its entry.  ValueError: there is no page table."""
-    pmd = pmd_slot(s, int(s.vmas[vma]["vm_mm"]), address)
-    if not pmd:
-        raise ValueError(f"no page table at {address:#x}")
-    return Lock("ptl", pmd), pte_offset(s, pmd, address)
-
 
 # ---- hole punching ----
 
@@ -49,13 +44,15 @@ def _unmap_file_page(s: State, vma: int, address: int) -> Path:
     yield from lru_add_drain(s)
     if not pmd_slot(s, int(s.vmas[vma]["vm_mm"]), address):
         return
-    ptl, slot = _entry(s, vma, address)
-    yield Step("lock page table", takes=(ptl,))
+    ptl, slot = entry_of(s, vma, address)
+    yield take("lock page table", ptl)
     yield Step("clear entry", needs=(ptl,))
+    if is_migration_entry(s.entries[slot]):
+        clear_entry(s, slot)
     pfn = clear_file_entry(s, slot)
     if pfn:
         yield from page_remove_rmap(s, pfn, vma)
-    yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+    yield drop("unlock page table", ptl)
     if pfn:
         yield from lru_add_drain(s)
         yield from put_one_page(s, pfn)
@@ -63,8 +60,8 @@ def _unmap_file_page(s: State, vma: int, address: int) -> Path:
 
 def punch_hole(s: State, file: int, pgoff: int) -> Path:
     """A page of a file is unmapped everywhere and leaves the page cache; truncation does the same."""
-    i_mmap = Lock("rmap", file << 1)
-    yield Step("lock i_mmap", takes=(i_mmap,))
+    i_mmap = Lock("rmap", file << 1, shared=s.ctl[KERNEL] >= V6_1)
+    yield take("lock i_mmap", i_mmap)
     for vma in vmas_of(s, file << 1):
         start, end, first = (int(s.vmas[vma][field]) for field in ("vm_start", "vm_end", "vm_pgoff"))
         address = start + ((pgoff - first) << PAGE_SHIFT)
@@ -85,8 +82,8 @@ def punch_hole(s: State, file: int, pgoff: int) -> Path:
 
 def try_to_migrate_one(s: State, vma: int, address: int) -> Path:
     """A mapped page is replaced by a migration entry.  Needs the page lock, and a reference that is not the mapping's."""
-    ptl, slot = _entry(s, vma, address)
-    yield Step("lock page table", takes=(ptl,))
+    ptl, slot = entry_of(s, vma, address)
+    yield take("lock page table", ptl)
     pfn = int(pte_pfn(s.entries[slot]))
     yield Step("migration entry", needs=(ptl,))
     make_migration_entry(s, slot)
@@ -95,25 +92,22 @@ def try_to_migrate_one(s: State, vma: int, address: int) -> Path:
     yield from put_one_page(s, pfn)
 
 
-def remove_migration_pte(s: State, vma: int, address: int, drain: bool = True) -> Path:
-    """A migration entry is replaced by the page, which the VMA then locks if its flags say so.  Needs the page lock.
-
-    ``drain``: the batch is processed before the page table lock goes, as the kernel does; without, to see what that is for.
-    """
-    ptl, slot = _entry(s, vma, address)
-    yield Step("lock page table", takes=(ptl,))
+def remove_migration_pte(s: State, vma: int, address: int) -> Path:
+    """A migration entry is replaced by the page, which the VMA then locks if its flags say so.  Needs the page lock."""
+    ptl, slot = entry_of(s, vma, address)
+    yield take("lock page table", ptl)
     if not is_migration_entry(s.entries[slot]):
-        yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+        yield drop("unlock page table", ptl)
         return
     yield Step("map page", needs=(ptl,))
     pfn = int(map_migrated_page(s, vma, slot))
     yield from page_add_rmap(s, pfn, vma)
     if s.ctl[KERNEL] < V6_1 and int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
         yield from mlock_vma_page_5_10(s, pfn)
-    if drain:
+    if not left_out(s, MIGRATION_DRAIN):
         yield from _drain_if_locked(s, vma, ptl)
     else:
-        yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+        yield drop("unlock page table", ptl)
 
 
 def _drain_if_locked(s: State, vma: int, ptl: Lock) -> Path:
@@ -121,19 +115,22 @@ def _drain_if_locked(s: State, vma: int, ptl: Lock) -> Path:
     yield Step("look at vm_flags", needs=(ptl,))
     if s.ctl[KERNEL] >= V6_1 and int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
         yield from mlock_pagevec(s, int(s.ctl[CPU]))
-    yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
+    yield drop("unlock page table", ptl)
 
 
 # ---- reclaim ----
 
 
-def try_to_unmap_one(s: State, vma: int, address: int, pfn: int, held: int = 0) -> Generator[Step, None, bool]:
+def try_to_unmap_one(s: State, vma: int, address: int, pfn: int, held: int = 0) -> Generator[Step, bool, bool]:
     """Reclaim asks a VMA for its only mapping of an anonymous page: whether that is gone.  A locked VMA keeps it, and locks it.
 
     Needs the page lock and anon_vma's.  ``held``: references of who asks.
     """
-    ptl, slot = _entry(s, vma, address)
-    yield Step("lock page table", takes=(ptl,))
+    ptl, slot = entry_of(s, vma, address)
+    yield take("lock page table", ptl)
+    if not maps(int(s.entries[slot]), pfn):
+        yield drop("unlock page table", ptl)
+        return False
     yield Step("look at vm_flags", needs=(ptl,))
     vm_flags = int(s.vmas[vma]["vm_flags"])
     unmapped = False
@@ -142,7 +139,7 @@ def try_to_unmap_one(s: State, vma: int, address: int, pfn: int, held: int = 0) 
         unmapped = bool(unmap_to_swap(s, pfn, slot, vm_flags, held))
     elif s.ctl[KERNEL] < V6_1:
         yield from mlock_vma_page_5_10(s, pfn)
-    elif is_counted_when_mapped(s.pages, pfn, vm_flags, False):
+    elif counts_when_mapped(s, pfn, vma):
         yield from mlock_folio(s, pfn)
     yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
     if vm_flags & VM_LOCKED:
@@ -150,22 +147,28 @@ def try_to_unmap_one(s: State, vma: int, address: int, pfn: int, held: int = 0) 
     return unmapped
 
 
+def maps(entry: int, pfn: int) -> bool:
+    """Whether an entry maps a page now."""
+    return entry & _PAGE_PRESENT != 0 and int(pte_pfn(entry)) == pfn
+
+
 def reclaim_page(s: State, vma: int, address: int, pfn: int) -> Path:
     """Reclaim takes a page off an evictable list, and unmaps and frees it, or puts it back.  Needs nothing."""
-    lru, page, anon_vma = lru_lock(s, pfn), Lock("page", pfn), Lock("rmap", int(s.pages[pfn]["mapping"]))
+    lru, page, anon_vma = lru_lock(s, pfn), Lock("page", pfn), Lock("rmap", int(s.pages[pfn]["mapping"]), shared=True)
     yield Step("isolate_lru_page", takes=(lru,), drops=(lru,))
     if int(s.pages[pfn]["flags"]) & (PG_lru | PG_unevictable) != PG_lru:
         return
     count_lru_lock(s.counters)
     isolate_locked(s, pfn)
-    yield Step("lock page", takes=(page,))
-    yield Step("page_evictable", needs=(page,))
     unmapped = False
-    if page_evictable(s.pages, pfn):
-        yield Step("lock anon_vma", needs=(page,), takes=(anon_vma,))
-        unmapped = yield from try_to_unmap_one(s, vma, address, pfn, held=1)
-        yield Step("unlock anon_vma", needs=(anon_vma,), drops=(anon_vma,))
-    yield Step("unlock page", needs=(page,), drops=(page,))
+    got = yield Step("trylock page", tries=page)
+    if got:
+        yield Step("page_evictable", needs=(page,))
+        if page_evictable(s.pages, pfn):
+            yield take("lock anon_vma", anon_vma, needs=(page,))
+            unmapped = yield from try_to_unmap_one(s, vma, address, pfn, held=1)
+            yield drop("unlock anon_vma", anon_vma)
+        yield Step("unlock page", needs=(page,), drops=(page,))
     if unmapped:
         yield from put_one_page(s, pfn)
     else:

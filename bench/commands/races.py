@@ -31,18 +31,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep that schedule")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it as a sequence chart")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run a schedule that was kept")
+    parser.add_argument("--reduce", action="store_true", help="take steps that nobody can come between as one")
     parser.add_argument("--preemptions", type=int, metavar="N", help="only schedules with at most N preemptions")
     parser.add_argument("--states", type=int, metavar="N", help="stop after N states of a race")
     formats.add_option(parser)
     return parser
 
 
-def _limits(options: argparse.Namespace) -> Limits:
-    """Return the limits that were asked for."""
+def _limits(options: argparse.Namespace) -> Limits | None:
+    """Return the limits that were asked for; None leaves a race its own."""
     if options.preemptions is not None and options.preemptions < 0:
         raise UsageError(f"--preemptions {options.preemptions}: 0 or more")
     if options.states is not None and options.states < 1:
         raise UsageError(f"--states {options.states}: 1 or more")
+    if options.preemptions is None and options.states is None:
+        return None
     return Limits(states=options.states, preemptions=options.preemptions)
 
 
@@ -53,7 +56,7 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"{one_line(path, 120)}: there is no directory {one_line(path.parent, 120)}")
     if options.replay is not None:
-        others = ("race", "without", "explain", "save", "preemptions", "states")
+        others = ("race", "without", "explain", "save", "reduce", "preemptions", "states")
         if any(getattr(options, one) not in (None, [], False) for one in others):
             raise UsageError("--replay takes everything from its file: give nothing else with it")
         return options
@@ -62,14 +65,14 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _explore(work: Sequence[tuple[Race, tuple[str, ...]]], limits: Limits) -> list[Result]:
+def _explore(work: Sequence[tuple[Race, tuple[str, ...]]], limits: Limits | None, reduce: bool | None) -> list[Result]:
     """Explore races, each without some guards."""
     found = []
     with progress_bar() as progress:
         bar = progress.add_task("races", total=len(work))
         for race, without in work:
             progress.update(bar, description=" without ".join([race.name, *without]))
-            found.append(run(race, without, limits))
+            found.append(run(race, without, limits, reduce=reduce))
             progress.advance(bar)
     return found
 
@@ -81,7 +84,7 @@ def _worst(result: Result) -> Witness | None:
 
 def _explain(options: argparse.Namespace) -> int:
     """Show, and keep, the schedule with the fewest preemptions that leads to the worst of a race."""
-    result = run(race_named(options.race), options.without, _limits(options), readable=True)
+    result = run(race_named(options.race), options.without, _limits(options), readable=True, reduce=options.reduce or None)
     witness = _worst(result)
     name = " without ".join([result.race.name, *result.without])
     how_far = f"{count(result.stored)} states, {f'stopped at {result.limit}' if result.limit else 'all that there are'}"
@@ -91,7 +94,7 @@ def _explain(options: argparse.Namespace) -> int:
         print(f"{name}: nothing is broken\n{how_far}")
         return 0
     steps, taken = len(witness.schedule), witness.preemptions
-    story = tell(result.race, result.without, witness.schedule)
+    story = tell(result.race, result.without, witness.schedule, witness.decided)
     if options.svg:
         write_atomic(options.svg, svg(story, f"{name}: {witness.finding}").encode())
     if options.save:
@@ -133,6 +136,6 @@ def main(argv: Sequence[str]) -> int:
     else:
         race = race_named(options.race)
         work = [(race, check_guards(race, options.without))] if options.without else [(race, one) for one in variants(race)]
-    results = _explore(work, limits)
+    results = _explore(work, limits, options.reduce or None)
     formats.show(races_page(results), wide=options.wide)
     return 0

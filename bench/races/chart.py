@@ -52,6 +52,8 @@ def _rows(story: Story) -> Iterator[_Row]:
         cells[lane] = f"{cells[lane]} {step.name}".strip()
         yield str(number), cells, step.state if step.state != state else ""
         state = step.state
+        if number == story.decided:
+            yield "", ["* from here on every way leads there", *empty[1:]], ""
         for name in step.new:
             yield "", [f"^ {name}" if name in NOTES else f"^ BROKEN: {name}", *empty[1:]], ""
 

@@ -1,7 +1,7 @@
 """Goes through every state of a system of actors.  Knows nothing of what the system is.
 
-A state is whatever hashes and compares; a move is one step of one actor.  Nothing is left out on purpose: there is no
-partial-order reduction.  What a limit cuts off is said in the report, and the same system gives the same report, byte for byte.
+A state is whatever hashes and compares; a move is one step of one actor, or some that the system takes together.  Nothing is
+left out here.  What a limit cuts off is said in the report, and the same system gives the same report, byte for byte.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ S = TypeVar("S", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Move(Generic[S]):
-    """One step that one actor can take, and the state that it leads to."""
+    """What one actor can do next, and the state that it leads to."""
 
     actor: int
     name: str
     state: S
+    steps: int = 1  # that it stands for
 
 
 class System(Protocol[S]):
@@ -66,6 +67,7 @@ class Node(Generic[S]):
     name: str  # of that move
     depth: int  # moves from the start
     preemptions: int  # of the path
+    steps: int = 1  # that the move stands for
 
     def path(self) -> list[Node[S]]:
         """The nodes on the way here, without the start."""
@@ -182,7 +184,7 @@ class _Search(Generic[S]):
             if self.limits.preemptions is not None and preemptions > self.limits.preemptions:
                 self.cut("preemptions", self.limits.preemptions)
                 continue
-            self.frontier.push(Node(move.state, node, move.actor, move.name, node.depth + 1, preemptions))
+            self.frontier.push(Node(move.state, node, move.actor, move.name, node.depth + 1, preemptions, move.steps))
 
 
 def explore(system: System[S], order: str = DEPTH_FIRST, limits: Limits = NO_LIMITS) -> Exploration[S]:

@@ -2,6 +2,13 @@
 
 The arrays of the machine, the place of each task in its path and the locks that it has are the state.  A path is a generator,
 which cannot be copied: a state is returned to by running the steps that led there once more.
+
+**Reduction.**  Steps that are marked quiet (:func:`mmmodel.steps.take`, :func:`mmmodel.steps.drop`) do nothing but take or drop
+locks.  A drop can as well come at once: whoever can go on before it can go on after it, to the same state.  A take can as well
+come late: whoever can go on after it could before it.  So a task's take, its next step if that takes nothing (it can then
+always be taken), and the drops after it can be one move.  What is told of the states in between is told of those before the
+take, or after the drops, too, since a judge tells no less where fewer locks are held.  Ends, and what is told, are therefore
+the same with and without; ``tests/bench/races/test_reduction.py`` holds both conditions in every state of every race.
 """
 
 from __future__ import annotations
@@ -34,6 +41,7 @@ class Task:
     cpu: int
     path: Callable[[], Path]  # from its beginning
     after: tuple[int, ...] = ()  # tasks, by number, that must be done before it begins
+    has: tuple[Lock, ...] = ()  # locks that it has from the beginning
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Situation:
     entries: tuple[tuple[int, int], ...]  # (VMA, slot of the entry) where they may be mapped
     cache_slots: tuple[int, ...]  # of the page cache's entries for them
     judge: Callable[[Situation, View], Sequence[str]]  # what is to be told of a state, by name
+    huge: bool = False  # the pages are huge, and the slots are those of their PMD entries
 
     def __post_init__(self) -> None:
         together = [task for task in self.tasks if not task.after]
@@ -65,12 +74,13 @@ class View:
 class Moment:
     """A state that was reached, equal to others by what can be told apart."""
 
-    __slots__ = ("actor", "enabled", "findings", "key", "parent")
+    __slots__ = ("actor", "enabled", "findings", "key", "parent", "steps")
 
-    def __init__(self, key: tuple[int, ...], parent: Moment | None, actor: int, enabled: Sequence[int]) -> None:
+    def __init__(self, key: tuple[int, ...], parent: Moment | None, actor: int, enabled: Sequence[int], steps: int = 1) -> None:
         self.key = key
         self.parent = parent
         self.actor = actor
+        self.steps = steps  # of the actor, from the parent
         self.enabled = tuple(enabled)
         self.findings: tuple[str, ...] = ()
 
@@ -85,7 +95,7 @@ class Moment:
         actors: list[int] = []
         moment: Moment = self
         while moment.parent is not None:
-            actors.append(moment.actor)
+            actors += [moment.actor] * moment.steps
             moment = moment.parent
         return tuple(reversed(actors))
 
@@ -108,7 +118,7 @@ class _Run:
         self.situation.mm.restore(self.before)
         self.taken = []
         self.paths = [None] * len(self.situation.tasks)
-        self.held = [frozenset()] * len(self.paths)
+        self.held = [frozenset(task.has) for task in self.situation.tasks]
         self.pending = [None] * len(self.paths)
         self._begin()
 
@@ -120,24 +130,34 @@ class _Run:
                 self.paths[actor] = task.path()
                 self._resume(actor)
 
-    def _resume(self, actor: int) -> None:
+    def _resume(self, actor: int, got: bool | None = None) -> None:
+        """Run a path on to its next step; `got`: whether the lock that it tried is its own now."""
         self.machine.ctl[st.CPU] = self.situation.tasks[actor].cpu
         path = self.paths[actor]
-        self.pending[actor] = None if path is None else next(path, None)
+        try:
+            self.pending[actor] = None if path is None else next(path) if got is None else path.send(got)
+        except StopIteration:
+            self.pending[actor] = None
 
-    def go_to(self, schedule: Schedule) -> None:
-        """Stand where a schedule ends."""
+    def go_to(self, schedule: Schedule, *, known: bool = False) -> None:
+        """Stand where a schedule ends; `known`: it was taken before, and need not be checked."""
         if tuple(self.taken) != schedule[: len(self.taken)]:
             self.rewind()
         for actor in schedule[len(self.taken) :]:
-            self.step(actor)
+            step = self.pending[actor]
+            if known and step is not None:
+                self._take(actor, step)
+            else:
+                self.step(actor)
 
     def can_step(self, actor: int) -> bool:
         """Whether a task has a step to take, and all its locks are free."""
         step = self.pending[actor]
-        return step is not None and not any(
-            lock in held for other, held in enumerate(self.held) if other != actor for lock in step.takes
-        )
+        return step is not None and all(self._is_free(actor, lock) for lock in step.takes)
+
+    def _is_free(self, actor: int, lock: Lock) -> bool:
+        """Whether no other task has a lock that excludes this one."""
+        return not any(lock.excludes(one) for other, held in enumerate(self.held) if other != actor for one in held)
 
     def step(self, actor: int) -> str:
         """Take a task's next step: its name.  ValueError: it cannot be taken, or the task lacks a lock for it."""
@@ -148,12 +168,34 @@ class _Run:
         held = self.held[actor]
         if held & set(step.takes) or not (held | set(step.takes)) >= {*step.needs, *step.drops}:
             raise ValueError(f"{name}: {step.name} does not keep to its locks")
-        self.held[actor] = (held | set(step.takes)) - set(step.drops)
-        self._resume(actor)
+        self._take(actor, step)
+        return step.name
+
+    def _take(self, actor: int, step: Step) -> None:
+        """Take a step that can be taken."""
+        got = None
+        if step.tries is not None:
+            got = self._is_free(actor, step.tries)
+            if got:
+                self.held[actor] |= {step.tries}
+        if step.takes or step.drops:
+            self.held[actor] = self.held[actor].union(step.takes).difference(step.drops)
+        self._resume(actor, got)
         if self.pending[actor] is None:
             self._begin()
         self.taken.append(actor)
-        return step.name
+
+    def move(self, actor: int, together: bool) -> list[str]:
+        """Take a task's next step, and `together` with it those that nobody can come between: their names."""
+        first = self.pending[actor]
+        names = [self.step(actor)]
+        took = first is not None and first.quiet and bool(first.takes)
+        while together and (step := self.pending[actor]) is not None:
+            if not (step.quiet and step.drops) and not (took and not step.takes and step.tries is None):
+                break
+            took = False
+            names.append(self.step(actor))
+        return names
 
     def enabled(self) -> list[int]:
         """The tasks that can take a step."""
@@ -187,11 +229,12 @@ class Interleaving:
     """A situation as a system to explore.
 
     What follows a state is kept, so that a second exploration, in another order, drives the machine no more.  The first is
-    cheapest depth-first: it goes on where the machine stands.
+    cheapest depth-first: it goes on where the machine stands.  `reduce`: steps that nobody can come between are one move.
     """
 
-    def __init__(self, situation: Situation) -> None:
+    def __init__(self, situation: Situation, *, reduce: bool = False) -> None:
         self.situation = situation
+        self.reduce = reduce
         self._run = _Run(situation)
         self._moves: dict[Moment, list[Move[Moment]]] = {}
         self._numbers: dict[Hashable, int] = {}  # of everything that a key is made of, in the order of its coming
@@ -199,7 +242,7 @@ class Interleaving:
     def start(self) -> Moment:
         """Return the state before the first step."""
         self._run.rewind()
-        return self._moment(None, -1)
+        return self._moment(None, -1, 0)
 
     def moves(self, state: Moment) -> Sequence[Move[Moment]]:
         """Return a move for each task that can take a step, and leave the machine behind the last of them."""
@@ -207,9 +250,9 @@ class Interleaving:
             return self._moves[state]
         found, schedule = [], state.schedule()
         for actor in state.enabled:
-            self._run.go_to(schedule)
-            name = self._run.step(actor)
-            found.append(Move(actor, name, self._moment(state, actor)))
+            self._run.go_to(schedule, known=True)
+            names = self._run.move(actor, self.reduce)
+            found.append(Move(actor, ", ".join(names), self._moment(state, actor, len(names)), len(names)))
         self._moves[state] = found
         return found
 
@@ -235,9 +278,13 @@ class Interleaving:
         """Return what a judge may know where the machine stands."""
         return self._run.view()
 
-    def _moment(self, parent: Moment | None, actor: int) -> Moment:
+    def pending(self, actor: int) -> Step | None:
+        """Return a task's next step where the machine stands."""
+        return self._run.pending[actor]
+
+    def _moment(self, parent: Moment | None, actor: int, steps: int) -> Moment:
         parts: list[Hashable] = [self._run.contents(), *self._run.places()]
         key = tuple(self._numbers.setdefault(part, len(self._numbers)) for part in parts)
-        moment = Moment(key, parent, actor, self._run.enabled())
+        moment = Moment(key, parent, actor, self._run.enabled(), steps)
         moment.findings = tuple(self.situation.judge(self.situation, self._run.view()))
         return moment

@@ -6,9 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from bench.races.interleaving import Situation, View
 from mmmodel import state as st
-from mmmodel.constants import VM_IO, VM_LOCKED, PG_lru, PG_mlocked, PG_swapcache, PG_unevictable
+from mmmodel.constants import (
+    _PAGE_PSE,
+    HPAGE_PMD_NR,
+    PFN_FIELD,
+    PTE_SHIFT,
+    PTRS_PER_TABLE,
+    VM_IO,
+    VM_LOCKED,
+    PG_head,
+    PG_lru,
+    PG_mlocked,
+    PG_swapcache,
+    PG_unevictable,
+)
 from mmmodel.counters import NR_MLOCK
 from mmmodel.kernels import V6_1
 from mmmodel.mlock_batch import MUNLOCK_ENTRY
@@ -55,6 +70,7 @@ class Facts:
     locked: int  # those of VM_LOCKED VMAs
     cached: bool  # in the page cache or the swap cache
     count: int  # mlock_count; 0 where it is not valid
+    nr_pages: int
     queued: tuple[int, ...]  # tags of its places in the vectors; -1: on its way to an LRU
 
     @property
@@ -73,7 +89,13 @@ def _entries_of(situation: Situation, pfn: int) -> Iterator[int]:
     state = situation.mm.state
     for vma, slot in situation.entries:
         entry = int(state.entries[slot])
-        if entry & 1 and int(pte_pfn(entry)) == pfn:
+        if situation.huge and entry & 1 and not entry & _PAGE_PSE:  # split: a table of entries
+            table = (entry >> PTE_SHIFT & PFN_FIELD) * PTRS_PER_TABLE
+            entries = situation.mm.machine.arrays["entries"][table : table + PTRS_PER_TABLE]
+            part = (entries >> PTE_SHIFT & PFN_FIELD) - pfn
+            mapped = int(np.count_nonzero((entries & 1 != 0) & (part >= 0) & (part < HPAGE_PMD_NR)))
+            yield from [int(state.vmas[vma]["vm_flags"])] * mapped
+        elif entry & 1 and int(pte_pfn(entry)) == pfn:
             yield int(state.vmas[vma]["vm_flags"])
 
 
@@ -96,6 +118,7 @@ def facts_of(situation: Situation, pfn: int) -> Facts:
         mappings=len(entries),
         locked=sum(1 for one in entries if one & VM_LOCKED),
         cached=in_file or bool(flags & PG_swapcache),
+        nr_pages=HPAGE_PMD_NR if flags & PG_head else 1,
         count=int(page["lru_prev"]) if flags & PG_unevictable and situation.mm.machine.ctl[st.KERNEL] >= V6_1 else 0,
         queued=tuple(queued),
     )
@@ -131,7 +154,9 @@ def judge(situation: Situation, view: View) -> Sequence[str]:
     at_work = any(lock.kind in ("mmap_lock", "ptl") for held in view.held for lock in held)
     found = {name for page in pages for name in _always(page, at_work)}
     lru_locked = any(lock.kind == "lru_lock" for held in view.held for lock in held)
-    if not lru_locked and int(situation.mm.machine.counters[NR_MLOCK]) != sum(page.mlocked for page in pages if page.refcount):
+    if not lru_locked and int(situation.mm.machine.counters[NR_MLOCK]) != sum(
+        page.nr_pages for page in pages if page.mlocked and page.refcount
+    ):
         found.add(NR_MLOCK_WRONG)
     if view.last:
         found |= {name for page in pages for name in _at_the_end(page)} if view.done else {DEADLOCK}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.errors import UsageError, one_line, unknown
-from bench.races.explorer import BREADTH_FIRST, FEWEST_PREEMPTIONS, NO_LIMITS, Exploration, Limits, explore
+from bench.races.explorer import BREADTH_FIRST, FEWEST_PREEMPTIONS, NO_LIMITS, Exploration, Limits, Node, explore
 from bench.races.interleaving import Interleaving, Moment, Schedule
 from bench.races.invariants import INVARIANTS, NOTES, outcome
 from bench.races.races import RACES, Race
@@ -19,6 +19,7 @@ class Witness:
     finding: str  # its name
     schedule: Schedule
     preemptions: int  # steps of it that take over from a task that could have gone on
+    decided: int | None = None  # the first step after which every way leads to what is told, from 1; None: not looked for
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Result:
     without: tuple[str, ...]  # guards left out
     stored: int  # distinct states
     matched: int  # steps that led to a known one
-    depth: int  # steps of the longest way that was the shortest to its state
+    depth: int  # moves of the longest way that was the shortest to its state
+    reduced: bool  # steps that nobody can come between were one move
     limit: str | None  # what cut the exploration short
     outcomes: tuple[str, ...]  # how it can end, sorted
     broken: dict[str, Witness]  # invariants by name, the worst first
@@ -60,18 +62,51 @@ def variants(race: Race) -> list[tuple[str, ...]]:
 def _witnesses(found: Exploration[Moment], names: Collection[str]) -> dict[str, Witness]:
     """Return what was found of some names, in their order."""
     nodes = {name: found.findings[name] for name in names if name in found.findings}
-    return {name: Witness(name, tuple(step.actor for step in node.path()), node.preemptions) for name, node in nodes.items()}
+    return {name: Witness(name, _schedule(node), node.preemptions) for name, node in nodes.items()}
 
 
-def run(race: Race, without: Collection[str] = (), limits: Limits = NO_LIMITS, *, readable: bool = False) -> Result:
-    """Explore a race.
+def _decided(system: Interleaving, finding: str, node: Node[Moment]) -> int:
+    """Return after which step of a way every way on leads to something that is told.  All states must have been explored."""
+    known: dict[Moment, bool] = {}
+
+    def inevitable(state: Moment) -> bool:
+        if state not in known:
+            moves = system.moves(state)
+            told = finding in system.findings(state, last=not moves)
+            known[state] = told or (bool(moves) and all(inevitable(move.state) for move in moves))
+        return known[state]
+
+    steps = 0
+    for move in node.path():
+        steps += move.steps
+        if inevitable(move.state):
+            break
+    return steps
+
+
+def _schedule(node: Node[Moment]) -> Schedule:
+    """Return the steps on the way to a state."""
+    return tuple(move.actor for move in node.path() for _ in range(move.steps))
+
+
+def run(
+    race: Race,
+    without: Collection[str] = (),
+    limits: Limits | None = None,
+    *,
+    readable: bool = False,
+    reduce: bool | None = None,
+) -> Result:
+    """Explore a race, within the race's own bounds if none are given, and reduced if the race says so or `reduce` does.
 
     `readable`: schedules of the fewest preemptions in place of the shortest; states that several tasks lead to are matched more
     often then.  A limit on preemptions implies it.
     """
     without = check_guards(race, without)
     situation = race.build(race.kernel, without)
-    system = Interleaving(situation)
+    limits = Limits(preemptions=race.preemptions) if limits is None else limits
+    reduce = race.reduce if reduce is None else reduce
+    system = Interleaving(situation, reduce=reduce)
     readable = readable or limits.preemptions is not None
     if limits == NO_LIMITS:
         explore(system)
@@ -80,14 +115,20 @@ def run(race: Race, without: Collection[str] = (), limits: Limits = NO_LIMITS, *
     for end in found.ends:
         system.go_to(end.schedule())
         outcomes.add(outcome(situation))
+    broken, notes = (_witnesses(found, names) for names in (INVARIANTS, NOTES))
+    if readable and found.complete:
+        for kind in (broken, notes):
+            for name, witness in kind.items():
+                kind[name] = replace(witness, decided=_decided(system, name, found.findings[name]))
     return Result(
         race,
         without,
         found.stored,
         found.matched,
         found.depth,
+        reduce,
         found.limit,
         tuple(sorted(outcomes)),
-        _witnesses(found, INVARIANTS),
-        _witnesses(found, NOTES),
+        broken,
+        notes,
     )

@@ -29,6 +29,7 @@ class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     finding: str  # what is told of its last state
     sources: str  # digest of what made it
     steps: tuple[tuple[int, str], ...]  # task by number, name of the step
+    decided: int | None = None  # the step after which every way leads to the finding, from 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Story:
     tasks: tuple[Task, ...]
     before: str  # state of the page at the beginning
     steps: tuple[Shown, ...]
+    decided: int | None  # the step, from 1, after which every way leads to what is told of the last one; None: not known
 
 
 def sources() -> str:
@@ -61,15 +63,25 @@ def sources() -> str:
     return digest.hexdigest()[:16]
 
 
-def tell(race: Race, without: tuple[str, ...], schedule: tuple[int, ...]) -> Story:
+def tell(race: Race, without: tuple[str, ...], schedule: tuple[int, ...], decided: int | None = None) -> Story:
     """Run a schedule.  ValueError: a step that cannot be taken."""
+    story = _tell_as_far(race, without, schedule, decided)
+    if len(story.steps) < len(schedule):
+        raise ValueError(f"step {len(story.steps) + 1} cannot be taken")
+    return story
+
+
+def _tell_as_far(race: Race, without: tuple[str, ...], schedule: tuple[int, ...], decided: int | None) -> Story:
+    """Run a schedule up to the first step that cannot be taken."""
     situation = race.build(race.kernel, without)
     system = Interleaving(situation)
     system.go_to(())
     before = shown(situation)
     told: set[str] = set()
-    steps = []
+    steps: list[Shown] = []
     for actor in schedule:
+        if actor not in system.enabled():
+            break
         name = system.step(actor)
         view = system.view()
         found = situation.judge(situation, view)
@@ -77,13 +89,13 @@ def tell(race: Race, without: tuple[str, ...], schedule: tuple[int, ...]) -> Sto
         told |= set(found)
         held = tuple(tuple(sorted(lock.kind for lock in one)) for one in view.held)
         steps.append(Shown(actor, name, held, shown(situation), new))
-    return Story(race, without, situation.tasks, before, tuple(steps))
+    return Story(race, without, situation.tasks, before, tuple(steps), decided)
 
 
 def encode(race: Race, without: tuple[str, ...], witness: Witness) -> bytes:
     """Return a schedule as it is kept."""
     steps = tuple((step.task, step.name) for step in tell(race, without, witness.schedule).steps)
-    saved = Saved(SCHEMA, race.name, without, witness.finding, sources(), steps)
+    saved = Saved(SCHEMA, race.name, without, witness.finding, sources(), steps, witness.decided)
     return msgspec.json.format(msgspec.json.encode(saved), indent=1) + b"\n"
 
 
@@ -121,17 +133,12 @@ def replay(saved: Saved) -> Replay:
     without = check_guards(race, saved.without)
     changed = saved.sources != sources()
     schedule = tuple(task for task, _ in saved.steps)
-    for length in range(len(schedule), -1, -1):
-        try:
-            story = tell(race, without, schedule[:length])
-        except ValueError:
-            continue
-        break
+    story = _tell_as_far(race, without, schedule, saved.decided)
     for number, (step, (_, name)) in enumerate(zip(story.steps, saved.steps, strict=False), 1):
         if step.name != name:
             return Replay(story, changed, f"step {number} was {one_line(name, 60)!r}, and is {step.name!r}")
-    if length < len(schedule):
-        return Replay(story, changed, f"step {length + 1} cannot be taken any more")
+    if len(story.steps) < len(schedule):
+        return Replay(story, changed, f"step {len(story.steps) + 1} cannot be taken any more")
     ends = {name for step in story.steps for name in step.new}
     if saved.finding not in ends:
         return Replay(story, changed, f"{one_line(saved.finding, 60)!r} is not told of it any more")

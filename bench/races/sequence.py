@@ -1,4 +1,7 @@
-"""A schedule as a sequence chart in SVG: CPUs as lanes, time downwards, locks as spans, what breaks marked where it does."""
+"""A schedule as a sequence chart in SVG: CPUs as lanes, time downwards, locks as spans.
+
+Marked are the step that decides, where another task takes over, and what breaks where it does.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from collections.abc import Iterator
 from typing import Final
 from xml.sax.saxutils import escape
 
-from bench.races.invariants import LEGEND, NOTES
+from bench.races.invariants import INVARIANTS, LEGEND, NOTES
 from bench.races.schedule import Story
 
 LANE: Final = 268  # pixels
 ROW: Final = 17
-_LEFT, _TOP, _STATE, _TOLD = 40, 78, 90, 170  # margins; width of the page's state, and of what is told of it
-_SPAN, _TEXT = 9, 54  # width of a lock's span, and where the names of steps begin, in a lane
+_LEFT, _TOP, _STATE, _TOLD = 40, 96, 90, 290  # margins; width of the page's state, and of what is told of it
+_SPAN, _TEXT = 9, 62  # width of a lock's span, and where the names of steps begin, in a lane
 # Okabe-Ito, in the order in which paths nest these locks.
 LOCKS: Final = {
     "mmap_lock": ("#56B4E9", "mmap_lock"),
@@ -22,7 +25,7 @@ LOCKS: Final = {
     "ptl": ("#009E73", "page table lock"),
     "lru_lock": ("#E69F00", "LRU lock"),
 }
-_WRONG, _NOTE, _INK, _PALE = "#B3261E", "#5F6B7A", "#1B1F24", "#D5DAE0"
+_WRONG, _NOTE, _INK, _PALE, _DECIDED = "#B3261E", "#5F6B7A", "#1B1F24", "#D5DAE0", "#8A5A00"
 _FONT: Final = "font-family:'DejaVu Sans',Arial,sans-serif"
 
 
@@ -40,7 +43,9 @@ def svg(story: Story, title: str) -> str:
         f"<desc>{escape(_described(story))}</desc>",
         f'<rect width="{width}" height="{height}" fill="#FFFFFF"/>',
         f'<text x="{_LEFT}" y="26" style="font-size:15px;font-weight:bold">{escape(title)}</text>',
+        f'<text x="{_LEFT}" y="44" fill="{_NOTE}">{escape(_meaning(story))}</text>',
         *_lanes(story, cpus, rows),
+        *_takeovers(story, cpus),
         *_spans(story, cpus),
         *_steps(story, cpus, width),
         *_legend(story, legend),
@@ -53,8 +58,17 @@ def _described(story: Story) -> str:
     """Return the schedule in words, for who cannot see it."""
     return "; ".join(
         f"{number}. {story.tasks[step.task].name}: {step.name}{''.join(f' ({name})' for name in step.new)}"
+        f"{' (from here on every way leads there)' if number == story.decided else ''}"
         for number, step in enumerate(story.steps, 1)
     )
+
+
+def _meaning(story: Story) -> str:
+    """Return what is told of the last step, in words."""
+    told = {name for step in story.steps for name in step.new}
+    last = set(story.steps[-1].new) if story.steps else set()
+    name = next((name for found in (last, told) for name in (*INVARIANTS, *NOTES) if name in found), "")
+    return f"Broken: {INVARIANTS[name]}." if name in INVARIANTS else f"{NOTES[name]}." if name else ""
 
 
 def _x(story: Story, cpus: list[int], task: int) -> int:
@@ -72,10 +86,21 @@ def _lanes(story: Story, cpus: list[int], rows: int) -> Iterator[str]:
     for cpu in cpus:
         x = _LEFT + LANE * cpus.index(cpu)
         names = ", then ".join(task.name for task in story.tasks if task.cpu == cpu)
-        yield f'<text x="{x}" y="50"><tspan style="font-weight:bold">CPU {cpu}</tspan>: {escape(names)}</text>'
+        yield f'<text x="{x}" y="70"><tspan style="font-weight:bold">CPU {cpu}</tspan>: {escape(names)}</text>'
         yield f'<line x1="{x}" y1="{_TOP - 18}" x2="{x}" y2="{_y(rows)}" stroke="{_PALE}"/>'
-    yield f'<text x="{_LEFT + LANE * len(cpus)}" y="50" style="font-weight:bold">page</text>'
+    yield f'<text x="{_LEFT + LANE * len(cpus)}" y="70" style="font-weight:bold">page</text>'
     yield f'<text x="{_LEFT + LANE * len(cpus)}" y="{_TOP - 5}" style="font-family:monospace">{escape(story.before)}</text>'
+
+
+def _takeovers(story: Story, cpus: list[int]) -> Iterator[str]:
+    """Yield an arrow for each time that another CPU goes on."""
+    for row, (step, then) in enumerate(zip(story.steps, story.steps[1:], strict=False), 1):
+        start, end = (_x(story, cpus, one.task) + _TEXT for one in (step, then))
+        if start != end:
+            head = -4 if end > start else 4
+            y, end = _y(row) + 2, end + head
+            yield f'<path d="M{start} {y}H{end}" fill="none" stroke="{_NOTE}" stroke-dasharray="2 3"/>'
+            yield f'<path d="M{end} {y - 3}l{-head} 3l{head} 3z" fill="{_NOTE}"/>'
 
 
 def _spans(story: Story, cpus: list[int]) -> Iterator[str]:
@@ -120,6 +145,10 @@ def _steps(story: Story, cpus: list[int], width: int) -> Iterator[str]:
             place = f'x="{_LEFT - 32}" y="{_y(row) + 1}" width="{width - 16}" height="{ROW - 1}"'
             yield f'<rect {place} fill="{color}" opacity="0.12"/>'
             yield f'<text x="{page + _STATE}" y="{y}" fill="{color}">{escape("; ".join(step.new))}</text>'
+        if row + 1 == story.decided:
+            place = f'x="{x + _TEXT - 5}" y="{_y(row) + 1}" width="{LANE - _TEXT - 8}" height="{ROW - 1}"'
+            yield f'<rect {place} rx="4" fill="#FFE9A8" stroke="{_DECIDED}"/>'
+            yield f'<text x="{page + _STATE}" y="{y}" fill="{_DECIDED}">from here on every way leads there</text>'
         yield f'<text x="{_LEFT - 10}" y="{y}" text-anchor="end" fill="{_NOTE}">{row + 1}</text>'
         yield f'<text x="{x + _TEXT}" y="{y}"{weight}>{escape(step.name)}</text>'
         if step.state != state:

@@ -23,13 +23,14 @@ def _row(result: Result) -> Cells:
         count(result.matched),
         count(result.depth),
         f"to {result.limit}" if result.limit else "yes",
+        "yes" if result.reduced else "no",
         NOTHING if shortest is None else count(shortest),
     )
 
 
 def races_page(results: Sequence[Result]) -> Page:
     """Return a table for each race: how it can end, what breaks, how much was looked at, the shortest way to what breaks."""
-    heads = ("states", "matched", "depth", "complete", "shortest")
+    heads = ("states", "matched", "depth", "complete", "reduced", "shortest")
     return Page(
         tuple(
             Table(
@@ -37,7 +38,7 @@ def races_page(results: Sequence[Result]) -> Page:
                 ("without", "ends as", "broken"),
                 heads,
                 (tuple(map(_row, of_race)),),
-                less=("depth", "matched"),
+                less=("depth", "matched", "reduced"),
             )
             for race, of_race in groupby(results, key=lambda result: result.race)
         )

@@ -19,6 +19,7 @@ from mmmodel import (
     PROT_WRITE,
     Mm,
     check_mm,
+    gup,
     install,
     kernels,
     lru,
@@ -27,9 +28,12 @@ from mmmodel import (
     page_walk,
     per_page,
     rmap,
+    split,
     steps,
     steps_5_10,
     steps_6_1,
+    steps_huge,
+    steps_patch_07,
     steps_rmap,
     steps_unmap,
     zap,
@@ -41,14 +45,15 @@ from mmmodel.constants import (
     VM_LOCKED,
     VM_LOCKED_CLEAR_MASK,
     VM_LOCKONFAULT,
+    PG_head,
     PG_lru,
     PG_mlocked,
     PG_tail,
 )
 from mmmodel.kernels import LINUX_5_10, LINUX_6_1
-from mmmodel.migrate import is_migration_entry
+from mmmodel.migrate import is_migration_entry, make_migration_entry
 from mmmodel.pages import get_page
-from mmmodel.pgtable import find_pte, pmd_slot, pte_offset, pte_pfn
+from mmmodel.pgtable import find_pmd, find_pte, pmd_slot, pte_offset, pte_pfn
 from mmmodel.state import State
 from mmmodel.steps import Lock, Step, position
 
@@ -56,7 +61,7 @@ PAGE = 4096
 BASE = 1 << 32
 RW = PROT_READ | PROT_WRITE
 EXAMPLES = 12
-Steps = Generator[Step, None, object]  # a path, whatever it returns
+Steps = Generator[Step, bool, object]  # a path, whatever it returns
 
 
 OF_ONE_PAGE: tuple[Callable[..., Steps], ...] = (
@@ -76,6 +81,8 @@ PATHS: tuple[Callable[..., Steps], ...] = (
     steps_6_1.mlock_new_page,
     steps_unmap.punch_hole,
     steps_unmap.try_to_unmap_one,
+    steps_5_10.mlock_followed,
+    steps_huge.split_huge_pmd,
 )
 
 
@@ -88,6 +95,10 @@ def also_ordinary(s: State, path: int, a: int, b: int, c: int) -> None:
         zap.punch_hole(s, a, b, b + 1)
     elif path == 12:
         install._reclaim(s, c, find_pte(s, s.vmas[a]["vm_mm"], b), s.vmas[a]["vm_flags"])
+    elif path == 13:
+        gup._mlock_followed(s, a, False)
+    elif path == 14:
+        split.split_huge_pmd(s, s.vmas[a]["vm_mm"], find_pmd(s, s.vmas[a]["vm_mm"], b), s.vmas[a]["vm_flags"])
 
 
 @numba.njit(error_model="numpy", _nrt=False)  # type: ignore[untyped-decorator]  # numba has no types
@@ -122,14 +133,20 @@ def drive(s: State, path: Steps) -> list[str]:
     names: list[str] = []
     held: set[Lock] = set()
     dropped: tuple[Lock, ...] = ()
-    for step in path:
+    step = next(path, None)
+    while step is not None:
         held -= set(dropped)
-        assert not held & set(step.takes), f"{step} would wait for itself"
-        held |= set(step.takes)
+        taken = {*step.takes, *([step.tries] if step.tries else [])}
+        assert not held & taken, f"{step} would wait for itself"
+        held |= taken
         assert held >= set(step.needs), f"{step} lacks a lock"
         assert held >= set(step.drops), f"{step} drops what it has not"
         dropped = step.drops
         names.append(step.name)
+        try:
+            step = path.send(True)  # nobody else has the lock that it tries
+        except StopIteration:
+            step = None
     assert held == set(dropped), "a lock was kept"
     return names
 
@@ -365,6 +382,80 @@ def test_a_page_that_others_lock_too(impl: str, locks: int) -> None:
         drive(mm.state, steps_6_1.munlock_page(mm.state, pfn))
     same(mm, steps.lru_add_drain)
     assert mm.vmstat()["nr_mlock"] == (0 if locks == 1 else 4)
+
+
+# ---- huge pages, and what no call does ----
+
+
+def huge(impl: str, locked: bool, children: int = 0) -> tuple[Mm, int, int]:
+    """Return an address space with a huge page at BASE that ``children`` map, too, its VMA and its head."""
+    mm = Mm(impl, thp="always")
+    mm.mmap(BASE, PMD_SIZE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED)
+    mm.touch(BASE, 1, "write")
+    mm.lru_add_drain_all()
+    if locked:
+        mm.mlock(BASE, PMD_SIZE)
+    for _ in range(children):
+        mm.fork()
+    (head,) = np.nonzero(mm.machine.arrays["pages"]["compound"] == children + 1)[0]
+    return mm, vma_at(mm, BASE), int(head)
+
+
+@pytest.mark.parametrize("children", [0, 1])
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("impl", IMPLS)
+def test_a_huge_pmd_is_split(impl: str, locked: bool, children: int) -> None:
+    mm, vma, _ = huge(impl, locked, children)
+    same(mm, steps_huge.split_huge_pmd, vma, BASE)
+    check_mm(mm)
+    names = drive(mm.state, steps_huge.split_huge_pmd(mm.state, vma, BASE))
+    assert names == ["lock page table", "unlock page table"]  # it is split already
+
+
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("impl", OF_6_1)
+def test_a_huge_page_is_mapped_again_by_migration(impl: str, locked: bool) -> None:
+    mm, vma, head = huge(impl, False)
+    mm.state.vmas[vma]["vm_flags"] |= VM_LOCKED if locked else 0
+    pmd = int(page_walk.walk_to_pmd(mm.state, mm._mm, BASE))
+    before, entry = mm.snapshot(), int(mm.state.entries[pmd])
+    make_migration_entry(mm.state, pmd)
+    mm.state.pages[head]["compound"] -= 1
+    mm.state.pages[head]["refcount"] -= 1
+    drive(mm.state, steps_huge.remove_migration_pmd(mm.state, vma, BASE))
+    assert (int(mm.state.entries[pmd]) ^ entry) & ~0x60 == 0  # but accessed and dirty, which are not kept
+    for field in ("refcount", "mapcount", "mapping", "compound"):
+        assert mm.state.pages[head][field] == before.shared["pages"][head][field]
+    assert bool(mm.state.pages[head]["flags"] & PG_mlocked) == locked
+    assert mm.vmstat()["nr_mlock"] == (512 if locked else 0)
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES))
+@pytest.mark.parametrize("impl", OF_5_10)
+def test_populate_finds_a_page(impl: str, seed: int) -> None:
+    mm, chance = machine(impl, seed)
+    for pfn in some_pages(mm, chance):
+        if not mm.state.pages[pfn]["flags"] & (PG_tail | PG_head):
+            same(mm, steps_5_10.mlock_followed, pfn)
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES))
+@pytest.mark.parametrize("impl", OF_6_1)
+def test_after_patch_07_a_page_on_its_lru_is_changed_as_by_a_batch(impl: str, seed: int) -> None:
+    """No call of the model does it: what one of these paths leaves is what the batch of 6.1 leaves when it is processed."""
+    mm, chance = machine(impl, seed)
+    mm.lru_add_drain_all()
+    pairs = [(steps_6_1.mlock_folio, steps_patch_07.mlock_page), (steps_6_1.munlock_page, steps_patch_07.munlock_at_once)]
+    for pfn in some_pages(mm, chance):
+        batched, at_once = chance.choice(pairs)
+        before = mm.snapshot()
+        drive(mm.state, batched(mm.state, pfn))
+        mm.lru_add_drain_all()
+        wanted, counted = mm.snapshot(), mm.vmstat()
+        mm.restore(before)
+        drive(mm.state, at_once(mm.state, pfn))
+        assert np.array_equal(mm.snapshot().shared["pages"], wanted.shared["pages"])
+        assert mm.vmstat() == counted
 
 
 # ---- what the cuts show ----

@@ -21,7 +21,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
     capsys.readouterr()
     assert main(["races", *words]) == code
     out, err = capsys.readouterr()
-    assert all(len(line) <= 80 for line in out.splitlines())
+    assert all(len(line) <= 80 for line in out.splitlines()) or "--wide" in words
     if code != 2:
         return out
     assert out == "" and err.count("\n") == 1
@@ -48,6 +48,12 @@ def test_a_limit_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "to 20" in said(capsys, "munlock-vs-lru-add", "--states", "20")
     words = ("--without", "vm-io", "--preemptions", "0", "--explain")
     assert "stopped at 0 preemptions" in said(capsys, "mlock-vs-migration-held", *words)
+
+
+def test_steps_can_be_taken_together(capsys: pytest.CaptureFixture[str]) -> None:
+    whole, less = (said(capsys, "munlock-vs-lru-add", "--wide", *words).splitlines() for words in ((), ("--reduce",)))
+    assert whole[0] == less[0] and whole != less
+    assert any("no" in line.split() for line in whole) and any("yes" in line.split() for line in less)
 
 
 def test_a_schedule_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +125,9 @@ def test_a_schedule_that_goes_another_way_is_a_difference(
     for fields, told in (
         ({"steps": [*steps[:3], [steps[3][0], "another step"], *steps[4:]]}, "step 4 was 'another step'"),
         ({"steps": [*steps, [0, "one more"]]}, f"step {len(steps) + 1} cannot be taken any more"),
-        ({"steps": [[7, "nobody's"]]}, "step 1 cannot be taken any more"),
+        ({"steps": [[7, "nobody's"]] * 30_000}, "step 1 cannot be taken any more"),
+        ({"steps": [[-1, "nobody's"]]}, "step 1 cannot be taken any more"),
+        ({"steps": [*steps[:2], [10**30, "nobody's"]]}, "step 3 cannot be taken any more"),
         ({"finding": "deadlock"}, "'deadlock' is not told of it any more"),
         ({"without": []}, "step "),  # with the guard VM_IO comes in the first store
     ):
@@ -165,7 +173,8 @@ def test_files_that_are_no_schedule(
 
 
 def test_a_file_of_other_bytes_is_no_schedule(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for number, data in enumerate((b"", b"\xff\xfe", b"[1]", b"{}", b" " * (1 << 20))):
+    deep = (b"[" * 200_000, b'{"schema": 1, "race": ' + b"[" * 200_000, b'{"schema": 1, "race": "two-lockers", "with')
+    for number, data in enumerate((b"", b"\xff\xfe", b"[1]", b"{}", b" " * (1 << 20), *deep)):
         path = tmp_path / str(number)
         path.write_bytes(data)
         assert f"{number}: no schedule: " in said(capsys, "--replay", str(path), code=2)

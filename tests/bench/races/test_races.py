@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from bench.races import chart
 from bench.races import invariants as inv
 from bench.races.explorer import Limits, Move, explore
 from bench.races.interleaving import Interleaving, Moment, Situation, Task
@@ -107,7 +108,8 @@ def test_isolation_repairs_what_munlock_stranded_and_another_mlock_does_not() ->
 @pytest.mark.parametrize(("name", "without"), ALL, ids=IDS)
 def test_every_state_was_seen_and_no_task_stuck(name: str, without: tuple[str, ...]) -> None:
     found = raced(name, *without)
-    assert found.limit is None and found.outcomes and found.stored > 50
+    bound = RACES[name].preemptions
+    assert found.limit == (None if bound is None else f"{bound} preemptions") and found.outcomes and found.stored > 50
     assert not {inv.DEADLOCK, inv.OFF_LRU, inv.NR_MLOCK_WRONG, inv.REFERENCE_MISSING} & everything(found)
 
 
@@ -127,6 +129,40 @@ def test_a_readable_schedule_has_no_more_preemptions_than_the_shortest() -> None
     assert readable.preemptions == 1  # mlock comes in between the look at vm_flags and what led to it
     fewer = run(race, ("vm-io",), Limits(preemptions=0))
     assert inv.STRANDED_MLOCKED not in fewer.broken and fewer.limit == "0 preemptions"
+
+
+@pytest.mark.parametrize(
+    ("name", "guard", "preemptions"),
+    [
+        ("mlock-vs-migration", "vm-io", 1),  # removed
+        ("mlock-vs-migration", "one-store", 2),  # weakened: there is a moment between two stores
+        ("driver-mmap", "all-special", 0),  # weakened
+        ("mlock-vs-migration", "flags-first", 1),  # the store after the walk
+        ("mlock-vs-migration", "drains", 0),
+        ("mlock-vs-migration-held", "migration-drain", 0),
+    ],
+)
+def test_what_a_guard_is_for_is_shown_in_few_preemptions(name: str, guard: str, preemptions: int) -> None:
+    found = run(RACES[name], (guard,), readable=True)
+    worst = next(iter(found.broken.values()))
+    assert worst.preemptions <= preemptions and worst.decided is not None
+    told = list(chart.lines(tell(found.race, found.without, worst.schedule, worst.decided)))
+    assert sum("from here on" in line for line in told) == 1
+    assert any(f"^ BROKEN: {worst.finding}" in line for line in told)
+    assert worst.finding not in run(RACES[name], ()).broken
+
+
+def test_the_step_that_decides_is_the_first_that_does() -> None:
+    race = RACES["mlock-vs-migration"]
+    worst = run(race, ("vm-io",), readable=True).broken[inv.STRANDED_MLOCKED]
+    assert worst.decided is not None
+    step = tell(race, ("vm-io",), worst.schedule).steps[worst.decided - 1]
+    assert (step.task, step.name) == (0, "store vm_flags")
+    system, chance = Interleaving(race.build(race.kernel, ("vm-io",))), random.Random(1)
+    before, after = (
+        {rest(system, worst.schedule[:length], chance)[1] for _ in range(60)} for length in (worst.decided - 1, worst.decided)
+    )
+    assert len(before) > 1 and after == {"mlocked, count 1"}
 
 
 def test_twice_is_the_same() -> None:
@@ -246,6 +282,40 @@ def test_a_step_without_its_lock_is_an_error() -> None:
 
     with pytest.raises(ValueError, match="careless does not keep to its locks"):
         explore(Interleaving(small(path)))
+
+
+def readers(name: str, *, shared: bool) -> Callable[[], Path]:
+    """Return a path that has a lock for a step."""
+
+    def path() -> Path:
+        lock = Lock(name, 0, shared)
+        yield Step("lock", takes=(lock,))
+        yield Step("unlock", drops=(lock,))
+
+    return path
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True), (False, False)])
+def test_readers_keep_out_writers_only(first: bool, second: bool) -> None:
+    system = Interleaving(small(readers("a", shared=first), readers("a", shared=second)))
+    system.step(0)
+    assert system.enabled() == ([0, 1] if first and second else [0])
+
+
+def test_a_lock_that_is_tried_is_had_only_if_it_is_free() -> None:
+    got: list[bool] = []
+
+    def path() -> Path:
+        lock = Lock("a", 0)
+        got.append((yield Step("trylock", tries=lock)))
+        if got[-1]:
+            yield Step("unlock", needs=(lock,), drops=(lock,))
+
+    for before, had in (([], True), ([1], False), ([1, 1], True)):
+        system = Interleaving(small(path, readers("a", shared=False)))
+        for task in before:
+            system.step(task)
+        assert system.step(0) == "trylock" and got.pop() == had
 
 
 def test_two_tasks_of_one_cpu_are_refused() -> None:

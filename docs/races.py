@@ -98,8 +98,8 @@ every race here that is explored whole, and that ends, broken invariants and not
 
 ## A second opinion
 
-Every race is written once more in Promela, from the facts of the kernels; the models share no code with this one:
-`tests/bench/races/spin`. Spin runs them without reduction, as the kernel has them and without each guard, and
+Twelve of the races of two tasks are written once more in Promela, from the facts of the kernels; the models share no code
+with this one: `tests/bench/races/spin`. Spin runs them without reduction, as the kernel has them and without each guard, and
 `tests/bench/races/test_spin.py` holds that both tools find the same set of states, the same ends, the same broken
 invariants and the same notes. A state is what both know: VM_LOCKED and VM_IO of each VMA, whether its entry is none,
 maps the page, is in migration or swapped out, PG_lru, PG_unevictable, PG_mlocked, mlock_count, references, whether a
@@ -117,7 +117,7 @@ explorer is not as fine as the kernel's, and Spin runs each race with both:
   folio_referenced_one(), in try_to_unmap_one() and in each hook, and notices other references only when the page is
   unmapped: then it stays in the swap cache.
 
-With these steps as fine as the kernel's every race breaks the same invariants, has the same notes, and, but for more
+With these steps as fine as the kernel's every one of these breaks the same invariants, has the same notes, and, but for more
 ends of mlock-vs-reclaim and that one of two-lockers, the same ends.
 """
 
@@ -231,7 +231,7 @@ Three tasks at an anonymous page. The guard holds against both at once; what is 
 PG_mlocked is the race with lru_add again.""",
     "two-pages-vs-migration-vs-reclaim": """\
 Three tasks, two pages: one comes back from migration while reclaim is at the other, and mlock walks over both. There are
-too many states to visit them all here; the bound stands in the table.""",
+too many states to visit them all here; the table says how many preemptions a schedule may have.""",
     "huge-munlock-vs-split": """\
 The walk of 6.1 leaves alone a huge page that page table entries map, since that is never mlocked: splitting the PMD
 takes the count back. But splitting asks VM_LOCKED, under the page table lock, and munlock has cleared it already, so

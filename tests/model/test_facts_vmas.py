@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mmmodel import Mm
 from oracle import constants as c
 from support.facts import (
     BASE,
@@ -172,3 +173,25 @@ def test_a_child_gets_page_tables_that_are_empty(make_mm: MakeMm, impl: str) -> 
     child = mm.fork()
     child.touch(BASE, 1024 * PAGE, "write", 512 * PAGE)
     assert child.pagemap(BASE, BASE + 1024 * PAGE) == [(0, 1, "P"), (512, 512, "PT")]
+
+
+def anon_vmas(mm: Any, *addresses: int) -> list[object]:
+    """The anon_vmas of the VMAs at some addresses, as far as they can be told apart."""
+    if not isinstance(mm, Mm):
+        return [mm.mm.vma_at(address // PAGE).anon_vma for address in addresses]
+    state = mm.state
+    vmas = state.array("vmas")[state.array("order")[: mm.map_count]]
+    return [next(int(one["anon_vma"]) for one in vmas if address < one["vm_end"]) for address in addresses]
+
+
+@pytest.mark.parametrize("same_file", [True, False])
+def test_neighbours_share_an_anon_vma_if_they_map_the_same_file(make_mm: MakeMm, impl: str, same_file: bool) -> None:
+    """Private mappings of pages 0 and 1, which would be one VMA but for their protection."""
+    mm = make_mm(impl)
+    file = mm.create_file(4 * PAGE)
+    other = file if same_file else mm.create_file(4 * PAGE)
+    mm.mmap(BASE, PAGE, RW, c.MAP_PRIVATE | c.MAP_FIXED, file=file)
+    mm.mmap(BASE + PAGE, PAGE, RW | c.PROT_EXEC, c.MAP_PRIVATE | c.MAP_FIXED, file=other, offset=PAGE)
+    mm.touch(BASE, 2 * PAGE, "write")
+    first, second = anon_vmas(mm, BASE, BASE + PAGE)
+    assert first and second and (first == second) == same_file

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "list": "list scenarios, implementations, real kernels and layouts",
     "replay": "run recorded or random sequences of calls through the model, or compare with a kernel's",
     "races": "explore what can happen when mlock or munlock and another path run at once",
+    "capture": "record the address space of a live process, or of smaps, maps or pmap output, as a layout",
     "kernel": "fetch real kernels, and hold the model against what they do",
     "speed": "measure the model's own speed and size against their budgets",
 }

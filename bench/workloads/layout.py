@@ -1,8 +1,9 @@
 """Address spaces of real programs: files of captured layouts, read and checked.
 
-A layout file is gzip-compressed JSON; data/layouts/README.md describes it. It
-may come from anybody, so nothing in it is believed before it was checked, and
-every way in which it can be wrong ends in one clear line.
+A layout file is gzip-compressed JSON; data/layouts/README.md describes it, and
+data/layout.schema.json is its JSON schema. It may come from anybody, so nothing
+in it is believed before it was checked, and every way in which it can be wrong
+ends in one clear line.
 """
 
 from __future__ import annotations
@@ -45,6 +46,16 @@ ADVICE = {
 }
 
 PageRange = tuple[int, int]  # first page counted from the VMA's start, number of pages
+Bounds = tuple[int, int]  # least and most
+
+
+class Unplaced(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Pages that are in memory beside those of a VMA's `present`: how many is known, as far as it is, but not which."""
+
+    least: int
+    most: int
+    thp: Bounds = (0, 0)  # of these, at least and at most so many are mapped by huge pages' PMDs
+    swapped: Bounds = (0, 0)  # pages in swap, at least and at most
 
 
 class Vma(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"vm_flags": "flags"}):
@@ -66,6 +77,7 @@ class Vma(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"vm_f
     inode: str = ""  # VMAs that say the same map one file, from their offsets; "": a file of its own, if any
     offset: str = "0"  # in that file, in hexadecimal, bytes
     comment: str = ""
+    unplaced: Unplaced | None = None  # None: `present` has every page in memory
 
     @property
     def first(self) -> int:
@@ -104,6 +116,16 @@ class Vma(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"vm_f
         return tuple(advice for flag, advice in ADVICE.items() if flag in self.vm_flags)
 
 
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an address space was captured."""
+
+    method: str  # PAGEMAP_SCAN, pagemap; or the text that it was read from: smaps, maps, pmap
+    vmas_changed: int | None = None  # VMAs that were not the same before and after; None: nobody looked twice
+    pages_changed: int | None = None  # pages that came or went meanwhile, at least: by how many they differ from Rss and Swap
+    anonymised: bool = False  # paths are made up
+    remarks: tuple[str, ...] = ()
+
+
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A layout file's content, in its own words."""
 
@@ -115,6 +137,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int
     vmas: tuple[Vma, ...]
     comment: str = ""
+    source: Source | None = None
 
 
 class Layout(msgspec.Struct, frozen=True, dict=True):
@@ -145,6 +168,11 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
         return sum(nr for vma in self.vmas if vma.lockable for _, nr in without(vma.present, vma.zero))
 
     @cached_property
+    def nr_unplaced(self) -> int:
+        """VMAs of which it is not known which pages are in memory."""
+        return sum(vma.unplaced is not None for vma in self.vmas)
+
+    @cached_property
     def locked(self) -> bool:
         """Whether the program held mlockall() when it was captured."""
         return any("lo" in vma.vm_flags for vma in self.vmas)
@@ -160,8 +188,11 @@ def shipped_names() -> list[str]:
     return sorted(path.name.removesuffix(SUFFIX) for path in _shipped().glob("*" + SUFFIX))
 
 
-def load(name_or_path: str) -> Layout:
-    """Load a layout by the name of a shipped one, or any file by its path."""
+def load(name_or_path: str, *, placed: bool = True) -> Layout:
+    """Load a layout by the name of a shipped one, or any file by its path.
+
+    `placed`: refuse one of which it is not known which pages are in memory, because it cannot be built.
+    """
     if name_or_path in shipped_names():
         path = _shipped() / (name_or_path + SUFFIX)
     else:
@@ -169,7 +200,13 @@ def load(name_or_path: str) -> Layout:
         if "/" not in name_or_path and not path.name.endswith((".gz", ".json")) and not path.exists():
             said = f"unknown layout {one_line(name_or_path, 80)!r}; give a file's path or one of "
             raise unknown(said, name_or_path, shipped_names())
-    return load_file(path)
+    found = load_file(path)
+    if placed and found.nr_unplaced:
+        raise UsageError(
+            f"layout file {one_line(path, 120)} does not say which pages are in memory, in {found.nr_unplaced} of its VMAs;"
+            " where they are is needed here"
+        )
+    return found
 
 
 def load_file(path: Path) -> Layout:
@@ -177,16 +214,20 @@ def load_file(path: Path) -> Layout:
     where = one_line(path, 120)
     if any("\ud800" <= char <= "\udfff" for char in str(path)):  # it stands in results, which are UTF-8
         raise UsageError(f"the name of layout file {where} is no UTF-8")
-    packed = _read(path)
+    return decode(_read(path), f"layout file {where}", layout_name(path.name))
+
+
+def decode(packed: bytes, where: str, name: str) -> Layout:
+    """Check the content of a layout file; `where` names it in a message."""
     try:
         document = msgspec.json.decode(_unpack(packed, where), type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"layout file {where} is not in the layout format: {one_line(error)}") from None
+        raise UsageError(f"{where} is not in the layout format: {one_line(error)}") from None
     document = msgspec.structs.replace(document, vmas=tuple(vma for vma in document.vmas if vma.path != VSYSCALL))
-    problem = _first_problem(document)
+    problem = first_problem(document)
     if problem:
-        raise UsageError(f"layout file {where} is inconsistent: {one_line(problem)}")
-    return Layout(name=layout_name(path.name), digest=hashlib.sha256(packed).hexdigest(), document=document)
+        raise UsageError(f"{where} is inconsistent: {one_line(problem)}")
+    return Layout(name=name, digest=hashlib.sha256(packed).hexdigest(), document=document)
 
 
 def _read(path: Path) -> bytes:
@@ -210,22 +251,22 @@ def _unpack(packed: bytes, where: str) -> bytes:
     if not packed.startswith(b"\x1f\x8b"):
         if re.match(rb"\s*[\[{\"0-9tfn-]", packed):  # plain JSON is welcome too; whether it is an object is seen later
             return packed
-        raise UsageError(f"layout file {where} is neither gzip nor JSON")
+        raise UsageError(f"{where} is neither gzip nor JSON")
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         text = unpacker.decompress(packed, MAX_JSON_BYTES + 1)
     except zlib.error as error:
-        raise UsageError(f"layout file {where} is damaged: {error}") from None
+        raise UsageError(f"{where} is damaged: {error}") from None
     if len(text) > MAX_JSON_BYTES:
-        raise UsageError(f"layout file {where} unpacks to more than {MAX_JSON_BYTES >> 20} MiB")
+        raise UsageError(f"{where} unpacks to more than {MAX_JSON_BYTES >> 20} MiB")
     if not unpacker.eof:
-        raise UsageError(f"layout file {where} is truncated")
+        raise UsageError(f"{where} is truncated")
     if unpacker.unused_data:
-        raise UsageError(f"layout file {where} has data after its end")
+        raise UsageError(f"{where} has data after its end")
     return text
 
 
-def _first_problem(document: Document) -> str:
+def first_problem(document: Document) -> str:
     """Return what is wrong first in a document of the right form, "" if nothing is."""
     if not 0 < len(document.vmas) <= MAX_VMAS:
         return f"it has {len(document.vmas)} VMAs; 1 to {MAX_VMAS} are allowed"
@@ -273,6 +314,12 @@ def _file_problem(vma: Vma) -> str:
 
 def _runs_problem(vma: Vma) -> str:
     """Return what is wrong with a VMA's runs of pages, "" if nothing is."""
+    if (few := vma.unplaced) and not (
+        0 <= few.least <= few.most <= vma.nr_pages - sum(nr for _, nr in vma.present)
+        and 0 <= few.thp[0] <= few.thp[1] <= few.most
+        and 0 <= few.swapped[0] <= few.swapped[1] <= vma.nr_pages
+    ):
+        return "its unplaced pages are fewer than none, more than fit, or the least of them is more than the most"
     for kind, runs in _kinds(vma):
         if not _in_order(runs, vma.nr_pages):
             return f"runs of {kind!r} overlap, are empty, or leave the VMA"

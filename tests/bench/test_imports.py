@@ -122,6 +122,7 @@ MAY_IMPORT = {
     "traces": {"errors"},
     "kernels": {"errors", "traces", "workloads"},
     "races": {"errors"},
+    "capture": {"errors", "workloads"},
     # A target can be asked to carry out a trace, and may be a real kernel.
     "targets": {"errors", "environment", "number_format", "workloads", "traces", "kernels"},
     "runs": {"errors", "workloads"},
@@ -130,7 +131,9 @@ MAY_IMPORT = {
     "tables": {"number_format", "runs", "analysis", "races"},
     "figures": {"errors", "environment", "workloads"} | SAYING,
     "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,
-    "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "figures", "gate"} | MEASURING | SAYING,
+    "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "capture", "figures", "gate"}
+    | MEASURING
+    | SAYING,
     "__main__": {"errors", "commands"},
     "__init__": set(),
 }

@@ -17,10 +17,10 @@ import msgspec
 
 from bench.capture import pageflags, pagemap, scan, smaps
 from bench.capture.document import document, lockable
-from bench.capture.placing import by_vma, vma_of
+from bench.capture.placing import by_vma, too_many_runs, vma_of
 from bench.capture.text import VSYSCALL_START, Region, lines_of
 from bench.errors import MeasurementError, UsageError, one_line
-from bench.workloads.layout import Document, Source, Unplaced, Vma
+from bench.workloads.layout import MAX_RUNS, Document, Source, Unplaced, Vma
 from mmmodel.constants import HPAGE_PMD_NR
 
 Method = Literal["auto", "PAGEMAP_SCAN", "pagemap"]
@@ -36,6 +36,15 @@ class Wanted(NamedTuple):
     page_flags: bool = False
     vector: int = scan.VECTOR  # regions that one ioctl may return
     tick: Tick = lambda nr_pages: None  # told of pages read from pagemap
+
+
+class Placed(NamedTuple):
+    """VMAs with their pages."""
+
+    vmas: list[Vma]
+    method: str  # by which they were found
+    remarks: tuple[str, ...] = ()
+    zero_unknown: frozenset[str] = frozenset()  # starts of VMAs of which it is not known which pages map the zero page
 
 
 class Process:
@@ -116,42 +125,47 @@ def _once(process: Process, wanted: Wanted) -> Document:
     descriptor = process.open("pagemap")
     try:
         with process.telling():
-            vmas, method, remarks = _vmas(process, descriptor, regions, wanted)
-            if wanted.page_flags:
-                vmas = list(_with_page_flags(descriptor, vmas))
+            placed = _vmas(process, descriptor, regions, wanted)
+            vmas = list(_with_page_flags(descriptor, placed.vmas)) if wanted.page_flags else placed.vmas
     finally:
         os.close(descriptor)
     after = process.regions("maps")
     if not after:
         raise MeasurementError(f"process {process.pid} ended while it was captured")
-    source = Source(method, _changed_vmas(before, regions, after), _changed_pages(regions, vmas), remarks=tuple(remarks))
+    changed = _changed_vmas(before, regions, after), _changed_pages(regions, placed)
+    source = Source(placed.method, *changed, remarks=placed.remarks)
     status = process.text("status")
     return document(_program(status), _command(process), _kernel(), _number(status, "Threads") or 1, vmas, source)
 
 
-def _vmas(process: Process, descriptor: int, regions: Sequence[Region], wanted: Wanted) -> tuple[list[Vma], str, list[str]]:
-    """Return the VMAs with their pages, the method by which they were found, and remarks."""
+def _vmas(process: Process, descriptor: int, regions: Sequence[Region], wanted: Wanted) -> Placed:
+    """Return the VMAs with their pages."""
     if wanted.method != "pagemap":
         try:
             pages = scan.scan(descriptor, regions[0].start, regions[-1].end, wanted.vector)
-            return [vma_of(*one) for one in by_vma(regions, pages)], "PAGEMAP_SCAN", []
+            return Placed([vma_of(*one) for one in by_vma(regions, pages)], "PAGEMAP_SCAN")
         except scan.NotSupportedError:
             if wanted.method == "PAGEMAP_SCAN":
                 raise UsageError("the running kernel has no PAGEMAP_SCAN, which Linux 6.7 and later have") from None
     # A page table maps 512 pages, and the zero page is in no Rss: this is how many pages may map it and not be seen.
     most_zero = _number(process.text("status"), "VmPTE") // 4 * HPAGE_PMD_NR
     vmas: list[Vma] = []
-    nr_huge = nr_zero = 0
+    zero_unknown: set[str] = set()
+    nr_huge = nr_runs = 0
     for region in regions:
         found = pagemap.read_vma(descriptor, region, wanted.tick)
+        nr_runs += len(found.pages)
+        if nr_runs > MAX_RUNS:
+            raise too_many_runs()
         vma = vma_of(*next(by_vma([region], found.pages)))
         nr_huge += not found.huge_known
-        nr_zero += not found.zero_known
+        zero_unknown |= set() if found.zero_known else {vma.start}
         unread = min(found.nr_unread, most_zero) if not region.file and region.perms[3] == "p" and lockable(region) else 0
         vmas.append(msgspec.structs.replace(vma, unplaced=Unplaced(0, unread)) if unread else vma)
     remarks = [f"in {nr_huge} VMAs it is not known which pages huge pages map: none are marked"] if nr_huge else []
-    remarks += [f"in {nr_zero} VMAs it is not known which pages map the zero page: none are marked"] if nr_zero else []
-    return vmas, "pagemap", remarks
+    if zero_unknown:
+        remarks.append(f"in {len(zero_unknown)} VMAs it is not known which pages map the zero page: none are marked")
+    return Placed(vmas, "pagemap", tuple(remarks), frozenset(zero_unknown))
 
 
 def _with_page_flags(descriptor: int, vmas: Sequence[Vma]) -> Iterator[Vma]:
@@ -173,14 +187,14 @@ def _changed_vmas(*reads: Sequence[Region]) -> int:
     return len(set.union(*seen) - set.intersection(*seen))
 
 
-def _changed_pages(regions: Sequence[Region], vmas: Sequence[Vma]) -> int:
+def _changed_pages(regions: Sequence[Region], placed: Placed) -> int:
     """Return by how many pages what was found differs from what smaps counts, of VMAs that can be locked.
 
     smaps counts the swapped pages of a whole shared file, mapped or not: only private ones are compared.
     """
     total = 0
-    for region, vma in zip(regions, vmas, strict=True):
-        if vma.lockable:
+    for region, vma in zip(regions, placed.vmas, strict=True):
+        if vma.lockable and vma.start not in placed.zero_unknown:
             total += abs(sum(nr for _, nr in vma.present) - sum(nr for _, nr in vma.zero) - region.pages("Rss"))
             if region.perms[3] == "p" and not region.file:
                 total += abs(sum(nr for _, nr in vma.swapped) - region.pages("Swap"))

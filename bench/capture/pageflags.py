@@ -14,7 +14,7 @@ from bench.workloads.layout import PageRange, Vma, without
 from mmmodel.constants import HPAGE_PMD_NR, PAGE_SIZE
 
 _HEAD, _TAIL = 1 << 15, 1 << 16  # include/uapi/linux/kernel-page-flags.h
-MOST_BLOCKS: Final = 1 << 16  # that are remembered
+MOST_BLOCKS: Final = 1 << 12  # of 4 KiB, that are remembered
 KPAGEFLAGS: Final = "/proc/kpageflags"
 _U64 = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
@@ -31,19 +31,18 @@ def large_pages(pagemap: int, kpageflags: int, vma: Vma) -> tuple[tuple[PageRang
     """Return the runs of pages that are part of a huge page but mapped by PTEs, and of those in other large folios."""
     huge: list[PageRange] = []
     large: list[PageRange] = []
-    blocks: dict[int, bool] = {}  # of 512 frames: whether they are a huge page; the last ones looked at
+    blocks: dict[int, _U64] = {}  # flags of 512 frames each, of those looked at last
     for first, nr in without(without(vma.present, vma.thp), vma.zero):
         for page, frame in _frames(pagemap, vma.first // PAGE_SIZE + first, nr):
-            block = frame // HPAGE_PMD_NR
+            block, place = divmod(frame, HPAGE_PMD_NR)
             if block not in blocks:
-                flags = _flags(kpageflags, block * HPAGE_PMD_NR, HPAGE_PMD_NR)
-                whole = len(flags) == HPAGE_PMD_NR and flags[0] & _HEAD and bool(np.all(flags[1:] & np.uint64(_TAIL)))
                 if len(blocks) >= MOST_BLOCKS:
                     blocks.clear()
-                blocks[block] = bool(whole)
-            if blocks[block]:
+                blocks[block] = _flags(kpageflags, block * HPAGE_PMD_NR)
+            flags = blocks[block]
+            if _is_huge(flags):
                 _add(huge, page - vma.first // PAGE_SIZE)
-            elif int(_flags(kpageflags, frame, 1)[0]) & (_HEAD | _TAIL):
+            elif place < len(flags) and int(flags[place]) & (_HEAD | _TAIL):
                 _add(large, page - vma.first // PAGE_SIZE)
     return tuple(huge), tuple(large)
 
@@ -59,10 +58,16 @@ def _frames(pagemap: int, first: int, nr: int) -> Iterator[tuple[int, int]]:
                 yield start + index, int(entry) & PFN_MASK
 
 
-def _flags(kpageflags: int, frame: int, nr: int) -> _U64:
-    """Return the flags of frames; fewer where memory ends."""
-    data = os.pread(kpageflags, 8 * nr, 8 * frame)
+def _flags(kpageflags: int, frame: int) -> _U64:
+    """Return the flags of the 512 frames from one on; fewer where memory ends."""
+    data = os.pread(kpageflags, 8 * HPAGE_PMD_NR, 8 * frame)
     return np.frombuffer(data, dtype="<u8", count=len(data) // 8)
+
+
+def _is_huge(flags: _U64) -> bool:
+    """Tell whether 512 frames are one huge page."""
+    whole = len(flags) == HPAGE_PMD_NR and int(flags[0]) & _HEAD and int(flags[-1]) & _TAIL
+    return bool(whole) and bool(np.all(flags[1:] & np.uint64(_TAIL)))
 
 
 def _add(runs: list[PageRange], page: int) -> None:

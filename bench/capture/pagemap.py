@@ -101,15 +101,13 @@ def nr_of(pages: Sequence[Pages], kind: int) -> int:
 def _tell_zero_pages(pages: list[Pages], rss: int) -> bool:
     """Mark the pages that map the zero page, where their number tells them; return whether they are known.
 
-    They are in no Rss. An entry does not tell them from anonymous pages that several processes map.
+    They are in no Rss. An entry does not tell them from anonymous pages that several processes map. Where there are more
+    pages than Rss has, and than these can explain, others came meanwhile.
     """
     nr_zero, nr_shared = nr_of(pages, IS_PRESENT) - rss, nr_of(pages, IS_SHARED)
-    if nr_zero <= 0:
-        return True
-    if nr_zero != nr_shared:
-        return False
-    pages[:] = [one._replace(kinds=one.kinds | IS_ZERO) if one.kinds & IS_SHARED else one for one in pages]
-    return True
+    if nr_zero == nr_shared:
+        pages[:] = [one._replace(kinds=one.kinds | IS_ZERO) if one.kinds & IS_SHARED else one for one in pages]
+    return nr_zero <= 0 or nr_zero >= nr_shared
 
 
 def _with_huge_pages(pages: list[Pages], region: Region) -> tuple[list[Pages], bool]:

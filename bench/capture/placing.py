@@ -33,8 +33,13 @@ def by_vma(regions: Iterable[Region], pages: Iterable[Pages]) -> Iterator[tuple[
             one = next(source, None)
         nr_runs += len(inside)
         if nr_runs > MAX_RUNS:
-            raise UsageError(f"the process has more than {MAX_RUNS} runs of pages, which no layout may have")
+            raise too_many_runs()
         yield region, inside
+
+
+def too_many_runs() -> UsageError:
+    """Return the error about a process whose pages are too scattered."""
+    return UsageError(f"the process has more than {MAX_RUNS} runs of pages, which no layout may have")
 
 
 def vma_of(region: Region, pages: Iterable[Pages]) -> Vma:

@@ -20,7 +20,7 @@ FIELDS: Final = ("Size", "KernelPageSize", "Rss", "Anonymous", "AnonHugePages", 
 
 def is_head(text: str) -> bool:
     """Tell whether a line may be the one that a VMA begins with."""
-    return bool(re.match(r"[0-9a-f]+-[0-9a-f]+ ", text))
+    return bool(re.match("[0-9a-f]+-", text))
 
 
 class _Entry:

@@ -53,7 +53,9 @@ def child() -> Iterator[Child]:
     """A child that waits for words, and ends here."""
     with subprocess.Popen([sys.executable, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield Child(process.pid, process)
+            one = Child(process.pid, process)
+            one.ask("ready")  # it has started, and changes no more by itself
+            yield one
         finally:
             process.kill()
 

@@ -13,9 +13,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from bench.capture.kind_rules import KINDS, RULES, UNKNOWN, Kind, Rule
+from bench.number_format import approximate
 from bench.workloads.layout import Layout, Vma
-
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class Stretch(NamedTuple):
@@ -200,19 +199,13 @@ def _evidence(rule: Rule, place: _Place, signs: Mapping[str, str]) -> list[str]:
     if rule.begins >= 0 and vma.first != rule.begins:
         seen.append(f"a VMA at {rule.begins:#x}")
     if rule.size != Rule.size:
-        seen.append(f"{size(vma.last - vma.first)} {'PROT_NONE' if vma.perms.startswith('---') else vma.perms}")
+        seen.append(f"{approximate(vma.last - vma.first)} {'PROT_NONE' if vma.perms.startswith('---') else vma.perms}")
     if rule.stretch != Rule.stretch or rule.least_vmas > 1:
-        seen.append(f"in {size(stretch.nbytes)} of {stretch.nr_vmas} VMAs without a gap")
+        seen.append(f"in {approximate(stretch.nbytes)} of {stretch.nr_vmas} VMAs without a gap")
     if rule.stretch_has:
         seen.append("executable memory beside it")
     if rule.slot:
-        seen.append(f"fills an aligned slot of {size(rule.slot)}")
+        seen.append(f"fills an aligned slot of {approximate(rule.slot)}")
     if rule.before or rule.after:
         seen.append("a guard below it" if rule.before else "memory above it")
     return seen or ["by its permissions"]
-
-
-def size(nbytes: int) -> str:
-    """Return a length in a unit that it has at least one of, to three digits."""
-    unit = max(0, min((nbytes.bit_length() - 1) // 10, len(UNITS) - 1))
-    return f"{nbytes / (1 << 10 * unit):.4g} {UNITS[unit]}"

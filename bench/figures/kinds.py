@@ -15,6 +15,10 @@ KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in NAMES}
 KERNEL_NAMES = ("kernel_history", "kernel_costs")
 KERNEL_KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in KERNEL_NAMES}
 
+# Of the address spaces of processes, which are no runs either.
+LAYOUT_NAMES = ("address_space",)
+LAYOUT_KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in LAYOUT_NAMES}
+
 
 def prepare(run: LoadedRun, kinds: Sequence[str] = NAMES) -> list[Prepared[Any] | Skipped]:
     """Return every figure of these kinds, or why a run has none."""

@@ -67,7 +67,7 @@ def test_numbers_and_words_of_figures_load_without_matplotlib() -> None:
     program = (
         "import sys; sys.modules['matplotlib'] = None  # an import of it fails\n"
         f"from importlib import import_module\nfor name in {WITHOUT_DRAWING}: import_module(name)\n"
-        "from bench.figures.kinds import KERNEL_KINDS, KINDS; print(*KINDS, *KERNEL_KINDS)"
+        "from bench.figures.kinds import KERNEL_KINDS, KINDS, LAYOUT_KINDS; print(*KINDS, *KERNEL_KINDS, *LAYOUT_KINDS)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     parts = {f"bench.figures.{kind}.{part}" for kind in done.stdout.split() for part in ("numbers", "words")}
@@ -82,9 +82,9 @@ def test_numbers_of_figures_neither_word_nor_draw_and_drawings_do_not_take_from_
 
 
 def test_a_figure_is_a_folder_of_its_parts() -> None:
-    from bench.figures.kinds import KERNEL_KINDS, KINDS
+    from bench.figures.kinds import KERNEL_KINDS, KINDS, LAYOUT_KINDS
 
-    every = {**KINDS, **KERNEL_KINDS}
+    every = {**KINDS, **KERNEL_KINDS, **LAYOUT_KINDS}
     folders = {path.parent.name for path in (BENCH / "figures").glob("*/__init__.py")}
     assert folders == set(every)
     for name, kind in every.items():
@@ -122,14 +122,14 @@ MAY_IMPORT = {
     "traces": {"errors"},
     "kernels": {"errors", "traces", "workloads"},
     "races": {"errors"},
-    "capture": {"errors", "workloads"},
+    "capture": {"errors", "number_format", "workloads"},
     # A target can be asked to carry out a trace, and may be a real kernel.
     "targets": {"errors", "environment", "number_format", "workloads", "traces", "kernels"},
     "runs": {"errors", "workloads"},
     "measuring": {"errors", "environment", "workloads", "targets", "runs", "kernels"},
     "analysis": {"errors", "workloads", "runs"},
     "tables": {"number_format", "runs", "analysis", "races"},
-    "figures": {"errors", "environment", "workloads"} | SAYING,
+    "figures": {"errors", "environment", "workloads", "capture"} | SAYING,
     "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,
     "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "capture", "figures", "gate"}
     | MEASURING

@@ -5,10 +5,9 @@ import re
 import msgspec
 import pytest
 
-from bench.capture import kinds
 from bench.capture.anonymise import anonymise
 from bench.capture.kind_rules import KINDS, RULES, UNKNOWN
-from bench.capture.kinds import by_kind, classify, size
+from bench.capture.kinds import by_kind, classify
 from bench.workloads import layout
 from bench.workloads.layout import Document, Layout, Vma
 
@@ -120,12 +119,3 @@ def test_sums_are_of_all_vmas() -> None:
     assert sum(one.nr_vmas for one in sums) == len(found.vmas)
     assert sum(one.nr_present for one in sums) == found.nr_present
     assert [one.nbytes for one in sums] == sorted((one.nbytes for one in sums), reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("nbytes", "text"),
-    [(0, "0 bytes"), (4096, "4 KiB"), (3 * GiB // 2, "1.5 GiB"), (12544 * GiB, "12.25 TiB"), (1 << 57, "1.311e+05 TiB")],
-)
-def test_sizes(nbytes: int, text: str) -> None:
-    assert size(nbytes) == text
-    assert kinds.UNITS[0] == "bytes"

@@ -12,11 +12,14 @@ from bench.capture import document, schema, sources
 from bench.capture.anonymise import anonymise
 from bench.capture.live import Method, Wanted
 from bench.commands import OneLineParser, parser_of
+from bench.commands.kernel_figures import draw
 from bench.errors import MeasurementError, UsageError, one_line
+from bench.figures.kind import Prepared
+from bench.figures.kinds import LAYOUT_KINDS
 from bench.number_format import approximate, count
 from bench.progress import progress_bar
 from bench.runs import storage
-from bench.workloads.layout import SUFFIX, Document
+from bench.workloads.layout import SUFFIX, Document, Layout
 
 
 def _parser() -> OneLineParser:
@@ -32,6 +35,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--anonymise", action="store_true", help="leave out names, paths and the command line")
     parser.add_argument("--method", choices=get_args(Method), default="auto", help="how pages are found (default auto)")
     parser.add_argument("--page-flags", action="store_true", help="tell parts of large folios apart; needs CAP_SYS_ADMIN")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="draw a picture of the address space there, as SVG and PNG")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of layout files, and do nothing else")
     return parser
 
@@ -44,6 +48,8 @@ def _read_request(argv: Sequence[str]) -> argparse.Namespace:
     live = options.source is not None and options.source.isascii() and options.source.isdigit()
     if not live and (options.method != "auto" or options.page_flags):
         raise UsageError("--method and --page-flags are for a live process")
+    if options.plots:
+        storage.make_directory(options.plots)
     if options.out is not None and not options.out.parent.is_dir():
         raise UsageError(f"cannot write {one_line(options.out, 120)}: its directory is not there")
     return options
@@ -58,12 +64,20 @@ def main(argv: Sequence[str]) -> int:
     with progress_bar() as progress:
         task = progress.add_task("reading pagemap, in pages of the span", total=None)
         wanted = Wanted(options.method, options.page_flags, tick=lambda nr: progress.advance(task, nr))
-        made = sources.read(options.source, wanted).document
-    if options.anonymise:
-        made = anonymise(made)
+        found = sources.read(options.source, wanted)
+    made = anonymise(found.document) if options.anonymise else found.document
     _write(made, options.out)
     print(f"unlockall-bench: {summary(made)}", file=sys.stderr)
+    if options.plots:
+        _draw(document.layout_of(made, made.program if options.anonymise else found.name), options.plots)
     return 0
+
+
+def _draw(layout: Layout, plots: Path) -> None:
+    """Draw the address space."""
+    (prepared,) = LAYOUT_KINDS["address_space"].prepared(layout)
+    if isinstance(prepared, Prepared):
+        draw(prepared, plots)
 
 
 def _write(made: Document, out: Path | None) -> None:

@@ -23,6 +23,7 @@ from support.pages import FENCED, PAGES, ROOT, Command, blocks, commands
 BRIEF = ("--processes", "1", "--values", "1")
 SIZES = {"--size": "16MiB", "--span": "16MiB", "--random": "20", "--populate": "none,64KiB"}
 PLACEHOLDERS = {"A": "reference", "B": "reference", "RUN": "reference", "FILE": "tests/data/traces/traces.jsonl"}
+PLACEHOLDERS |= {"PID": str(os.getpid()), "smaps.txt": "/proc/self/smaps", "mine.json.gz": "go119"}
 
 
 def without(words: Sequence[str], *options: str) -> list[str]:

@@ -36,6 +36,13 @@ def test_a_text_is_turned_into_a_layout(tmp_path: Path, capsys: pytest.CaptureFi
     assert "does not say which pages are in memory" in capsys.readouterr().err
 
 
+def test_a_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["capture", "python_lmdb_64g", "-o", str(tmp_path / "it.json"), "--plots", str(tmp_path / "figures")]) == 0
+    assert "figure: " in capsys.readouterr().err
+    drawn = (tmp_path / "figures" / "address-space-python_lmdb_64g.svg").read_text(encoding="utf-8")
+    assert "LMDB map: 64 GiB reserved" in drawn  # what it says to those who cannot see it
+
+
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["capture", "--schema"]) == 0
     assert capsys.readouterr().out == schema.shipped()

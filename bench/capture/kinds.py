@@ -207,5 +207,6 @@ def _evidence(rule: Rule, place: _Place, signs: Mapping[str, str]) -> list[str]:
     if rule.slot:
         seen.append(f"fills an aligned slot of {approximate(rule.slot)}")
     if rule.before or rule.after:
-        seen.append("a guard below it" if rule.before else "memory above it")
+        below = "a guard below it" if rule.before.startswith("---") else "executable memory below it"
+        seen.append(below if rule.before else "memory above it")
     return seen or ["by its permissions"]

@@ -52,6 +52,15 @@ COUNTERS: Final = (
     Counter("model_cond_resched", "calls", "cond_resched() in the munlock loop or page walk"),
     Counter("model_faults", "faults", "page faults handled"),
     Counter("model_pmd_splits", "splits", "huge PMDs split into page table entries"),
+    Counter("model_pte_special", "entries", "of entries read: those of the zero page, which munlock and mlock leave alone"),
+    Counter("model_pte_compound", "entries", "of entries read: those of a part of a huge page, which they leave alone"),
+    Counter("model_vmas_changed", "VMAs", "VMAs that got or lost VM_LOCKED: mlock_fixup() with flags to change"),
+    Counter("model_vma_splits", "splits", "VMAs cut in two"),
+    Counter("model_vma_merges", "merges", "VMAs, or parts, that joined a neighbour when their flags changed"),
+    Counter("model_vmas_freed", "VMAs", "VMAs that ended: unmapped, or merged into another"),
+    Counter("model_zap_read", "entries", "page table entries read by zap_pte_range()"),
+    Counter("model_zapped", "pages", "pages whose entries zap_pte_range() cleared, zero pages left out"),
+    Counter("model_tables_freed", "tables", "tables below the top one freed"),
 )
 
 NAMES: Final = tuple(counter.name for counter in COUNTERS)
@@ -90,3 +99,12 @@ PUTBACK: Final = NAMES.index("model_putback")
 COND_RESCHED: Final = NAMES.index("model_cond_resched")
 FAULTS: Final = NAMES.index("model_faults")
 PMD_SPLITS: Final = NAMES.index("model_pmd_splits")
+PTE_SPECIAL: Final = NAMES.index("model_pte_special")
+PTE_COMPOUND: Final = NAMES.index("model_pte_compound")
+VMAS_CHANGED: Final = NAMES.index("model_vmas_changed")
+VMA_SPLITS: Final = NAMES.index("model_vma_splits")
+VMA_MERGES: Final = NAMES.index("model_vma_merges")
+VMAS_FREED: Final = NAMES.index("model_vmas_freed")
+ZAP_READ: Final = NAMES.index("model_zap_read")
+ZAPPED: Final = NAMES.index("model_zapped")
+TABLES_FREED: Final = NAMES.index("model_tables_freed")

@@ -19,7 +19,7 @@ from mmmodel.constants import (
     VM_LOCKONFAULT,
     VM_SPECIAL,
 )
-from mmmodel.counters import COND_RESCHED
+from mmmodel.counters import COND_RESCHED, VMAS_CHANGED
 from mmmodel.counting import count
 from mmmodel.errno_codes import EINVAL, ENOMEM, EPERM
 from mmmodel.jit import kernel, unit
@@ -82,6 +82,7 @@ def mlock_fixup(s: State, mm: int, position: int, prev: int, start: int, end: in
     elif oldflags & VM_LOCKED != 0:
         nr_pages = 0
     s.mms[mm]["locked_vm"] += nr_pages
+    count(s.counters, VMAS_CHANGED, 1)
     _change_pages(s, mm, s.order[position], start, end, oldflags, newflags)
     return 0, position
 

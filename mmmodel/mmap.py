@@ -36,6 +36,8 @@ from mmmodel.constants import (
     VM_SPECIAL,
     VM_WRITE,
 )
+from mmmodel.counters import TABLES_FREED
+from mmmodel.counting import count
 from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, MAX_ERRNO
 from mmmodel.filemap import alloc_file, put_file
 from mmmodel.jit import kernel, unit
@@ -161,6 +163,7 @@ def _unlock_range(s: State, mm: int, first: int, last: int) -> None:
 @unit
 def free_pgtables(s: State, mm: int, first: int, last: int, floor: int, ceiling: int) -> None:
     """Free the tables that only the VMAs at positions [first, last) used.  Models free_pgtables() with its gathering."""
+    before = s.mms[mm]["nr_tables"]
     while first < last:
         start = s.vmas[s.order[first]]["vm_start"]
         end = s.vmas[s.order[first]]["vm_end"]
@@ -169,6 +172,7 @@ def free_pgtables(s: State, mm: int, first: int, last: int, floor: int, ceiling:
             end = s.vmas[s.order[first]]["vm_end"]
             first += 1
         free_pgd_range(s, mm, start, end, floor, s.vmas[s.order[first]]["vm_start"] if first < last else ceiling)
+    count(s.counters, TABLES_FREED, before - s.mms[mm]["nr_tables"])
 
 
 @kernel

@@ -31,8 +31,10 @@ from mmmodel.counters import (
     PAGES_LOOKED_UP,
     PGD_READ,
     PMD_READ,
+    PTE_COMPOUND,
     PTE_LOCK,
     PTE_READ,
+    PTE_SPECIAL,
     PUD_READ,
     TABLES_ENTERED,
 )
@@ -44,6 +46,8 @@ from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte
 from mmmodel.state import CPU, MLOCK_PVEC, State
 
 HUGE = -1  # of begin_pte_range(): a huge PMD
+SPECIAL = -1  # of page_of_pte(): the zero page
+COMPOUND = -2  # of page_of_pte(): a part of a huge page
 
 
 @step
@@ -68,12 +72,21 @@ def begin_pte_range(s: State, pmd: int, address: int, end: int) -> int:
 
 @step
 def page_of_pte(entries: Words, pages: Records, slot: int) -> int:
-    """Page to lock or unlock by this entry: 0 if there is none, or only a part of a huge page."""
+    """Page to lock or unlock by this entry: 0 if there is none, SPECIAL or COMPOUND for one that is left alone."""
     entry = entries[slot]
-    if not pte_present(entry) or entry & _PAGE_SPECIAL != 0:
+    if not pte_present(entry):
         return 0
+    if entry & _PAGE_SPECIAL != 0:
+        return SPECIAL
     pfn = pte_pfn(entry)
-    return 0 if page_trans_compound(pages, pfn) else pfn
+    return COMPOUND if page_trans_compound(pages, pfn) else pfn
+
+
+@step
+def count_left_alone(counters: Words, special: int, compound: int) -> None:
+    """Book entries of pages that are there and neither locked nor unlocked."""
+    count(counters, PTE_SPECIAL, special)
+    count(counters, PTE_COMPOUND, compound)
 
 
 @kernel
@@ -92,14 +105,18 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> N
         return
     entries, pages, pvec = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC]
     first = pte_offset(s, pmd, address)
+    special, compound = 0, 0
     for slot in range(first, first + read):
         pfn = page_of_pte(entries, pages, slot)
-        if pfn == 0:
+        if pfn <= 0:
+            special += 1 if pfn == SPECIAL else 0
+            compound += 1 if pfn == COMPOUND else 0
             continue
         if lock:
             batch_mlock_folio(s, pages, pvec, pfn)
         else:
             batch_munlock_page(s, pages, pvec, pfn)
+    count_left_alone(s.counters, special, compound)
 
 
 @kernel

@@ -32,8 +32,10 @@ from mmmodel.counters import (
     PAGEVECS,
     PGMUNLOCKED,
     PGRESCUED,
+    PTE_COMPOUND,
     PTE_LOCK,
     PTE_READ,
+    PTE_SPECIAL,
     PUTBACK,
 )
 from mmmodel.counting import count
@@ -235,11 +237,18 @@ def count_page_lock(counters: Words) -> None:
     count(counters, PAGE_LOCK, 1)
 
 
+@step
+def count_compound(counters: Words) -> None:
+    """Book one entry of a part of a huge page, which is passed by."""
+    count(counters, PTE_COMPOUND, 1)
+
+
 @kernel
 def _munlock_found(s: State, pfn: int, slot: int, start: int, end: int, pvec: Words) -> int:
     """Munlock what follow_page() found at ``start``; returns the address to go on at.  ``slot``: 0 for a huge PMD."""
     flags = s.pages[pfn]["flags"]
     if flags & PG_tail != 0:
+        count_compound(s.counters)
         return start + PAGE_SIZE
     if flags & PG_head != 0:
         count_page_lock(s.counters)
@@ -259,13 +268,14 @@ def _step_over_holes(s: State, top: int, five_level: bool, start: int, end: int,
     This is the loop of the report: one full look-up for each 4 KiB.  ``skip``: step by the size of what is missing.
     """
     entries, counters = s.entries, s.counters
-    at_pgd, at_p4d, at_pud, at_pmd, at_pte, calls = 0, 0, 0, 0, 0, 0
+    at_pgd, at_p4d, at_pud, at_pmd, at_pte, special, calls = 0, 0, 0, 0, 0, 0, 0
     while start < end:
         found = lookup(entries, top, five_level, start)
         if found >= FIRST_SLOT:
             if usable_pte(entries[found]):
                 break
             at_pte += 1
+            special += 1 if pte_present(entries[found]) else 0
         elif found == NONE_AT_PMD:
             at_pmd += 1
         elif found == NONE_AT_PUD:
@@ -284,6 +294,7 @@ def _step_over_holes(s: State, top: int, five_level: bool, start: int, end: int,
             start += PAGE_SIZE
     count_lookups(counters, five_level, at_pgd, at_p4d, at_pud, at_pmd, at_pte)
     count(counters, PTE_LOCK, at_pte)
+    count(counters, PTE_SPECIAL, special)
     count(counters, FOLLOW_PAGE, calls)
     count(counters, PAGES_LOOKED_UP, calls)
     count(counters, COND_RESCHED, calls)

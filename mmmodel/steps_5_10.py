@@ -21,6 +21,7 @@ from mmmodel.pages import get_page, is_zero_pfn, page_mapcount, test_clear_page_
 from mmmodel.per_page import (
     __munlock_pagevec_fill,
     clear_vm_locked,
+    count_compound,
     count_followed,
     count_isolated,
     count_page_lock,
@@ -262,6 +263,7 @@ def _munlock_found(s: State, mm: int, found: int, start: int, end: int) -> Gener
         pfn += (start & (PMD_SIZE - 1)) >> PAGE_SHIFT
     flags = int(s.pages[pfn]["flags"])
     if flags & PG_tail:
+        count_compound(s.counters)
         return start + PAGE_SIZE
     if flags & PG_head:
         lock = Lock("page", pfn)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from mmmodel.constants import _PAGE_PRESENT, HPAGE_PMD_NR, VM_IO, VM_LOCKED, PG_head, PG_tail
 from mmmodel.kernels import V6_12
 from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE, batch_append, set_page_mlocked, test_set_page_mlocked
-from mmmodel.page_walk import HUGE, begin_pte_range, is_walked, page_of_pte, set_vm_flags, walk_to_pmd
+from mmmodel.page_walk import (
+    COMPOUND,
+    HUGE,
+    SPECIAL,
+    begin_pte_range,
+    count_left_alone,
+    is_walked,
+    page_of_pte,
+    set_vm_flags,
+    walk_to_pmd,
+)
 from mmmodel.pages import is_zero_pfn
 from mmmodel.pgtable import pte_offset, pte_pfn
 from mmmodel.state import CPU, KERNEL, MLOCK_PVEC, State
@@ -61,18 +71,18 @@ def munlock_page(s: State, pfn: int) -> Path:
 
 
 def _pages_from(s: State, slot: int, end: int, lock: bool) -> tuple[int, int]:
-    """The page to change by an entry, 0 for none, and the entries that it stands for.
+    """The page to change by an entry, 0 or less as :func:`page_of_pte` has it for none, and the entries that it stands for.
 
     6.12 changes a huge page that entries map, too: one that is to be locked only if all of it is mapped here.
     """
     pfn = int(page_of_pte(s.entries, s.pages, slot))
     entry = int(s.entries[slot])
-    if pfn or not entry & _PAGE_PRESENT or s.ctl[KERNEL] < V6_12:
+    if pfn > 0 or not entry & _PAGE_PRESENT or s.ctl[KERNEL] < V6_12:
         return pfn, 1
     part = int(pte_pfn(entry))
     head = int(s.pages[part]["compound"]) if int(s.pages[part]["flags"]) & PG_tail else part
     if not int(s.pages[head]["flags"]) & PG_head:
-        return 0, 1
+        return pfn, 1
     nr = 1
     while slot + nr < end and int(s.entries[slot + nr]) & _PAGE_PRESENT and int(pte_pfn(s.entries[slot + nr])) == part + nr:
         nr += 1
@@ -94,8 +104,10 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> P
         end_slot = slot + read
         while slot < end_slot:
             pfn, nr = _pages_from(s, slot, end_slot, lock)
-            if pfn:
+            if pfn > 0:
                 yield from change(s, pfn)
+            else:
+                count_left_alone(s.counters, int(pfn == SPECIAL), int(pfn == COMPOUND))
             slot += nr
     yield drop("unlock page table", ptl)
 

@@ -11,6 +11,8 @@ from mmmodel.constants import (
     VM_ACCESS_FLAGS,
     VM_SPECIAL,
 )
+from mmmodel.counters import VMA_MERGES, VMA_SPLITS, VMAS_FREED
+from mmmodel.counting import count
 from mmmodel.errno_codes import ENOMEM
 from mmmodel.jit import kernel, unit
 from mmmodel.kernels import V6_1
@@ -113,11 +115,11 @@ def vma_unlink(s: State, mm: int, position: int) -> int:
     Models __vma_unlink().
     """
     vma = s.order[position]
-    count = s.mms[mm]["map_count"] - 1
-    for i in range(position, count):
+    last = s.mms[mm]["map_count"] - 1
+    for i in range(position, last):
         s.order[i] = s.order[i + 1]
-    s.order[count] = 0
-    s.mms[mm]["map_count"] = count
+    s.order[last] = 0
+    s.mms[mm]["map_count"] = last
     _unlink_file(s, vma)
     return vma
 
@@ -125,6 +127,7 @@ def vma_unlink(s: State, mm: int, position: int) -> int:
 @unit
 def free_vma(s: State, vma: int) -> None:
     """Give back the slot of an unlinked VMA."""
+    count(s.counters, VMAS_FREED, 1)
     unlink_anon_vmas(s, vma)
     record = s.vmas[vma]
     record["vm_start"] = 0
@@ -149,6 +152,7 @@ def __split_vma(s: State, mm: int, position: int, address: int) -> None:
 
     Models __split_vma(); a huge PMD across the new boundary is split first, under the old flags.
     """
+    count(s.counters, VMA_SPLITS, 1)
     vma = s.order[position]
     split_huge_pmd_address(s, mm, address, s.vmas[vma]["vm_flags"])
     new = alloc_vma(s)
@@ -310,6 +314,7 @@ def vma_modify_flags(s: State, mm: int, position: int, prev: int, start: int, en
     pgoff = record["vm_pgoff"] + ((start - record["vm_start"]) >> PAGE_SHIFT)
     merged = vma_merge(s, mm, prev, start, end, newflags, record["anon_vma"], record["vm_file"], pgoff)
     if merged >= 0:
+        count(s.counters, VMA_MERGES, 1)
         return 0, merged
     if start != record["vm_start"]:
         error = split_vma(s, mm, position, start)

@@ -7,6 +7,8 @@ drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()
 from __future__ import annotations
 
 from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
+from mmmodel.counters import TABLES_FREED, ZAP_READ, ZAPPED
+from mmmodel.counting import count
 from mmmodel.filemap import CACHE_END, truncate_inode_pages
 from mmmodel.jit import kernel, step, unit
 from mmmodel.lru import put_page
@@ -35,6 +37,7 @@ def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     pfn = pte_pfn(s.entries[pmd])
     s.entries[pmd] = 0
     free_table(s, mm, withdraw_table(s, mm))
+    count(s.counters, TABLES_FREED, 1)
     if not is_zero_pfn(s.pages, pfn):
         page_remove_rmap(s, pfn, vm_flags, True)
         put_page(s, pfn)
@@ -44,7 +47,8 @@ def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
 def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> None:
     """Clear the entries of [address, end) under one PMD entry; the table stays.  Models zap_pte_range()."""
     first = pte_offset(s, pmd, address)
-    for slot in range(first, first + (end - address) // PAGE_SIZE):
+    read, zapped = (end - address) // PAGE_SIZE, 0
+    for slot in range(first, first + read):
         entry = s.entries[slot]
         if pte_none(entry):
             continue
@@ -55,9 +59,12 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
         if is_zero_pfn(s.pages, pte_pfn(entry)):
             continue
         pfn = pte_pfn(entry)
+        zapped += 1
         page_remove_rmap(s, pfn, vm_flags, False)
         free_swap_cache(s, pfn)
         put_page(s, pfn)
+    count(s.counters, ZAP_READ, read)
+    count(s.counters, ZAPPED, zapped)
 
 
 @unit

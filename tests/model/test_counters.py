@@ -164,6 +164,41 @@ def huge_by_entries(impl: str) -> tuple[Mm, Call]:
     return mm, lambda: mm.mlock(BASE + PAGE, 3 * PAGE)
 
 
+def parts_of_huge(impl: str) -> tuple[Mm, Call]:
+    """Munlock of three pages of a huge page that is mapped by entries: the VMA between two joins both."""
+    mm, mlock = huge_by_entries(impl)
+    mlock()
+    mm.lru_add_drain_all()
+    return mm, lambda: mm.munlock(BASE + PAGE, 3 * PAGE)
+
+
+def zero_pages(impl: str) -> tuple[Mm, Call]:
+    """Munlock of three pages, two of which were read."""
+    mm = Mm(impl)
+    map_anon(mm, 3)
+    mm.touch(BASE, 2 * PAGE, "read")
+    onfault(mm, 3)
+    return mm, lambda: mm.munlock(BASE, 3 * PAGE)
+
+
+def cut_in_three(impl: str) -> tuple[Mm, Call]:
+    """Munlock of the page in the middle of three."""
+    mm = Mm(impl)
+    map_anon(mm, 3)
+    onfault(mm, 3)
+    return mm, lambda: mm.munlock(BASE + PAGE, PAGE)
+
+
+def unmapped(impl: str) -> tuple[Mm, Call]:
+    """Munmap of four pages, one written and one read, and with it three tables."""
+    mm = Mm(impl)
+    map_anon(mm, 4)
+    mm.touch(BASE, PAGE, "write")
+    mm.touch(BASE + PAGE, PAGE, "read")
+    mm.lru_add_drain_all()
+    return mm, lambda: mm.munmap(BASE, 4 * PAGE)
+
+
 def unlocked_while_isolated(impl: str) -> tuple[Mm, Call]:
     """Two VMAs lock a file's page, both are unlocked: in 5.10 the page waits in a vector when the second one is."""
     mm, _ = twice_mapped(impl)
@@ -210,7 +245,9 @@ def truncated(impl: str) -> tuple[Mm, Call]:
     return mm, cut
 
 
+ONE_VMA, THREE_VMAS = {"model_vmas_changed": 1}, {"model_vmas_changed": 3}
 WALK_6_1 = {
+    "model_vmas_changed": 1,
     "model_mlock_pte_range": 1,
     "model_cond_resched": 1,
     "model_pte_lock": 1,
@@ -228,6 +265,7 @@ ONE_BATCH = {"model_mlock_batches": 1, "model_lru_lock": 1}
 # One look-up a page. The first finds a page, whose vector is filled under the page table's lock once more: the entry behind
 # it is read, and is none. The vector takes the LRU lock to isolate and to put back, and the page's lock once.
 LOOP_5_10 = {
+    "model_vmas_changed": 1,
     "model_follow_page": 4,
     "model_cond_resched": 4,
     "model_pages_looked_up": 4,
@@ -258,15 +296,15 @@ class Case(NamedTuple):
 CASES = {
     "empty": Case(
         empty,
-        {"model_follow_page": 4, "model_cond_resched": 4, "model_pages_looked_up": 4, "model_pgd_read": 4},
-        {"model_pgd_read": 1},
-        {"model_follow_page": 1, "model_cond_resched": 1, "model_pages_looked_up": 1, "model_pgd_read": 1},
+        ONE_VMA | {"model_follow_page": 4, "model_cond_resched": 4, "model_pages_looked_up": 4, "model_pgd_read": 4},
+        ONE_VMA | {"model_pgd_read": 1},
+        ONE_VMA | {"model_follow_page": 1, "model_cond_resched": 1, "model_pages_looked_up": 1, "model_pgd_read": 1},
     ),
     "empty, 5 levels": Case(
         lambda impl: empty(impl, 5),
-        {"model_follow_page": 4, "model_cond_resched": 4, "model_pages_looked_up": 4, "model_pgd_read": 4},
-        {"model_pgd_read": 1},
-        {"model_follow_page": 1, "model_cond_resched": 1, "model_pages_looked_up": 1, "model_pgd_read": 1},
+        ONE_VMA | {"model_follow_page": 4, "model_cond_resched": 4, "model_pages_looked_up": 4, "model_pgd_read": 4},
+        ONE_VMA | {"model_pgd_read": 1},
+        ONE_VMA | {"model_follow_page": 1, "model_cond_resched": 1, "model_pages_looked_up": 1, "model_pgd_read": 1},
     ),
     "one of four": Case(one_of_four, LOOP_5_10 | MUNLOCKED, WALK_6_1 | MUNLOCKED | ONE_BATCH),
     "one of four, 5 levels": Case(
@@ -276,9 +314,9 @@ CASES = {
     ),
     "munlockall": Case(
         munlockall_of_three,
-        {"model_follow_page": 6, "model_cond_resched": 6 + 3, "model_pages_looked_up": 6, "model_pgd_read": 6},
-        {"model_cond_resched": 3, "model_pgd_read": 3},
-        {"model_follow_page": 3, "model_cond_resched": 3 + 3, "model_pages_looked_up": 3, "model_pgd_read": 3},
+        THREE_VMAS | {"model_follow_page": 6, "model_cond_resched": 6 + 3, "model_pages_looked_up": 6, "model_pgd_read": 6},
+        THREE_VMAS | {"model_cond_resched": 3, "model_pgd_read": 3},
+        THREE_VMAS | {"model_follow_page": 3, "model_cond_resched": 3 + 3, "model_pages_looked_up": 3, "model_pgd_read": 3},
     ),
     "in a row": Case(
         in_a_row,
@@ -357,6 +395,42 @@ CASES = {
         huge_by_entries,
         {"nr_inactive_anon": -HUGE, "nr_active_anon": HUGE, "model_pmd_splits": 1, "model_follow_page": 3, "nr_mlock": 0},
         {"nr_inactive_anon": -HUGE, "nr_active_anon": HUGE, "model_pmd_splits": 1, "model_follow_page": 3, "nr_mlock": 0},
+        all=False,
+    ),
+    "parts of a huge page": Case(
+        parts_of_huge,
+        {
+            "model_pte_compound": 3,
+            "model_pte_special": 0,
+            "model_vma_merges": 1,
+            "model_vmas_changed": 1,
+            "model_vmas_freed": 2,
+        },
+        {
+            "model_pte_compound": 3,
+            "model_pte_special": 0,
+            "model_vma_merges": 1,
+            "model_vmas_changed": 1,
+            "model_vmas_freed": 2,
+        },
+        all=False,
+    ),
+    "zero pages": Case(
+        zero_pages,
+        {"model_pte_special": 2, "model_pte_compound": 0, "model_pte_read": 3, "nr_mlock": 0},
+        {"model_pte_special": 2, "model_pte_compound": 0, "model_pte_read": 3, "nr_mlock": 0},
+        all=False,
+    ),
+    "cut in three": Case(
+        cut_in_three,
+        {"model_vma_splits": 2, "model_vma_merges": 0, "model_vmas_changed": 1, "model_vmas_freed": 0},
+        {"model_vma_splits": 2, "model_vma_merges": 0, "model_vmas_changed": 1, "model_vmas_freed": 0},
+        all=False,
+    ),
+    "unmapped": Case(
+        unmapped,
+        {"model_zap_read": 4, "model_zapped": 1, "model_tables_freed": 3, "model_vmas_freed": 1},
+        {"model_zap_read": 4, "model_zapped": 1, "model_tables_freed": 3, "model_vmas_freed": 1},
         all=False,
     ),
     "unlocked while isolated": Case(

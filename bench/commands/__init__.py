@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "plot": "draw the figures of a run, and a page that shows them with their tables",
     "list": "list scenarios, implementations, real kernels and layouts",
     "replay": "run recorded or random sequences of calls through the model, or compare with a kernel's",
+    "predict": "tell what calls would cost real kernels, and hold that against what they executed",
     "races": "explore what can happen when mlock or munlock and another path run at once",
     "capture": "record the address space of a live process, or of smaps, maps or pmap output, as a layout",
     "kernel": "fetch real kernels, and hold the model against what they do",

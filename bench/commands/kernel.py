@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bench.commands import kernel_conform, kernel_costs, kernel_history, parser_of
+from bench.commands import kernel_conform, kernel_costs, kernel_history, kernel_measure, parser_of
 from bench.kernels import doctor, images
 from bench.tables import formats
 from bench.tables.table import Page, Table
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("list", allow_abbrev=False, help="the kernels in the cache").set_defaults(action=_list)
     what = "what this machine has, what it lacks, and the command that mends it"
     actions.add_parser("doctor", allow_abbrev=False, help=what).set_defaults(action=_doctor)
-    for module in (kernel_conform, kernel_history, kernel_costs):
+    for module in (kernel_conform, kernel_history, kernel_costs, kernel_measure):
         module.add_parser(actions)
     return parser
 

@@ -170,16 +170,17 @@ def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int]:
     """Return the address space and the start of its span (0 for a layout)."""
     from mmmodel import Mm  # here, because it loads the compiler
 
-    max_map_count = max(65530, _nr_vmas(scenario) + 16)
     if scenario.name == LAYOUT:
         captured = layouts.load(scenario.layout)
         if scenario.layout_digest not in ("", captured.digest):
             raise MeasurementError(f"layout {captured.name} changed while it was measured")
-        levels = 5 if captured.vmas[-1].last > const.TASK_SIZE_4 else 4
-        space = Mm(implementation, levels=levels, max_map_count=max_map_count)
-        _build_layout(space, captured)
+        space = lay_out(captured, implementation)
+        # A program that held mlockall() has all its lockable pages in memory. The others were never locked:
+        # locking them on fault leaves their pages as they are.
+        space.mlockall(const.MCL_CURRENT | (const.MCL_FUTURE if captured.locked else const.MCL_ONFAULT))
         start = 0
     else:
+        max_map_count = max(65530, _nr_vmas(scenario) + 16)
         space = Mm(implementation, levels=scenario.levels, thp=scenario.thp, max_map_count=max_map_count)
         start = setup.place(scenario)
         for call in setup.calls(scenario, start):
@@ -189,14 +190,16 @@ def _build(scenario: Scenario, implementation: str) -> tuple[Mm, int]:
     return space, start
 
 
-def _build_layout(space: Mm, captured: layouts.Layout) -> None:
-    """Lay out a real program's address space, VMA by VMA, and lock it as it was captured."""
+def lay_out(captured: layouts.Layout, implementation: str) -> Mm:
+    """Return a real program's address space, laid out VMA by VMA, and not locked."""
+    from mmmodel import Mm  # here, because it loads the compiler
+
+    levels = 5 if captured.vmas[-1].last > const.TASK_SIZE_4 else 4
+    space = Mm(implementation, levels=levels, max_map_count=max(65530, len(captured.vmas) + 16))
     files: dict[str, File] = {}
     for vma in captured.vmas:
         _map_captured(space, vma, _file_of(space, vma, captured, files))
-    # A program that held mlockall() has all its lockable pages in memory. The others were never locked:
-    # locking them on fault leaves their pages as they are.
-    space.mlockall(const.MCL_CURRENT | (const.MCL_FUTURE if captured.locked else const.MCL_ONFAULT))
+    return space
 
 
 def _file_of(space: Mm, vma: layouts.Vma, captured: layouts.Layout, files: dict[str, File]) -> File | None:

@@ -32,8 +32,11 @@ __all__ = [
     "Trace",
     "VmaRow",
     "encode_lines",
+    "explain",
+    "lines_of",
     "load_results",
     "load_traces",
+    "located",
     "op_name",
     "trace_problem",
 ]
@@ -91,7 +94,7 @@ class Loaded(Generic[T]):
 
     def where(self, name: str) -> str:
         """Return file and line of one of them, for messages."""
-        return _where(self.what, self.path, self.lines[name])
+        return located(self.what, self.path, self.lines[name])
 
 
 _TRACES: Final = msgspec.json.Decoder(Trace)
@@ -99,12 +102,12 @@ _RESULTS: Final = msgspec.json.Decoder(Result)
 _PATH: Final = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$\.?(.*)`)?\Z", re.DOTALL)
 
 
-def _where(what: str, path: Path, number: int) -> str:
+def located(what: str, path: Path, number: int) -> str:
     """Return file and line as text."""
     return f"{what} {one_line(path, 120)}, line {number}"
 
 
-def _lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
+def lines_of(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a regular file that hold anything, numbered from 1."""
     shown = f"{what} {one_line(path, 120)}"
     try:
@@ -116,9 +119,9 @@ def _lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 nbytes += len(line)
                 if len(line) > MAX_LINE_BYTES:
-                    raise UsageError(f"{_where(what, path, number)}: longer than {MAX_LINE_BYTES >> 20} MiB")
+                    raise UsageError(f"{located(what, path, number)}: longer than {MAX_LINE_BYTES >> 20} MiB")
                 if nbytes > MAX_FILE_BYTES:
-                    raise UsageError(f"{_where(what, path, number)}: the file is larger than {MAX_FILE_BYTES >> 20} MiB")
+                    raise UsageError(f"{located(what, path, number)}: the file is larger than {MAX_FILE_BYTES >> 20} MiB")
                 if line.strip():
                     yield number, line
     except (OSError, ValueError) as error:
@@ -126,7 +129,7 @@ def _lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
         raise UsageError(f"cannot read {shown}: {reason}") from None
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
     """Return what a decoder complains of, the field in front: `ops[3].addr: Expected ...`."""
     message, field = _PATH.fullmatch(str(error)).groups()  # type: ignore[union-attr]  # it matches everything
     if field is not None and field.endswith(".op"):
@@ -143,12 +146,12 @@ def _load(
     found: dict[str, T] = {}
     numbers: dict[str, int] = {}
     ops = 0
-    for number, line in _lines(path, what):
-        where = _where(what, path, number)
+    for number, line in lines_of(path, what):
+        where = located(what, path, number)
         try:
             one = decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UsageError(f"{where}: {one_line(_explain(error), 500)}") from None
+            raise UsageError(f"{where}: {one_line(explain(error), 500)}") from None
         ops += size(one)
         if ops > MAX_ALL_OPS:
             raise UsageError(f"{where}: more than {MAX_ALL_OPS:,} ops in one file")

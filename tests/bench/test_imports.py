@@ -126,12 +126,14 @@ MAY_IMPORT = {
     # A target can be asked to carry out a trace, and may be a real kernel.
     "targets": {"errors", "environment", "number_format", "workloads", "traces", "kernels"},
     "runs": {"errors", "workloads"},
-    "measuring": {"errors", "environment", "workloads", "targets", "runs", "kernels"},
+    "measuring": {"errors", "environment", "workloads", "targets", "traces", "runs", "kernels"},
     "analysis": {"errors", "workloads", "runs"},
-    "tables": {"number_format", "runs", "analysis", "races"},
+    # It counts calls by the model, and keeps its file where runs keep theirs.
+    "prediction": {"errors", "workloads", "targets", "traces", "runs"},
+    "tables": {"number_format", "runs", "analysis", "races", "prediction"},
     "figures": {"errors", "environment", "workloads", "capture"} | SAYING,
     "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,
-    "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "capture", "figures", "gate"}
+    "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "capture", "figures", "gate", "prediction"}
     | MEASURING
     | SAYING,
     "__main__": {"errors", "commands"},

@@ -1,0 +1,74 @@
+"""The action `kernel measure`: what each call of traces costs real kernels, in instructions, as a file for `predict`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from bench.commands import Actions
+from bench.commands.kernel_figures import check, say
+from bench.errors import UsageError, one_line
+from bench.measuring import trace_costs
+from bench.progress import interruptible, progress_bar
+from bench.runs.storage import check_parent, write_atomic
+from bench.targets import kernel
+from bench.targets.kernel import KernelTarget
+from bench.traces.cost_format import encode_costs
+from bench.traces.generate_costs import cost_traces, designed_traces
+from bench.traces.ops import Trace
+from bench.traces.trace_format import load_traces
+
+MAX_TRACES: Final = 1_000
+MAX_ROUNDS: Final = 99
+
+
+def _traces(options: argparse.Namespace) -> list[Trace]:
+    """Return the traces that were asked for."""
+    if [options.file is None, options.random is None, not options.designed].count(False) != 1:
+        raise UsageError("give a file of traces, --random N, or --designed: one of them")
+    if options.designed:
+        return list(designed_traces())
+    if options.file is not None:
+        return list(load_traces(options.file).by_name.values())
+    if not 1 <= options.random <= MAX_TRACES:
+        raise UsageError(f"--random {options.random}: 1 to {MAX_TRACES:,} traces")
+    return list(cost_traces(options.seed, options.random))
+
+
+def _targets(words: list[str]) -> list[KernelTarget]:
+    """Return the kernels that were asked for, one of a series: that is what its figures are called by."""
+    targets = [kernel.find(word) for word in words]
+    series = [".".join(one.kernel.split(".")[:2]) for one in targets]
+    if twice := next((one for one in series if series.count(one) > 1), None):
+        raise UsageError(f"two kernels of {one_line(twice, 40)} are asked for, and figures are kept by series")
+    for one in targets:
+        check(one, ())
+    return targets
+
+
+def _measure(options: argparse.Namespace) -> int:
+    """Measure and write."""
+    if not 1 <= options.rounds <= MAX_ROUNDS:
+        raise UsageError(f"--rounds {options.rounds}: 1 to {MAX_ROUNDS}")
+    check_parent(options.out)
+    traces, targets = _traces(options), _targets(options.on)
+    with progress_bar() as progress, interruptible():
+        task = progress.add_task("traces", total=len(traces) * options.rounds * len(targets))
+        found = trace_costs.measure(targets, traces, options.rounds, lambda: progress.advance(task))
+    write_atomic(options.out, encode_costs(found))
+    say(f"{len(found)} traces on {', '.join(one.name for one in targets)}: {one_line(options.out, 120)}")
+    return 0
+
+
+def add_parser(actions: Actions) -> None:
+    """Add the action to the parser of `kernel`."""
+    parser = actions.add_parser("measure", allow_abbrev=False, help="what each call of traces costs, in instructions")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="traces, one JSON object a line")
+    parser.add_argument("--on", action="append", required=True, metavar="KERNEL", help="a version of the cache or an image")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the traces with what their calls cost")
+    parser.add_argument("--random", type=int, metavar="N", help="make N address spaces at random instead")
+    parser.add_argument("--designed", action="store_true", help="those that are rich in one event each instead")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of those (default 1)")
+    parser.add_argument("--rounds", type=int, default=trace_costs.ROUNDS, metavar="N", help="the median of N is kept")
+    parser.set_defaults(action=_measure)

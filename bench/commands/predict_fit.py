@@ -1,0 +1,65 @@
+"""`predict --fit`: the weights of the cost model, fitted on cost files, with each layout left out once."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bench import environment
+from bench.errors import UsageError, one_line
+from bench.prediction import fitting
+from bench.prediction.checking import rows_of, series_in
+from bench.prediction.fitting import Fit, Row
+from bench.prediction.weights import SCHEMA, Source, Weights, implementation_of
+from bench.progress import interruptible, progress_bar
+from bench.runs.storage import check_parent, encode_json, write_atomic
+from bench.tables import formats
+from bench.tables.prediction_tables import fit_table, left_out_table, weights_table
+from bench.tables.table import Page
+from bench.traces.cost_format import Costs, load_costs
+
+# The builds that were measured, by their series: cost files name no more.
+BUILDS: Final = {"5.10": "Debian 5.10.262", "6.1": "Debian 6.1.176", "6.12": "Debian 6.12.118"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit, print tables, write the weights if asked."""
+    if options.format == "json":
+        raise UsageError("--fit prints tables: the weights as JSON are what --out writes")
+    if options.out:
+        check_parent(options.out)
+    files = {path: load_costs(path) for path in options.file}
+    series = sorted({one for costs in files.values() for one in series_in(costs)}, key=lambda one: [*map(int, one.split("."))])
+    with progress_bar() as progress, interruptible():
+        task = progress.add_task("layouts counted", total=sum(map(len, files.values())) * len(series))
+        rows = {one: _rows(list(files.values()), one, lambda: progress.advance(task)) for one in series}
+    with progress_bar() as progress, interruptible():
+        total = sum(len({(row.source, row.layout) for row in found}) for found in rows.values())
+        task = progress.add_task("layouts left out", total=total)
+        fits = [
+            fitting.fit(one, BUILDS.get(one, "unknown"), implementation_of(one), rows[one], lambda: progress.advance(task))
+            for one in series
+        ]
+    names = [path.stem for path in files]
+    tables = (*(weights_table(one.weights) for one in fits), left_out_table(fits, names), fit_table(fits))
+    formats.show(Page(tables), options.format, wide=options.wide)
+    if options.out:
+        write_atomic(options.out, encode_json(_weights(files, fits)))
+    return 0
+
+
+def _rows(files: list[list[Costs]], series: str, tick: Callable[[], None]) -> list[Row]:
+    """Return the measured calls of all files on one kernel."""
+    return [row for source, costs in enumerate(files) for row in rows_of(costs, series, source, tick)]
+
+
+def _weights(files: dict[Path, list[Costs]], fits: list[Fit]) -> Weights:
+    """Return what is kept: the same bytes for the same files."""
+    sources = tuple(
+        Source(one_line(path.name, 80), hashlib.sha256(path.read_bytes()).hexdigest(), len(costs))
+        for path, costs in files.items()
+    )
+    return Weights(SCHEMA, "cost-weights", environment.command_line(), sources, tuple(one.weights for one in fits))

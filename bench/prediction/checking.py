@@ -1,0 +1,77 @@
+"""Predictions held against what real kernels executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from bench.errors import UsageError, one_line
+from bench.prediction.counted import counted
+from bench.prediction.fitting import Row
+from bench.prediction.weights import SMALL, Weights, implementation_of, predict
+from bench.traces.cost_format import Costs
+
+PREFIX: Final = "linux-"  # of kernels in cost files
+BAR: Final = 0.02  # relative error
+SMALL_BAR: Final = 0.05  # of calls that execute less than SMALL instructions
+
+
+class Checked(NamedTuple):
+    """One measured call and its prediction."""
+
+    series: str
+    layout: str
+    op: int
+    call: str
+    predicted: float  # instructions
+    measured: int  # instructions
+
+    @property
+    def error(self) -> float:
+        """Relative error."""
+        return self.predicted / self.measured - 1
+
+    def bar(self, bar: float, small_bar: float) -> float:
+        """Return the relative error that it may have."""
+        return small_bar if self.measured < SMALL else bar
+
+    def is_over(self, bar: float, small_bar: float) -> bool:
+        """Tell whether its error is over what it may be."""
+        return abs(self.error) > self.bar(bar, small_bar)
+
+
+def series_in(costs: Sequence[Costs]) -> list[str]:
+    """Return the kernels of a file in its order, by series; UsageError for a name that is none."""
+    names = list(dict.fromkeys(name for one in costs for name in one.instructions))
+    for name in names:
+        major, dot, minor = name.removeprefix(PREFIX).partition(".")
+        if not (name.startswith(PREFIX) and dot and major.isdecimal() and minor.isdecimal()):
+            raise UsageError(f"instructions: {one_line(name, 80)!r} is no kernel as {PREFIX}6.1 is")
+    return [name.removeprefix(PREFIX) for name in names]
+
+
+def rows_of(costs: Sequence[Costs], series: str, source: int = 0, tick: Callable[[], None] = lambda: None) -> list[Row]:
+    """Return the measured calls of a kernel that the cost model is about, with their counters; `tick` at each layout."""
+    name, found = implementation_of(series), []
+    for one in costs:
+        measured = one.instructions.get(PREFIX + series)
+        if measured is not None and any(measured):
+            for op in counted(one.trace, name):
+                cost = measured[op.number]
+                if cost:
+                    found.append(Row(source, one.name, op.number, op.call, dict(op.counters), cost))
+        tick()
+    return found
+
+
+def check(costs: Sequence[Costs], weights: Weights, tick: Callable[[], None] = lambda: None) -> list[Checked]:
+    """Return every measured call with its prediction; UsageError for kernels without weights, and if there is no call."""
+    found = []
+    for series in series_in(costs):
+        kernel = weights.of(series)
+        for row in rows_of(costs, series, tick=tick):
+            predicted = predict(kernel, row.call, row.counters).instructions
+            found.append(Checked(series, row.layout, row.op, row.call, predicted, row.measured))
+    if not found:
+        raise UsageError("no call of it was measured that locks, unlocks or unmaps")
+    return found

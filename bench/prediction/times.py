@@ -1,0 +1,129 @@
+"""From instructions to seconds: a factor and an overhead measured on a target, with the interval that nine of ten lie in.
+
+What a call takes is modelled as `overhead + instructions * factor`. A calibration has points of several kinds on a target; how
+far they scatter about that line, on a log scale, is the interval of others. Without one, factors come from published figures:
+6.9 ns (a user-mode Linux) and 7.8 ns (the report, in a virtual machine) for a look-up of 97 to 118 instructions, to four times
+that for pages of which nothing is in a cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from scipy import optimize, stats
+
+from bench.errors import MeasurementError
+from bench.prediction.terms import CALLS, Calls
+from bench.prediction.weights import Cost, number_of
+from bench.runs.storage import encode_json, load_json, write_atomic
+
+SCHEMA: Final = 1
+FILE: Final = "calibration.json"
+COVERED: Final = 0.9
+PUBLISHED: Final = (6.9e-9 / 118, 4 * 7.8e-9 / 97)  # seconds an instruction, least and most
+
+
+class Interval(NamedTuple):
+    """A time, and what nine of ten lie in, in seconds."""
+
+    seconds: float
+    low: float
+    high: float
+
+
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One call of a calibration."""
+
+    name: str
+    call: str
+    instructions: float  # predicted
+    seconds: tuple[float, ...]  # of each call
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Time of one kind of call: `overhead + instructions * factor`, within exp(spread) either way."""
+
+    overhead: float  # seconds
+    factor: float  # seconds an instruction
+    spread: float  # of the logarithm, of nine of ten
+
+    def interval(self, cost: Cost) -> Interval:
+        """Return the time of a call."""
+        times = [self.overhead + one * self.factor for one in (cost.instructions, cost.low, cost.high)]
+        return Interval(times[0], times[1] / math.exp(self.spread), times[2] * math.exp(self.spread))
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured on one target."""
+
+    target: str  # host, uml-5.10
+    series: str  # of the kernel whose weights its calls were predicted by
+    release: str
+    created: str  # UTC, ISO 8601
+    measured: tuple[Measured, ...]
+    lines: dict[Calls, Line]
+
+
+class Calibrations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of the user's file."""
+
+    schema: Literal[1]
+    kind: Literal["calibration"]
+    targets: dict[str, Calibration] = {}
+
+    def nearest(self, series: str) -> Calibration | None:
+        """Return the calibration whose kernel is nearest to a series, the later where two are; None without any."""
+        wanted = number_of(series)
+        return min(
+            self.targets.values(), key=lambda one: (abs(number_of(one.series) - wanted), -number_of(one.series)), default=None
+        )
+
+
+def fit_line(measured: Sequence[Measured]) -> Line:
+    """Return the line through calls of one kind; MeasurementError for fewer than three."""
+    if len(measured) < 3:
+        raise MeasurementError("a calibration needs three calls of a kind or more")
+    instructions = np.array([one.instructions for one in measured])
+    seconds = np.array([float(np.median(one.seconds)) for one in measured])
+    scaled = np.column_stack([1 / seconds, instructions / seconds])
+    norms = np.linalg.norm(scaled, axis=0)
+    found, _ = optimize.nnls(scaled / norms, np.ones(len(seconds)))
+    overhead, factor = map(float, found / norms)
+    logs = np.log(seconds / (overhead + factor * instructions))
+    degrees = max(1, len(logs) - 2)
+    deviation = math.sqrt(float(logs @ logs) / degrees)
+    return Line(overhead, factor, float(stats.t.ppf((1 + COVERED) / 2, degrees)) * deviation * math.sqrt(1 + 1 / len(logs)))
+
+
+def lines_of(measured: Sequence[Measured]) -> dict[Calls, Line]:
+    """Return the line of each kind of call."""
+    kinds: tuple[Calls, ...] = tuple(dict.fromkeys(CALLS[one.call] for one in measured))
+    return {kind: fit_line([one for one in measured if CALLS[one.call] == kind]) for kind in kinds}
+
+
+def seconds_of(cost: Cost, call: str, calibration: Calibration | None) -> Interval:
+    """Return the time that a call takes: by a calibration, or by published factors."""
+    line = calibration.lines.get(CALLS[call]) if calibration else None
+    if line is not None:
+        return line.interval(cost)
+    low, high = cost.low * PUBLISHED[0], cost.high * PUBLISHED[1]
+    return Interval(math.sqrt(low * high), low, high)
+
+
+def load(path: Path) -> Calibrations:
+    """Read the user's file; one without targets if there is none, MeasurementError if it is not what it should be."""
+    if not path.exists():
+        return Calibrations(SCHEMA, "calibration")
+    return load_json(path, Calibrations)
+
+
+def save(path: Path, one: Calibration) -> None:
+    """Put a calibration into the user's file, in place of an earlier one of its target; as a whole or not at all."""
+    before = load(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, encode_json(Calibrations(SCHEMA, "calibration", {**before.targets, one.target: one})))

@@ -109,7 +109,7 @@ class _Problem:
             without = self.solved(mask)
             found += [
                 LeftOut(self.rows[index], float(self.given[index] + self.matrix[index] @ without))
-                for index in np.flatnonzero(~mask)
+                for index in map(int, np.flatnonzero(~mask))
             ]
             tick()
         return found

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from mmmodel import kernels
+from mmmodel.constants import HPAGE_PMD_NR
 
 Calls = Literal["unlock", "lock", "unmap"]
 CALLS: Final[dict[str, Calls]] = {
@@ -63,6 +64,10 @@ class Counts:
     def walked_huge(self) -> int:
         """Huge PMDs that the walk of 6.1 came to."""
         return self["pages_looked_up"] - self["follow_page"] - self.walked_entries
+
+    def small(self, name: str) -> int:
+        """Return a counter of pages without those of the huge pages that the walk came to."""
+        return max(0, self[name] - HPAGE_PMD_NR * self.walked_huge)
 
     @property
     def walked_pmds(self) -> int:
@@ -144,11 +149,11 @@ PAGE_WALK: Final = (
     Term("zero_page", _WALKING, "page", "beyond that: it was the zero page", lambda c: c["pte_special"]),
     Term("huge_part", _WALKING, "page", "beyond that: it was a part of a huge page", lambda c: c["pte_compound"]),
     Term("huge_page", _WALKING, "page", "a huge page is found by its PMD, and changed as a whole", lambda c: c.walked_huge),
-    Term("unlock_page", _UNLOCK, "page", "a page goes through the batch and is unlocked", lambda c: c["pgs_munlocked"]),
+    Term("unlock_page", _UNLOCK, "page", "a page goes through the batch and is unlocked", lambda c: c.small("pgs_munlocked")),
     Term("unlock_batch", _UNLOCK, "batch", "a batch of up to 15 pages is worked off", lambda c: c["mlock_batches"]),
     Term("drained_page", ("unlock", "unmap"), "page", "a page that was locked when it came still waited in the batch",
          lambda c: c["pgs_culled"]),
-    Term("lock_page", _LOCK, "page", "a page goes through the batch and is locked", lambda c: c["pgs_mlocked"]),
+    Term("lock_page", _LOCK, "page", "a page goes through the batch and is locked", lambda c: c.small("pgs_mlocked")),
     Term("lock_batch", _LOCK, "batch", "a batch of up to 15 pages is worked off", lambda c: c["mlock_batches"]),
     Term("unmap_locked", _UNMAP, "page", "beyond that: the page was locked",
          lambda c: c["pgs_munlocked"] + c["pgs_cleared"]),

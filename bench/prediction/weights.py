@@ -48,7 +48,6 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     sha256: str
-    nr_layouts: int
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -129,7 +129,7 @@ MAY_IMPORT = {
     "measuring": {"errors", "environment", "workloads", "targets", "traces", "runs", "kernels"},
     "analysis": {"errors", "workloads", "runs"},
     # It counts calls by the model, and keeps its file where runs keep theirs.
-    "prediction": {"errors", "workloads", "targets", "traces", "runs"},
+    "prediction": {"errors", "workloads", "targets", "traces", "kernels", "runs"},
     "tables": {"number_format", "runs", "analysis", "races", "prediction"},
     "figures": {"errors", "environment", "workloads", "capture"} | SAYING,
     "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,

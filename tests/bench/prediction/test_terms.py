@@ -1,0 +1,54 @@
+"""Events of calls, told from counters that were written down by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.prediction.terms import CALLS, TERMS, events
+from mmmodel.kernels import PAGE_WALK, PER_PAGE
+
+
+def test_look_ups_of_per_page_are_told_apart_by_where_they_ended() -> None:
+    # 10 look-ups: 1 ended in the top table, 2 at the PUD, 3 at the PMD, and 4 came to a page table: 3 holes, 1 page, whose
+    # vector got two more pages and ended at an entry without one.
+    counters = {"model_follow_page": 10, "model_pages_looked_up": 12, "model_pgd_read": 10, "model_pud_read": 9}
+    counters |= {"model_pmd_read": 7, "model_pte_read": 4 + 3, "model_tables_entered": 9 + 7 + 4, "model_pagevecs": 1}
+    counters |= {"model_pte_lock": 4 + 1}
+    found = events(PER_PAGE, "munlock", counters)
+    assert {name: found[name] for name in ("hole_at_pgd", "hole_at_pud", "hole_at_pmd", "hole_at_pte")} == {
+        "hole_at_pgd": 1,
+        "hole_at_pud": 2,
+        "hole_at_pmd": 3,
+        "hole_at_pte": 3,
+    }
+    assert (found["vector"], found["vector_page"], found["vector_ended"], found["huge_page"]) == (1, 3, 1, 0)
+
+
+def test_huge_pages_are_no_pages_of_the_batch() -> None:
+    # Two PMD entries: a page table of 512 entries with 5 pages, and a huge page.
+    counters = {
+        "model_pgd_read": 1,
+        "model_pud_read": 1,
+        "model_pmd_read": 2,
+        "model_pte_read": 512,
+        "model_mlock_pte_range": 2,
+    }
+    counters |= {"model_pte_lock": 2, "model_tables_entered": 3, "model_pages_looked_up": 513, "unevictable_pgs_munlocked": 517}
+    found = events(PAGE_WALK, "munlock", counters)
+    assert (found["huge_page"], found["page_table"], found["pte"], found["unlock_page"]) == (1, 1, 512, 5)
+    assert (found["upper_entry"], found["pmd_entry"]) == (2, 2)
+
+
+def test_five_levels_are_as_four_below_the_top() -> None:
+    four = {"model_follow_page": 4, "model_pages_looked_up": 4, "model_pgd_read": 4, "model_pud_read": 4}
+    five = four | {"model_p4d_read": 4, "model_tables_entered": 8}
+    four |= {"model_tables_entered": 4}
+    assert events(PER_PAGE, "munlock", five) == events(PER_PAGE, "munlock", four)
+
+
+@pytest.mark.parametrize("algorithm", TERMS)
+def test_names_of_terms_are_unique_and_every_call_has_a_constant(algorithm: int) -> None:
+    names = [one.name for one in TERMS[algorithm]]
+    assert len(names) == len(set(names))
+    for call, kind in CALLS.items():
+        assert events(algorithm, call, {})[f"{kind}_call"] == 1

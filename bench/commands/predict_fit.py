@@ -62,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _rows(files: list[list[Costs]], series: str, tick: Callable[[], None]) -> list[Row]:
     """Return the measured calls of all files on one kernel."""
-    return [row for source, costs in enumerate(files) for row in rows_of(costs, series, source, tick)]
+    return [
+        row for source, costs in enumerate(files) for row in rows_of(costs, series, implementation_of(series), source, tick)
+    ]
 
 
 def _weights(files: list[Path], fits: list[Fit]) -> Weights:

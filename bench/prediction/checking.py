@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from bench.errors import UsageError, one_line
 from bench.prediction.counted import counted
 from bench.prediction.fitting import Row
-from bench.prediction.weights import SMALL, Weights, implementation_of, predict
+from bench.prediction.weights import SMALL, Weights, predict
 from bench.traces.cost_format import Costs
 
 PREFIX: Final = "linux-"  # of kernels in cost files
@@ -50,13 +50,18 @@ def series_in(costs: Sequence[Costs]) -> list[str]:
     return [name.removeprefix(PREFIX) for name in names]
 
 
-def rows_of(costs: Sequence[Costs], series: str, source: int = 0, tick: Callable[[], None] = lambda: None) -> list[Row]:
-    """Return the measured calls of a kernel that the cost model is about, with their counters; `tick` at each layout."""
-    name, found = implementation_of(series), []
+def rows_of(
+    costs: Sequence[Costs], series: str, implementation: str, source: int = 0, tick: Callable[[], None] = lambda: None
+) -> list[Row]:
+    """Return the measured calls of a kernel that the cost model is about, as an implementation counts them.
+
+    `tick` is called at each layout.
+    """
+    found = []
     for one in costs:
         measured = one.instructions.get(PREFIX + series)
         if measured is not None and any(measured):
-            for op in counted(one.trace, name):
+            for op in counted(one.trace, implementation):
                 cost = measured[op.number]
                 if cost:
                     found.append(Row(source, one.name, op.number, op.call, dict(op.counters), cost))
@@ -69,7 +74,7 @@ def check(costs: Sequence[Costs], weights: Weights, tick: Callable[[], None] = l
     found = []
     for series in series_in(costs):
         kernel = weights.of(series)
-        for row in rows_of(costs, series, tick=tick):
+        for row in rows_of(costs, series, kernel.implementation, tick=tick):
             predicted = predict(kernel, row.call, row.counters).instructions
             found.append(Checked(series, row.layout, row.op, row.call, predicted, row.measured))
     if not found:

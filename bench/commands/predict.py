@@ -17,7 +17,11 @@ def _parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parser = parser_of("predict")
     parser.add_argument(
-        "file", nargs="*", type=Path, metavar="FILE", help="layouts by name or file; cost files with --check, --fit"
+        "file",
+        nargs="*",
+        type=Path,
+        metavar="PID|FILE",
+        help="processes, layouts, smaps, maps, pmap -X, or -; cost files with --check, --fit",
     )
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--check", action="store_true", help="hold predictions against the instructions that cost files have")

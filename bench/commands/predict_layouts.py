@@ -8,6 +8,10 @@ from typing import Final
 
 import msgspec
 
+from bench import number_format as fmt
+from bench.capture import sources
+from bench.capture.extremes import extremes
+from bench.capture.kinds import by_kind, classify
 from bench.commands.predict_calibrate import calibration_file
 from bench.errors import EXIT_DIFFERENCES, UsageError, one_line
 from bench.prediction import forecast, times
@@ -19,10 +23,10 @@ from bench.tables import formats
 from bench.tables.prediction_tables import blame_table, forecast_table
 from bench.tables.table import Page, Table
 from bench.targets import registry
-from bench.workloads import layout as layouts
 from bench.workloads.layout import Layout
 
-NR_BLAMED: Final = 5  # VMAs that are shown
+NR_BLAMED: Final = 5  # VMAs that are shown, and kinds of reservations
+LARGE: Final = 1 << 30  # bytes of a reservation that are worth advice
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 Told = list[tuple[Forecast, Interval | None]]
 
@@ -46,8 +50,8 @@ def address_range(text: str) -> Range:
 
 
 def read(word: str) -> Layout:
-    """Return the address space that a word of the command line names: a layout's name or file."""
-    return layouts.load(word)
+    """Return the address space that a word names: a process, a layout by name or file, a text by file or as "-"."""
+    return sources.read(word)
 
 
 def run(options: argparse.Namespace, weights: Weights) -> int:
@@ -62,28 +66,57 @@ def run(options: argparse.Namespace, weights: Weights) -> int:
         registry.load([one.implementation for one in kernels], progress)
     told: Told = []
     blame: list[Table] = []
+    advice: dict[str, None] = {}
     with progress_bar() as progress, interruptible():
         task = progress.add_task("layouts", total=len(captured) * len(kernels))
         for layout in captured:
             for kernel in kernels:
-                for one in forecast.forecast(layout, kernel, where):
-                    calibration = calibrations[kernel.series]
-                    told.append((one, times.seconds_of(one.cost, one.call, calibration) if one.cost else None))
+                told += [(one, _time(one, calibrations[kernel.series])) for one in _forecasts(layout, kernel, where)]
                 progress.advance(task)
-            blame += [_blame(layout, kernel) for kernel in kernels[:1]] if where is None else []
+            if where is None:
+                blame.append(_blame(extremes(layout)[1], kernels[0]))
+                advice |= _advice(layout)
     told.sort(key=lambda pair: [one.name for one in captured].index(pair[0].layout))
     if options.format == "json":
         print(msgspec.json.format(msgspec.json.encode(_plain(told)), indent=1).decode())
     else:
         tables = (forecast_table(told, fail_over), *blame)
-        formats.show(Page(tables, remarks=_remarks(told, calibrations)), options.format, wide=options.wide)
+        formats.show(Page(tables, remarks=(*_remarks(told, calibrations), *advice)), options.format, wide=options.wide)
     late = fail_over is not None and any(time is not None and time.high > fail_over for _, time in told)
     return EXIT_DIFFERENCES if late else 0
 
 
+def _forecasts(layout: Layout, kernel: KernelWeights, where: Range | None) -> list[Forecast]:
+    """Return what each call would cost; where pages are not known, with the most that there can be, beside the least."""
+    cheap, dear = extremes(layout)
+    found = forecast.forecast(dear, kernel, where)
+    if cheap is dear:
+        return found
+    return [one._replace(least=least) for one, least in zip(found, forecast.forecast(cheap, kernel, where), strict=True)]
+
+
+def _time(one: Forecast, calibration: Calibration | None) -> Interval | None:
+    """Return the time that a call takes, None where it was not counted; of a range its middle is no estimate."""
+    if one.cost is None:
+        return None
+    most = times.seconds_of(one.cost, one.call, calibration)
+    if one.least is None or one.least.cost is None:
+        return most
+    least = times.seconds_of(one.least.cost, one.call, calibration)
+    return Interval((least.seconds * most.seconds) ** 0.5, least.low, most.high)
+
+
 def _blame(layout: Layout, kernel: KernelWeights) -> Table:
-    """Return the VMAs that cost most."""
-    return blame_table(layout.name, kernel.series, forecast.most_blamed(forecast.shares(layout, kernel), NR_BLAMED))
+    """Return the VMAs that cost most, with what they are."""
+    kinds = {vma: found.kind.name for vma, found in zip(layout.vmas, classify(layout), strict=True)}
+    most = forecast.most_blamed(forecast.shares(layout, kernel), NR_BLAMED)
+    return blame_table(layout.name, kernel.series, [(one, kinds[one.vma]) for one in most])
+
+
+def _advice(layout: Layout) -> dict[str, None]:
+    """Return what one could do about the largest reservations, a line for each kind of which that is known."""
+    large = [one for one in by_kind(layout)[:NR_BLAMED] if one.kind.advice and one.nbytes >= LARGE]
+    return {f"{layout.name}: {one.kind.name}, {fmt.approximate(one.nbytes)}: {one.kind.advice}.": None for one in large}
 
 
 def _remarks(told: Told, calibrations: dict[str, Calibration | None]) -> tuple[str, ...]:
@@ -91,13 +124,23 @@ def _remarks(told: Told, calibrations: dict[str, Calibration | None]) -> tuple[s
     found = []
     if any(one is None for one in calibrations.values()):
         found.append(
-            "Times are not of this machine: a range from published figures, 0.06 to 0.32 ns an instruction. "
+            "Times are not of this machine: 0.06 to 0.62 ns an instruction, as a fast and a debug kernel were reported. "
             "predict --calibrate host (or uml-5.10) measures here."
         )
     targets = dict.fromkeys(f"{one.target} ({one.release})" for one in calibrations.values() if one)
     found += [f"Times by what was measured here on {', '.join(targets)}."] if targets else []
+    unplaced = dict.fromkeys(one.layout for one, _ in told if one.least)
+    found += [f"{one}: which pages are in memory is not known: from the fewest, side by side, to the most, spread out."
+              for one in unplaced]  # fmt: skip
     reasons = dict.fromkeys(f"{one.layout}: {one.call} is not told, as {one.reason}." for one, _ in told if one.reason)
     return (*found, *reasons, f"Instructions as QEMU counts them; shares of VMAs are of {BLAMED}().")
+
+
+def _interval(one: Forecast) -> dict[str, float] | None:
+    """Return instructions as JSON has them: without an estimate where pages are not known."""
+    if one.cost is None or one.least is None:
+        return one.cost._asdict() if one.cost else None
+    return {"low": one.least.cost.low, "high": one.cost.high} if one.least.cost else None
 
 
 def _plain(told: Told) -> dict[str, object]:
@@ -107,10 +150,10 @@ def _plain(told: Told) -> dict[str, object]:
             "layout": one.layout,
             "kernel": one.series,
             "call": one.call,
-            "visits": one.visited,
+            "visits": one.visited if one.least is None else [one.least.visited, one.visited],
             "counters": {name: value for name, value in one.counters.items() if value},
-            "instructions": one.cost._asdict() if one.cost else None,
-            "seconds": time._asdict() if time else None,
+            "instructions": _interval(one),
+            "seconds": (time._asdict() if one.least is None else {"low": time.low, "high": time.high}) if time else None,
             "reason": one.reason,
         }
         for one, time in told

@@ -39,6 +39,7 @@ class Forecast(NamedTuple):
     counters: Mapping[str, int]
     cost: Cost | None  # None: not counted
     reason: str = ""  # why not
+    least: Forecast | None = None  # where it is not known which pages are in memory: with the fewest; this is with the most
 
 
 class Share(NamedTuple):

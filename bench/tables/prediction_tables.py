@@ -128,26 +128,31 @@ def _forecast(one: Forecast, time: Interval | None, fail_over: float | None) -> 
     over = " !" if fail_over is not None and time.high > fail_over else ""
     low_high = fmt.seconds_range(time.low, time.high, time.seconds)
     instructions = f"{fmt.significant(one.cost.instructions, 4)}"
+    if one.least is not None and one.least.cost is not None:  # which pages are in memory is not known: a range, no guess
+        visits = f"{fmt.count(one.least.visited)} .. {fmt.count(one.visited)}"
+        instructions = f"{fmt.significant(one.least.cost.instructions, 4)} .. {instructions}"
+        return (one.layout, one.call, one.series, visits, instructions, fmt.NONE + over, low_high)
     return (one.layout, one.call, one.series, fmt.count(one.visited), instructions, fmt.seconds(time.seconds) + over, low_high)
 
 
-def blame_table(layout: str, series: str, found: Sequence[Share]) -> Table:
-    """Return the VMAs that munlockall() pays most for on a kernel."""
+def blame_table(layout: str, series: str, found: Sequence[tuple[Share, str]]) -> Table:
+    """Return the VMAs that munlockall() pays most for on a kernel, each with the kind of reservation that it is."""
     rows = tuple(
         (
             f"{one.vma.first:x}-{one.vma.last:x}",
             one.vma.perms,
+            kind,
             one.vma.path or "anonymous",
             fmt.approximate(one.vma.last - one.vma.first),
             fmt.count(sum(nr for _, nr in one.vma.present)),
             fmt.significant(one.instructions, 4),
             fmt.percent(one.share),
         )
-        for one in found
+        for one, kind in found
     )
     heads = ("reserved", "pages in memory", "instructions", "share")
     title = f"Who munlockall() pays for on {series}: {layout}"
-    return Table(title, ("VMA", "perms", "what"), heads, (rows,), less=("pages in memory", "perms"))
+    return Table(title, ("VMA", "perms", "kind", "what"), heads, (rows,), less=("what", "pages in memory", "perms"))
 
 
 def calibration_table(one: Calibration) -> Table:

@@ -213,7 +213,12 @@ class _Check(CheckStructures):
         for cpu, vectors in enumerate(self.machine.arrays["pvecs"].tolist()):
             for number in (st.LRU_ADD_PVEC, st.MLOCK_PVEC):
                 length, *words = vectors[number]
-                require(0 <= length < c.PAGEVEC_SIZE, "a per-CPU vector is emptied when full", cpu=cpu, vector=vectors[number])
+                require(
+                    0 <= length < self.ctl[st.BATCH_SIZE],
+                    "a per-CPU vector is emptied when full",
+                    cpu=cpu,
+                    vector=vectors[number],
+                )
                 for word in words[:length]:
                     tag, pfn = (_LRU_ADD, word) if number == st.LRU_ADD_PVEC else (word & 3, word >> 2)
                     require(self.since_6_1 or tag == _LRU_ADD, "5.10 has no mlock batch", cpu=cpu, vector=vectors[number])

@@ -84,6 +84,7 @@ VM_MIXEDMAP: Final = 0x10000000
 VM_HUGEPAGE: Final = 0x20000000
 VM_NOHUGEPAGE: Final = 0x40000000
 VM_MERGEABLE: Final = 0x80000000
+VM_DROPPABLE: Final = 1 << 40  # 6.11
 VM_ACCESS_FLAGS: Final = VM_READ | VM_WRITE | VM_EXEC
 VM_SPECIAL: Final = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP
 VM_LOCKED_CLEAR_MASK: Final = ~(VM_LOCKED | VM_LOCKONFAULT)
@@ -120,7 +121,8 @@ LRU_UNEVICTABLE: Final = 4
 NR_LRU_LISTS: Final = 5
 
 MAX_LFS_FILESIZE: Final = (1 << 63) - 1  # include/linux/fs.h, bytes
-PAGEVEC_SIZE: Final = 15  # include/linux/pagevec.h
+PAGEVEC_SIZE: Final = 15  # include/linux/pagevec.h of 5.10 and 6.1
+FOLIO_BATCH_SIZE: Final = 31  # since 6.9: the largest that a per-CPU vector is in any kernel
 FAULT_AROUND_PAGES: Final = 16  # mm/memory.c: fault_around_bytes = 64 KiB
 DEFAULT_MAX_MAP_COUNT: Final = 65530  # include/linux/mm.h
 RLIM_INFINITY: Final = (1 << 63) - 1
@@ -136,6 +138,7 @@ PROT_GROWSUP: Final = 0x2000000
 MAP_SHARED: Final = 0x01
 MAP_PRIVATE: Final = 0x02
 MAP_SHARED_VALIDATE: Final = 0x03
+MAP_DROPPABLE: Final = 0x08  # 6.11
 MAP_TYPE: Final = 0x0F
 MAP_FIXED: Final = 0x10
 MAP_ANONYMOUS: Final = 0x20

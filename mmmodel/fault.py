@@ -1,6 +1,6 @@
 """Page faults: handle_mm_fault() and below.
 
-Models mm/memory.c and mm/huge_memory.c, 5.10 and 6.1, simplified: no userfaultfd, no NUMA hints, no retry.  Where a fault
+Models mm/memory.c and mm/huge_memory.c, 5.10 to 6.12, simplified: no userfaultfd, no NUMA hints, no retry.  Where a fault
 needs a frame or table the caller has asked :func:`mmmodel.pages.arena_low` before.
 """
 
@@ -20,6 +20,7 @@ from mmmodel.constants import (
     SWP_EXCLUSIVE,
     SWP_SWAPFILE,
     VM_ACCESS_FLAGS,
+    VM_DROPPABLE,
     VM_HUGEPAGE,
     VM_LOCKED,
     VM_NOHUGEPAGE,
@@ -30,13 +31,14 @@ from mmmodel.constants import (
     PG_lru,
     PG_mlocked,
     PG_swapbacked,
+    PG_swapcache,
 )
 from mmmodel.counters import FAULTS, PAGE_LOCK
 from mmmodel.counting import count
 from mmmodel.errno_codes import EDEADLK, EFAULT, NEED_ROOM
 from mmmodel.filemap import filemap_fault, find_get_page
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import V6_1
+from mmmodel.kernels import V6_1, V6_12
 from mmmodel.lru import put_page
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.munlock_page import munlock_vma_page
@@ -48,6 +50,7 @@ from mmmodel.pages import (
     get_page,
     huge_zero_page,
     is_zero_pfn,
+    page_trans_compound,
 )
 from mmmodel.pgtable import (
     alloc_pmd,
@@ -66,6 +69,7 @@ from mmmodel.pgtable import (
     vm_page_prot,
 )
 from mmmodel.rmap import (
+    add_mapping,
     lru_cache_add_inactive_or_unevictable,
     page_add_new_anon_rmap,
     page_add_rmap,
@@ -84,10 +88,16 @@ def _maybe_mkwrite(entry: int, vm_flags: int) -> int:
 
 
 @kernel
+def anon_page_flags(vm_flags: int) -> int:
+    """Flags of a new anonymous page: what may be dropped has no place in swap."""
+    return 0 if vm_flags & VM_DROPPABLE != 0 else PG_swapbacked
+
+
+@kernel
 def _map_new_anon(s: State, vma: int, address: int, slot: int) -> None:
     """A new anonymous page, mapped at ``slot`` for writing."""
     vm_flags = s.vmas[vma]["vm_flags"]
-    pfn = alloc_page(s, PG_swapbacked)
+    pfn = alloc_page(s, anon_page_flags(vm_flags))
     page_add_new_anon_rmap(s, pfn, vma, address, False)
     lru_cache_add_inactive_or_unevictable(s, pfn, vm_flags)
     s.entries[slot] = _maybe_mkwrite(mk_pte(pfn, vm_page_prot(vm_flags)), vm_flags)
@@ -123,7 +133,7 @@ def do_huge_pmd_anonymous_page(s: State, mm: int, position: int, pmd: int, addre
     if not write:
         s.entries[pmd] = mk_pte(huge_zero_page(s), prot)
         return
-    pfn = alloc_huge_page(s, PG_swapbacked)
+    pfn = alloc_huge_page(s, anon_page_flags(vm_flags))
     page_add_new_anon_rmap(s, pfn, vma, address & -PMD_SIZE, True)
     lru_cache_add_inactive_or_unevictable(s, pfn, vm_flags)
     s.entries[pmd] = _maybe_mkwrite(mk_pte(pfn, prot), vm_flags)
@@ -169,16 +179,20 @@ def _can_reuse(s: State, pfn: int) -> bool:
     """Whether do_wp_page() may make an anonymous page writable in place.
 
     5.10: page_count() is 1, which a page still in a per-CPU vector fails.  6.1: PageAnonExclusive, or the only reference.
+    6.12: so, but of a large folio never what is not exclusive.
     """
     if s.ctl[KERNEL] < V6_1:
         return s.pages[compound_head(s.pages, pfn)]["refcount"] == 1
     if s.pages[pfn]["flags"] & PG_anon_exclusive != 0:
         return True
     head = compound_head(s.pages, pfn)
-    if s.pages[head]["refcount"] > 3:
+    if s.pages[head]["refcount"] > 3 or (s.ctl[KERNEL] >= V6_12 and page_trans_compound(s.pages, pfn)):
         return False
     if s.pages[head]["flags"] & PG_lru == 0:
         lru_add_drain(s)
+    swapcache = 1 if s.pages[head]["flags"] & PG_swapcache != 0 else 0
+    if s.ctl[KERNEL] >= V6_12 and s.pages[head]["refcount"] > 1 + swapcache:
+        return False
     try_to_free_swap(s, head)
     if s.pages[head]["refcount"] != 1:
         return False
@@ -268,7 +282,9 @@ def _swap_page_is_ours(s: State, entry: int, pfn: int, vm_flags: int, write: boo
 def do_swap_page(s: State, mm: int, position: int, slot: int, address: int, write: bool) -> int:
     """A swapped-out page comes back: writable only for a write, if it belongs to this mm alone; else a write copies it at once.
 
-    5.10 does not mlock it even in a locked VMA, 6.1 does, through the rmap hook.
+    5.10 does not mlock it even in a locked VMA, 6.1 does, through the rmap hook.  To 6.12 what was read just now is a new page,
+    which has no such hook; only one that was still in memory is mlocked.  And 6.12 lets a process write to its own page after a
+    read, too.
 
     Models do_swap_page(), simplified: nothing is waited for.
     """
@@ -281,14 +297,21 @@ def do_swap_page(s: State, mm: int, position: int, slot: int, address: int, writ
     get_page(s.pages, pfn)
     ours = _swap_page_is_ours(s, entry, pfn, vm_flags, write)
     page = s.pages[pfn]
-    if page["mapcount"] == 0:  # __page_set_anon_rmap()
+    since_6_12 = s.ctl[KERNEL] >= V6_12
+    new = page["mapping"] == 0
+    if new if since_6_12 else page["mapcount"] == 0:  # __page_set_anon_rmap()
         anon_vma = s.vmas[vma]["anon_vma"]
         page["mapping"] = ((anon_vma if ours else s.anon_vmas[anon_vma]["root"]) << 1) | 1
         page["index"] = s.vmas[vma]["vm_pgoff"] + ((address - s.vmas[vma]["vm_start"]) >> PAGE_SHIFT)
     if ours:
         page["flags"] |= PG_anon_exclusive
-    page_add_rmap(s, pfn, vm_flags)
+    if new and since_6_12:
+        add_mapping(s.pages, pfn)
+    else:
+        page_add_rmap(s, pfn, vm_flags)
     prot = mk_pte(pfn, vm_page_prot(vm_flags))
+    if since_6_12 and ours and vm_flags & VM_WRITE != 0:
+        prot |= _PAGE_RW
     s.entries[slot] = _maybe_mkwrite(prot, vm_flags) if write and ours else prot
     if write and not ours:
         do_wp_page(s, mm, position, slot, address)

@@ -1,6 +1,6 @@
 """Populating: __mm_populate(), populate_vma_page_range() and __get_user_pages() without pages to return.
 
-Models mm/gup.c, 5.10 and 6.1.  5.10 locks pages here (FOLL_MLOCK), 6.1 in its walk and its rmap hooks.
+Models mm/gup.c, 5.10 to 6.12.  5.10 locks pages here (FOLL_MLOCK), later ones in their walk and their rmap hooks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mmmodel.counting import count
 from mmmodel.errno_codes import EFAULT, NEED_ROOM
 from mmmodel.fault import handle_mm_fault
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import V6_1
+from mmmodel.kernels import V6_1, V6_12
 from mmmodel.lookup import FIRST_SLOT, count_lookup, lookup
 from mmmodel.lru import mark_page_accessed
 from mmmodel.mlock_batch import lru_add_drain
@@ -119,11 +119,17 @@ def __get_user_pages(s: State, mm: int, position: int, start: int, end: int) -> 
 
 @unit
 def populate_vma_page_range(s: State, mm: int, position: int, start: int, end: int) -> int:
-    """Models populate_vma_page_range(): as __get_user_pages(), with 6.1's early return for ONFAULT and drain at the end."""
+    """Models populate_vma_page_range(): as __get_user_pages(), with 6.1's early return for ONFAULT and drain at the end.
+
+    6.12 refuses PROT_NONE here, so that it drains nothing.
+    """
     if s.ctl[KERNEL] < V6_1:
         return __get_user_pages(s, mm, position, start, end)
-    if s.vmas[s.order[position]]["vm_flags"] & VM_LOCKONFAULT != 0:
+    vm_flags = s.vmas[s.order[position]]["vm_flags"]
+    if vm_flags & VM_LOCKONFAULT != 0:
         return 0
+    if s.ctl[KERNEL] >= V6_12 and vm_flags & VM_ACCESS_FLAGS == 0:
+        return -EFAULT
     error = __get_user_pages(s, mm, position, start, end)
     if error != -NEED_ROOM:
         lru_add_drain(s)

@@ -17,6 +17,7 @@ from mmmodel.constants import (
     PTRS_PER_TABLE,
     SWP_EXCLUSIVE,
     SWP_SWAPFILE,
+    VM_DROPPABLE,
     VM_HUGETLB,
     VM_IO,
     VM_LOCKED,
@@ -204,7 +205,8 @@ def unmap_to_swap(s: State, pfn: int, slot: int, vm_flags: int, held: int) -> bo
     if page["refcount"] != (2 if page["flags"] & PG_swapcache != 0 else 1) + held:
         return False
     if page["flags"] & PG_swapbacked == 0:
-        if s.entries[slot] & _PAGE_DIRTY != 0 or page["flags"] & PG_dirty != 0:  # written to again
+        dirty = s.entries[slot] & _PAGE_DIRTY != 0 or page["flags"] & PG_dirty != 0
+        if dirty and vm_flags & VM_DROPPABLE == 0:  # written to again
             _keep_lazyfree(s, pfn)
             return False
         s.entries[slot] = 0

@@ -21,12 +21,14 @@ V6_12: Final = 612
 PER_PAGE: Final = 0
 HOLE_SKIP: Final = 1
 PAGE_WALK: Final = 2
+FOLIO_WALK: Final = 3
 # The kernels that an algorithm fits: from one, up to but without another.  The first two clear one PG_mlocked for all VMAs,
-# the third keeps an mlock_count.
+# the others keep an mlock_count, the last of them of large folios that entries map, too.
 _FITS: Final = {
     PER_PAGE: (V5_10, V6_1),
     HOLE_SKIP: (V5_10, V6_1),
-    PAGE_WALK: (V6_1, 1 << 31),
+    PAGE_WALK: (V6_1, V6_12),
+    FOLIO_WALK: (V6_12, 1 << 31),
 }
 
 
@@ -35,15 +37,15 @@ class Kernel:
     """One kernel version."""
 
     name: str  # as in "Linux 5.10"
-    version: int  # V5_10, V6_1: ordered
+    version: int  # V5_10, V6_1, V6_12: ordered
     summary: str  # one line: how it keeps what is locked
     memlock_limit: int  # bytes: default RLIMIT_MEMLOCK, include/uapi/linux/resource.h
+    batch_size: int  # pages of a per-CPU vector: PAGEVEC_SIZE, include/linux/pagevec.h
 
 
-LINUX_5_10: Final = Kernel("5.10", V5_10, "one PG_mlocked for all VMAs; locked when populated", 64 << 10)
-LINUX_6_1: Final = Kernel("6.1", V6_1, "an mlock_count for each page; locked by a walk and by the rmap hooks", 8 << 20)
-# Without an implementation: what differs from 6.1 where paths race is in their steps alone.
-LINUX_6_12: Final = Kernel("6.12", V6_12, "as 6.1; huge pages that page table entries map are locked, too", 8 << 20)
+LINUX_5_10: Final = Kernel("5.10", V5_10, "one PG_mlocked for all VMAs; locked when populated", 64 << 10, 15)
+LINUX_6_1: Final = Kernel("6.1", V6_1, "an mlock_count for each page; locked by a walk and by the rmap hooks", 8 << 20, 15)
+LINUX_6_12: Final = Kernel("6.12", V6_12, "as 6.1, of folios: the walk locks large ones however they are mapped", 8 << 20, 31)
 
 
 class Look(NamedTuple):
@@ -63,7 +65,7 @@ class Implementation:
 
     name: str  # in command lines, names of points and files: lower case, with hyphens
     kernel: Kernel
-    algorithm: int  # PER_PAGE, HOLE_SKIP, PAGE_WALK
+    algorithm: int  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK
     summary: str  # one line
     steps_over_holes: bool  # False: every page of a hole is looked up, so cost grows with the span
     look: Look
@@ -134,6 +136,16 @@ register(
         "Linux 6.1: walks the page tables that exist",
         steps_over_holes=True,
         look=Look("#003A5D", "o", (0, (1, 1.4)), 1.3, 3.2, filled=True),
+    )
+)
+register(
+    Implementation(
+        "folio-walk",
+        LINUX_6_12,
+        FOLIO_WALK,
+        "Linux 6.12: page-walk, but by folios: entries of a large one are one step",
+        steps_over_holes=True,
+        look=Look("#7A2E8E", "h", (0, (9, 3)), 1.3, 9.6, filled=False),
     )
 )
 

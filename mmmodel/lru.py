@@ -11,7 +11,6 @@ from mmmodel.constants import (
     LRU_UNEVICTABLE,
     NODE_SHIFT,
     NR_LRU_LISTS,
-    PAGEVEC_SIZE,
     PFN_INDEX,
     PG_active,
     PG_head,
@@ -36,7 +35,7 @@ from mmmodel.counting import count
 from mmmodel.jit import kernel, primitive, step, unit
 from mmmodel.kernels import V6_1
 from mmmodel.pages import compound_head, free_frames, thp_nr_pages
-from mmmodel.state import CPU, KERNEL, LRU_ADD_PVEC, State
+from mmmodel.state import BATCH_SIZE, CPU, KERNEL, LRU_ADD_PVEC, State
 
 
 @step
@@ -228,7 +227,7 @@ def lru_add_append(s: State, pfn: int) -> bool:
     s.pages[pfn]["refcount"] += 1
     pvec[0] += 1
     pvec[pvec[0]] = pfn
-    return pvec[0] == PAGEVEC_SIZE or s.pages[pfn]["flags"] & PG_head != 0
+    return pvec[0] == s.ctl[BATCH_SIZE] or s.pages[pfn]["flags"] & PG_head != 0
 
 
 @unit

@@ -83,7 +83,7 @@ class Machine:
             arena.field: np.zeros(arena.first * arena.per_unit, arena.dtype) for arena in _ARENAS
         }
         self.arrays["mms"] = np.zeros(2, st.MM_DTYPE)
-        self.arrays["munlock_pvecs"] = np.zeros((2, st.PVEC_ROW), np.int32)
+        self.arrays["munlock_pvecs"] = np.zeros((2, st.MUNLOCK_ROW), np.int32)
         self.arrays["pvecs"] = np.zeros((nr_cpus, st.NR_PVECS, st.PVEC_ROW), np.int32)
         self.arrays["ctl"] = np.zeros(st.NR_CTL, np.int64)
         self.arrays["counters"] = np.zeros(NR_COUNTERS, np.int64)
@@ -95,6 +95,7 @@ class Machine:
         self.ctl[st.PAGES_TOP] = st.FIRST_PFN
         self.ctl[st.KERNEL] = self.implementation.kernel.version
         self.ctl[st.ALGORITHM] = self.implementation.algorithm
+        self.ctl[st.BATCH_SIZE] = self.implementation.kernel.batch_size
         self.ctl[st.THP] = THP_MODES.index(thp)
         self.ctl[st.MAX_MAP_COUNT] = max_map_count
         self.ctl[st.RAM_PAGES] = 0 if ram is None else ram >> PAGE_SHIFT

@@ -1,4 +1,4 @@
-"""madvise.  Models mm/madvise.c, 5.10 and 6.1; what it leaves out is refused before the call (:mod:`mmmodel.modelled`)."""
+"""madvise.  Models mm/madvise.c, 5.10 to 6.12; what it leaves out is refused before the call (:mod:`mmmodel.modelled`)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from mmmodel.constants import (
     SWP_SWAPFILE,
     VM_DONTCOPY,
     VM_DONTDUMP,
+    VM_DROPPABLE,
     VM_HUGEPAGE,
     VM_HUGETLB,
     VM_IO,
@@ -91,10 +92,11 @@ def _fork_or_dump_flags(old: int, file: int, advice: int) -> int:
     if advice == MADV_WIPEONFORK:
         return old | VM_WIPEONFORK if file == 0 and old & VM_SHARED == 0 else -EINVAL
     if advice == MADV_KEEPONFORK:
-        return old & ~VM_WIPEONFORK
+        return old & ~VM_WIPEONFORK if old & VM_DROPPABLE == 0 else -EINVAL
     if advice == MADV_DONTDUMP:
         return old | VM_DONTDUMP
-    return old & ~VM_DONTDUMP if old & VM_HUGETLB != 0 or old & VM_SPECIAL == 0 else -EINVAL
+    dumped = old & VM_HUGETLB != 0 or old & VM_SPECIAL == 0
+    return old & ~VM_DONTDUMP if dumped and old & VM_DROPPABLE == 0 else -EINVAL
 
 
 @kernel
@@ -114,7 +116,7 @@ def _advised_flags(old: int, file: int, advice: int) -> int:
     if advice == MADV_NOHUGEPAGE:
         return (old & ~VM_HUGEPAGE) | VM_NOHUGEPAGE
     if advice == MADV_MERGEABLE:
-        return old | VM_MERGEABLE if old & (VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_HUGETLB) == 0 else old
+        return old | VM_MERGEABLE if old & (VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE) == 0 else old
     if advice == MADV_UNMERGEABLE:
         return old & ~VM_MERGEABLE
     return _fork_or_dump_flags(old, file, advice)

@@ -1,7 +1,7 @@
 """The mlock family down to one VMA: checks, apply_vma_lock_flags(), mlock_fixup().
 
-Models mm/mlock.c; what differs between 5.10 and 6.1 is the tail of :func:`mlock_fixup`.  Populating comes after these calls,
-under mmap_lock for reading, and is left to the caller (:mod:`mmmodel.gup`).
+Models mm/mlock.c; what differs between 5.10 and later kernels is the tail of :func:`mlock_fixup`.  Populating comes after these
+calls, under mmap_lock for reading, and is left to the caller (:mod:`mmmodel.gup`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from mmmodel.constants import (
     PAGE_NUMBERS,
     PAGE_SHIFT,
     PAGE_SIZE,
+    VM_DROPPABLE,
     VM_HUGETLB,
     VM_LOCKED,
     VM_LOCKED_CLEAR_MASK,
@@ -23,7 +24,7 @@ from mmmodel.counters import COND_RESCHED, VMAS_CHANGED
 from mmmodel.counting import count
 from mmmodel.errno_codes import EINVAL, ENOMEM, EPERM
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import V6_1
+from mmmodel.kernels import V6_1, V6_12
 from mmmodel.page_walk import mlock_vma_pages_range
 from mmmodel.pagenumber import page_address, page_number
 from mmmodel.per_page import munlock_vma_pages_range
@@ -45,8 +46,17 @@ def over_limit(locked: int, limit: int) -> bool:
 
 @kernel
 def c_int(number: int) -> int:
-    """``number`` as the C ``int`` that mlock_fixup() keeps a page count in: 2^31 pages (8 TiB) become negative."""
+    """``number`` as the C ``int`` that mlock_fixup() of 5.10 and 6.1 counts pages in: 2^31 pages (8 TiB) become negative."""
     return ((number + (1 << 31)) & ((1 << 32) - 1)) - (1 << 31)
+
+
+@kernel
+def vma_supports_mlock(vm_flags: int) -> bool:
+    """Whether a VMA of these flags can be locked at all.
+
+    Models vma_supports_mlock(), v6.12, simplified: no DAX, no gate VMA.
+    """
+    return vm_flags & (VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE) == 0
 
 
 @kernel
@@ -71,17 +81,17 @@ def mlock_fixup(s: State, mm: int, position: int, prev: int, start: int, end: in
     decided from ``oldflags``, read once, as the review of the page-walk series asked.
     """
     oldflags = s.vmas[s.order[position]]["vm_flags"]
-    if newflags == oldflags or oldflags & (VM_SPECIAL | VM_HUGETLB) != 0:
+    if newflags == oldflags or not vma_supports_mlock(oldflags):
         return 0, position
     error, position = vma_modify_flags(s, mm, position, prev, start, end, newflags)
     if error != 0:
         return error, position
-    nr_pages = c_int((end - start) >> PAGE_SHIFT)
+    nr_pages = (end - start) >> PAGE_SHIFT
     if newflags & VM_LOCKED == 0:
-        nr_pages = c_int(-nr_pages)
+        nr_pages = -nr_pages
     elif oldflags & VM_LOCKED != 0:
         nr_pages = 0
-    s.mms[mm]["locked_vm"] += nr_pages
+    s.mms[mm]["locked_vm"] += nr_pages if s.ctl[KERNEL] >= V6_12 else c_int(nr_pages)
     count(s.counters, VMAS_CHANGED, 1)
     _change_pages(s, mm, s.order[position], start, end, oldflags, newflags)
     return 0, position

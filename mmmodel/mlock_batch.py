@@ -1,8 +1,9 @@
-"""mlock_count and the per-CPU batch of 6.1: what happens to one page, and to fifteen at a time.
+"""mlock_count and the per-CPU batch of 6.1 and 6.12: what happens to one page, and to a batch of them at a time.
 
 Models the upper half of mm/mlock.c, v6.1 (same logic): __mlock_page(), __mlock_new_page(), __munlock_page(), mlock_pagevec(),
-mlock_folio(), mlock_new_page(), munlock_page().  Each step on a page is a function of its own, cut where the kernel takes or
-drops a lock, so that schedules can be explored over them.
+mlock_folio(), mlock_new_page(), munlock_page().  6.12 says folio for page in these names, and does the same with 31 at a time,
+where 6.1 takes 15; a large folio does not wait in either.  Each step on a page is a function of its own, cut where the kernel
+takes or drops a lock, so that schedules can be explored over them.
 
 mlock_count lives in ``lru_prev`` and is valid only while PG_lru and PG_unevictable are set; elsewhere it reads as 0.
 """
@@ -10,7 +11,7 @@ mlock_count lives in ``lru_prev`` and is valid only while PG_lru and PG_unevicta
 from __future__ import annotations
 
 from mmmodel.arraytypes import Records, Words
-from mmmodel.constants import PAGEVEC_SIZE, PFN_INDEX, PG_active, PG_head, PG_lru, PG_mlocked, PG_unevictable
+from mmmodel.constants import PFN_INDEX, PG_active, PG_head, PG_lru, PG_mlocked, PG_unevictable
 from mmmodel.counters import (
     LRU_LOCK,
     MLOCK_BATCHES,
@@ -40,7 +41,7 @@ from mmmodel.lru import (
     test_clear_page_lru,
 )
 from mmmodel.pages import test_clear_page_mlocked, thp_nr_pages
-from mmmodel.state import CPU, KERNEL, MLOCK_PVEC, State
+from mmmodel.state import BATCH_SIZE, CPU, KERNEL, MLOCK_PVEC, State
 
 MUNLOCK_ENTRY = 0  # tags of an entry, in the low bits of the page's address in the kernel
 LRU_PAGE = 1
@@ -203,18 +204,18 @@ def mlock_pagevec(s: State, cpu: int) -> None:
 
 
 @step
-def batch_append(pages: Records, pvec: Words, pfn: int, tag: int) -> bool:
-    """Put a page, with a reference, into a CPU's batch: whether that must be processed now, being full or for a huge page."""
+def batch_append(pages: Records, pvec: Words, size: int, pfn: int, tag: int) -> bool:
+    """Put a page, with a reference, into a CPU's batch: whether that must be processed now, at ``size`` or for a huge page."""
     pages[pfn]["refcount"] += 1
     length = pvec[0] + 1
     pvec[0] = length
     pvec[length] = (pfn << 2) | tag
-    return length == PAGEVEC_SIZE or pages[pfn]["flags"] & PG_head != 0
+    return length == size or pages[pfn]["flags"] & PG_head != 0
 
 
 @primitive
-def _batch_add(s: State, pages: Records, pvec: Words, pfn: int, tag: int) -> None:
-    if batch_append(pages, pvec, pfn, tag):
+def _batch_add(s: State, pages: Records, pvec: Words, size: int, pfn: int, tag: int) -> None:
+    if batch_append(pages, pvec, size, pfn, tag):
         mlock_pagevec(s, s.ctl[CPU])
 
 
@@ -237,35 +238,35 @@ def test_set_page_mlocked(pages: Records, counters: Words, pfn: int) -> bool:
 
 
 @primitive
-def batch_mlock_folio(s: State, pages: Records, pvec: Words, pfn: int) -> None:
-    """:func:`mlock_folio` for a loop that has ``s.pages`` and this CPU's batch at hand."""
+def batch_mlock_folio(s: State, pages: Records, pvec: Words, size: int, pfn: int) -> None:
+    """:func:`mlock_folio` for a loop that has ``s.pages``, this CPU's batch and how much it holds at hand."""
     test_set_page_mlocked(pages, s.counters, pfn)
-    _batch_add(s, pages, pvec, pfn, LRU_PAGE)
+    _batch_add(s, pages, pvec, size, pfn, LRU_PAGE)
 
 
 @primitive
-def batch_munlock_page(s: State, pages: Records, pvec: Words, pfn: int) -> None:
+def batch_munlock_page(s: State, pages: Records, pvec: Words, size: int, pfn: int) -> None:
     """:func:`munlock_page` for a loop, likewise."""
-    _batch_add(s, pages, pvec, pfn, MUNLOCK_ENTRY)
+    _batch_add(s, pages, pvec, size, pfn, MUNLOCK_ENTRY)
 
 
 @kernel
 def mlock_folio(s: State, pfn: int) -> None:
     """Models mlock_folio(): a page that is on an LRU, or off it for a while."""
-    batch_mlock_folio(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], pfn)
+    batch_mlock_folio(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE], pfn)
 
 
 @kernel
 def mlock_new_page(s: State, pfn: int) -> None:
     """Models mlock_new_page(): a page not yet on any LRU."""
     set_page_mlocked(s.pages, s.counters, pfn)
-    _batch_add(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], pfn, NEW_PAGE)
+    _batch_add(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE], pfn, NEW_PAGE)
 
 
 @kernel
 def munlock_page(s: State, pfn: int) -> None:
     """Models munlock_page(): flag and counters change only when the batch is processed."""
-    batch_munlock_page(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], pfn)
+    batch_munlock_page(s, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE], pfn)
 
 
 @kernel

@@ -95,7 +95,7 @@ class Mm(AddressSpace):
             self.machine.restore(before)
             raise refusal
         _, end = page_span(address, nbytes)
-        locked = self._vm_flags_at(address) & VM_LOCKED
+        locked = self._field("def_flags") & VM_LOCKED or flags & MAP_LOCKED  # though the VMA may not have become so
         if (locked or flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE) and not flags & MAP_HUGETLB:
             self._populate(address, end, True)
         return address

@@ -1,6 +1,6 @@
 """mmap, munmap and the end of an address space.
 
-Models mm/mmap.c, 5.10 and 6.1: do_mmap(), mmap_region(), __do_munmap(), unmap_region(), exit_mmap(), and the heuristic
+Models mm/mmap.c, 5.10 to 6.12: do_mmap(), mmap_region(), __do_munmap(), unmap_region(), exit_mmap(), and the heuristic
 overcommit of mm/util.c.  Names are 5.10's where they differ.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mmmodel.constants import (
     DEFAULT_MAP_WINDOW,
+    MAP_DROPPABLE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_HUGETLB,
@@ -23,7 +24,9 @@ from mmmodel.constants import (
     PMD_SIZE,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
+    VM_DONTDUMP,
     VM_DONTEXPAND,
+    VM_DROPPABLE,
     VM_HUGETLB,
     VM_LOCKED,
     VM_LOCKED_CLEAR_MASK,
@@ -33,7 +36,7 @@ from mmmodel.constants import (
     VM_MAYWRITE,
     VM_NORESERVE,
     VM_SHARED,
-    VM_SPECIAL,
+    VM_WIPEONFORK,
     VM_WRITE,
 )
 from mmmodel.counters import TABLES_FREED
@@ -41,8 +44,8 @@ from mmmodel.counting import count
 from mmmodel.errno_codes import EAGAIN, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, MAX_ERRNO
 from mmmodel.filemap import alloc_file, put_file
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import V6_1
-from mmmodel.mlock import can_do_mlock, over_limit
+from mmmodel.kernels import V6_1, V6_12
+from mmmodel.mlock import can_do_mlock, over_limit, vma_supports_mlock
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pagenumber import page_address, page_align, page_count
 from mmmodel.per_page import munlock_vma_pages_range
@@ -109,9 +112,33 @@ def _lowest_gap(s: State, mm: int, length: int, low: int, high: int) -> int:
     return low if low + length <= high else 0
 
 
+@kernel
+def _unmapped_area(s: State, mm: int, length: int, above: int) -> int:
+    """Start of a free range: the highest below mmap_base, or else the lowest above a third of the address space; 0: none.
+
+    ``above``: bytes behind the window that count too, since the hint lies there (5 levels only).
+    """
+    found = _highest_gap(s, mm, length, MMAP_MIN_ADDR, s.mms[mm]["mmap_base"] + above)
+    if found == 0:
+        found = _lowest_gap(s, mm, length, page_align(DEFAULT_MAP_WINDOW // 3), DEFAULT_MAP_WINDOW + above)
+    return found
+
+
+@kernel
+def _thp_unmapped_area(s: State, mm: int, length: int) -> int:
+    """6.12: start of a free range that is aligned for huge pages, where one with room to align it is found; or 0.
+
+    Models thp_get_unmapped_area_vmflags() of anonymous memory.
+    """
+    found = _unmapped_area(s, mm, length + PMD_SIZE, 0)
+    if found == 0:
+        return 0
+    return (found & -PMD_SIZE) + PMD_SIZE
+
+
 @unit
-def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) -> int:
-    """The address for a mapping, or -errno.
+def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int, file: int) -> int:
+    """The address for a mapping of ``file`` (0: anonymous; MAP_SHARED in ``flags`` tells shared memory), or -errno.
 
     Models get_unmapped_area(), simplified: top-down, nothing random; as a last resort bottom-up, without the hint.
     """
@@ -131,9 +158,12 @@ def get_unmapped_area(s: State, mm: int, address: int, length: int, flags: int) 
         if hint <= task_size - length and one_side and not find_vma_intersection(s, mm, hint, hint + length):
             return hint
     above = task_size - DEFAULT_MAP_WINDOW if hint < 0 or hint > DEFAULT_MAP_WINDOW else 0  # 5-level: only for who asks for it
-    found = _highest_gap(s, mm, length, MMAP_MIN_ADDR, s.mms[mm]["mmap_base"] + above)
-    if found == 0:  # bottom-up from a third of the address space
-        found = _lowest_gap(s, mm, length, page_align(DEFAULT_MAP_WINDOW // 3), DEFAULT_MAP_WINDOW + above)
+    private = file == 0 and flags & MAP_TYPE != MAP_SHARED
+    if s.ctl[KERNEL] >= V6_12 and private and hint == 0 and length & (PMD_SIZE - 1) == 0:
+        found = _thp_unmapped_area(s, mm, length)
+        if found != 0:
+            return found
+    found = _unmapped_area(s, mm, length, above)
     return found if found != 0 else -ENOMEM
 
 
@@ -199,6 +229,36 @@ def _remove_vmas(s: State, mm: int, first: int, last: int) -> None:
         put_file(s, file)
 
 
+@kernel
+def gather_vmas(s: State, mm: int, start: int, end: int) -> tuple[int, int, int]:
+    """Split off what lies in [start, end): (0 or -ENOMEM, first position, position behind the last).
+
+    Models vms_gather_munmap_vmas(), v6.12, which before was the first half of __do_munmap().
+    """
+    first = find_vma(s, mm, start)
+    if first == s.mms[mm]["map_count"] or s.vmas[s.order[first]]["vm_start"] >= end:
+        return 0, first, first
+    if start > s.vmas[s.order[first]]["vm_start"]:
+        if end < s.vmas[s.order[first]]["vm_end"] and s.mms[mm]["map_count"] >= s.ctl[MAX_MAP_COUNT]:
+            return -ENOMEM, first, first
+        __split_vma(s, mm, first, start)
+        first += 1
+    last = find_vma(s, mm, end)
+    if last < s.mms[mm]["map_count"] and s.vmas[s.order[last]]["vm_start"] < end:
+        __split_vma(s, mm, last, end)
+        last += 1
+    return 0, first, last
+
+
+@unit
+def complete_munmap(s: State, mm: int, first: int, last: int) -> None:
+    """Unmap the VMAs at positions [first, last) and forget them.  Models vms_complete_munmap_vmas(), v6.12."""
+    if first < last:
+        _unlock_range(s, mm, first, last)
+        _unmap_region(s, mm, first, last)
+        _remove_vmas(s, mm, first, last)
+
+
 @unit
 def do_munmap(s: State, mm: int, start: int, length: int) -> int:
     """Models __do_munmap(): 0 or -errno; VMAs that were split stay split after a failure."""
@@ -208,22 +268,10 @@ def do_munmap(s: State, mm: int, start: int, length: int) -> int:
     end = start + page_align(length)
     if end == start:
         return -EINVAL
-    first = find_vma(s, mm, start)
-    if first == s.mms[mm]["map_count"] or s.vmas[s.order[first]]["vm_start"] >= end:
-        return 0
-    if start > s.vmas[s.order[first]]["vm_start"]:
-        if end < s.vmas[s.order[first]]["vm_end"] and s.mms[mm]["map_count"] >= s.ctl[MAX_MAP_COUNT]:
-            return -ENOMEM
-        __split_vma(s, mm, first, start)
-        first += 1
-    last = find_vma(s, mm, end)
-    if last < s.mms[mm]["map_count"] and s.vmas[s.order[last]]["vm_start"] < end:
-        __split_vma(s, mm, last, end)
-        last += 1
-    _unlock_range(s, mm, first, last)
-    _unmap_region(s, mm, first, last)
-    _remove_vmas(s, mm, first, last)
-    return 0
+    error, first, last = gather_vmas(s, mm, start, end)
+    if error == 0:
+        complete_munmap(s, mm, first, last)
+    return error
 
 
 @unit
@@ -245,18 +293,38 @@ def exit_mmap(s: State, mm: int) -> None:
 
 
 @kernel
+def _accounted_pages(s: State, first: int, last: int) -> int:
+    """Pages of the VMAs at positions [first, last) that were charged."""
+    pages = 0
+    for position in range(first, last):
+        if s.vmas[s.order[position]]["vm_flags"] & VM_ACCOUNT != 0:
+            pages += vma_pages(s, s.order[position])
+    return pages
+
+
+@kernel
 def mmap_region(s: State, mm: int, address: int, length: int, vm_flags: int, file: int, pgoff: int) -> int:
     """Map a range that may replace others: the address, or -ENOMEM.
+
+    6.12 looks whether there is memory enough, less what was charged for the others, before it takes them away; else they go.
 
     Models mmap_region(), simplified: no RLIMIT_AS or RLIMIT_DATA, no mmap method of a file.
     """
     pages = length >> PAGE_SHIFT
-    if do_munmap(s, mm, address, length) != 0:
+    error, first, last = gather_vmas(s, mm, address, address + length)
+    if error != 0:
         return -ENOMEM
+    charged = pages
+    if s.ctl[KERNEL] >= V6_12:
+        charged -= _accounted_pages(s, first, last)
+    else:
+        complete_munmap(s, mm, first, last)
     if vm_flags & (VM_HUGETLB | VM_NORESERVE | VM_SHARED | VM_WRITE) == VM_WRITE:
-        if not vm_enough_memory(s, pages):
+        if charged != 0 and not vm_enough_memory(s, charged):
             return -ENOMEM
         vm_flags |= VM_ACCOUNT
+    if s.ctl[KERNEL] >= V6_12:
+        complete_munmap(s, mm, first, last)
     position = -1
     if file != 0 or vm_flags & VM_SHARED == 0:
         position = expand_for_mapping(s, mm, address, address + length, vm_flags, file, pgoff)
@@ -269,7 +337,7 @@ def mmap_region(s: State, mm: int, address: int, length: int, vm_flags: int, fil
     s.mms[mm]["total_vm"] += pages
     if vm_flags & VM_LOCKED != 0:
         position = find_vma(s, mm, address)
-        if vm_flags & (VM_SPECIAL | VM_HUGETLB) != 0:
+        if not vma_supports_mlock(vm_flags):
             s.vmas[s.order[position]]["vm_flags"] &= VM_LOCKED_CLEAR_MASK
         else:
             s.mms[mm]["locked_vm"] += pages
@@ -323,7 +391,7 @@ def do_mmap(s: State, mm: int, address: int, length: int, prot: int, flags: int,
         length = (length + PMD_SIZE - 1) & -PMD_SIZE
     if s.mms[mm]["map_count"] > s.ctl[MAX_MAP_COUNT]:
         return -ENOMEM
-    address = get_unmapped_area(s, mm, address, length, flags)
+    address = get_unmapped_area(s, mm, address, length, flags, file)
     if address < 0:
         return address
     if flags & MAP_FIXED_NOREPLACE != 0 and find_vma_intersection(s, mm, address, address + length):
@@ -342,6 +410,11 @@ def do_mmap(s: State, mm: int, address: int, length: int, prot: int, flags: int,
     if kind == MAP_SHARED:
         vm_flags |= VM_SHARED | VM_MAYSHARE
         pgoff = pgoff if file != 0 else 0
+    elif kind == MAP_DROPPABLE and file == 0 and s.ctl[KERNEL] >= V6_12:
+        if flags & (MAP_LOCKED | MAP_HUGETLB) != 0:
+            return -EINVAL
+        vm_flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
+        pgoff = address >> PAGE_SHIFT
     elif kind != MAP_PRIVATE:
         return -EINVAL
     elif file == 0:

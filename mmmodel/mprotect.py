@@ -1,4 +1,4 @@
-"""mprotect.  Models mm/mprotect.c, 5.10 and 6.1."""
+"""mprotect.  Models mm/mprotect.c, 5.10 to 6.12."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmmodel.constants import (
 from mmmodel.errno_codes import EACCES, EINVAL, ENOMEM, NEED_ROOM
 from mmmodel.gup import populate_vma_page_range
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import V6_1
+from mmmodel.kernels import V6_1, V6_12
 from mmmodel.mmap import vm_enough_memory
 from mmmodel.pagenumber import page_address, page_count, page_number
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_modify, pte_offset, pte_pfn, pte_present, vm_page_prot
@@ -33,9 +33,14 @@ from mmmodel.vma import find_vma, vma_modify_flags
 
 
 @kernel
-def _can_change_pte_writable(s: State, entry: int) -> bool:
-    """6.1: a dirty page that belongs to this mm alone becomes writable at once, without a fault."""
-    return entry & _PAGE_DIRTY != 0 and s.pages[pte_pfn(entry)]["flags"] & PG_anon_exclusive != 0
+def _can_change_writable(s: State, entry: int) -> bool:
+    """Whether a page of a writable private VMA becomes writable at once, without a fault: it belongs to this mm alone.
+
+    6.1 asks that the entry is dirty, too.  Models can_change_pte_writable() and, of 6.12, can_change_pmd_writable().
+    """
+    if s.ctl[KERNEL] < V6_12 and entry & _PAGE_DIRTY == 0:
+        return False
+    return s.pages[pte_pfn(entry)]["flags"] & PG_anon_exclusive != 0
 
 
 @kernel
@@ -46,7 +51,7 @@ def _change_pte_range(s: State, pmd: int, address: int, end: int, prot: int, try
         entry = s.entries[slot]
         if pte_present(entry):
             entry = pte_modify(entry, prot)
-            if try_writable and _can_change_pte_writable(s, entry):
+            if try_writable and _can_change_writable(s, entry):
                 entry |= _PAGE_RW
             s.entries[slot] = entry
 
@@ -68,6 +73,8 @@ def change_protection(s: State, mm: int, vma: int, start: int, end: int) -> None
         if pmd_huge(s.entries[pmd]):
             if following - start == PMD_SIZE:
                 s.entries[pmd] = pte_modify(s.entries[pmd], prot | _PAGE_PSE)
+                if try_writable and s.ctl[KERNEL] >= V6_12 and _can_change_writable(s, s.entries[pmd]):
+                    s.entries[pmd] |= _PAGE_RW
                 start = following
                 continue
             split_huge_pmd(s, mm, pmd, vm_flags)
@@ -77,11 +84,18 @@ def change_protection(s: State, mm: int, vma: int, start: int, end: int) -> None
 
 
 @kernel
+def _never_faulted_anonymous(s: State, vma: int) -> bool:
+    """Whether a VMA is anonymous and has no anon_vma yet."""
+    return s.vmas[vma]["vm_file"] == 0 and s.vmas[vma]["anon_vma"] == 0
+
+
+@kernel
 def mprotect_fixup(s: State, mm: int, position: int, prev: int, start: int, end: int, newflags: int) -> tuple[int, int]:
     """Models mprotect_fixup(): (error, position of the VMA that now ends there).
 
     A private mapping that becomes writable is charged and keeps VM_ACCOUNT for good, which later keeps it from merging with
-    neighbours that never were.  A locked one is populated with write faults at once.
+    neighbours that never were; 6.12 takes it back if the mapping becomes read-only before its first fault.  A locked one is
+    populated with write faults at once.
     """
     oldflags = s.vmas[s.order[position]]["vm_flags"]
     if newflags == oldflags:
@@ -90,6 +104,8 @@ def mprotect_fixup(s: State, mm: int, position: int, prev: int, start: int, end:
         if not vm_enough_memory(s, (end - start) >> PAGE_SHIFT):
             return -ENOMEM, position
         newflags |= VM_ACCOUNT
+    elif s.ctl[KERNEL] >= V6_12 and newflags & VM_WRITE == 0 and _never_faulted_anonymous(s, s.order[position]):
+        newflags &= ~VM_ACCOUNT
     error, position = vma_modify_flags(s, mm, position, prev, start, end, newflags)
     if error != 0:
         return error, position

@@ -1,12 +1,14 @@
 """mremap.
 
-Models mm/mremap.c, 5.10 and 6.1; whole PMD tables are never moved (6.1's move_normal_pud()).
+Models mm/mremap.c, 5.10 to 6.12; whole PMD tables are never moved (move_normal_pud() of 6.1 and 6.12), nor addresses taken back
+to the start of a page table (try_realign_addr() of 6.12), which none of the answers here shows.
 """
 
 from __future__ import annotations
 
 from mmmodel.constants import (
     MAP_FIXED,
+    MAP_SHARED,
     MREMAP_DONTUNMAP,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
@@ -25,7 +27,7 @@ from mmmodel.constants import (
 )
 from mmmodel.errno_codes import EFAULT, EINVAL, ENOMEM
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import V6_1
+from mmmodel.kernels import V6_1, V6_12
 from mmmodel.mmap import (
     do_munmap,
     get_unmapped_area,
@@ -38,7 +40,7 @@ from mmmodel.pgtable import alloc_pmd, alloc_pte, next_pmd, pmd_huge, pmd_presen
 from mmmodel.rmap import anon_vma_clone, unlink_anon_vmas
 from mmmodel.split import split_huge_pmd
 from mmmodel.state import KERNEL, MAX_MAP_COUNT, State
-from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge, vma_pages
+from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge, vma_merge_new_range, vma_pages
 
 
 @kernel
@@ -87,7 +89,8 @@ def move_page_tables(s: State, mm: int, vm_flags: int, old: int, new: int, lengt
 def copy_vma(s: State, mm: int, vma: int, address: int, length: int, pgoff: int, keep_source: bool) -> int:
     """A VMA for the new place, merged with its neighbours where possible: its slot.  Models copy_vma().
 
-    A never faulted anonymous VMA takes the offset of its new place, and may then merge with the very VMA it is copied from.
+    A never faulted anonymous VMA takes the offset of its new place, and may then merge with the very VMA it is copied from, but
+    not if that is to stay: then 6.1 merges with neither neighbour, 6.12 with the other one.
     """
     record = s.vmas[vma]
     vm_flags, file, anon_vma = record["vm_flags"], record["vm_file"], record["anon_vma"]
@@ -95,11 +98,15 @@ def copy_vma(s: State, mm: int, vma: int, address: int, length: int, pgoff: int,
     if fresh:
         pgoff = address >> PAGE_SHIFT
     adjacent = address == record["vm_end"] or record["vm_start"] == address + length
-    if not (fresh and keep_source and adjacent and s.ctl[KERNEL] >= V6_1):
+    merged = -1
+    if s.ctl[KERNEL] >= V6_12:
+        apart = vma if fresh and keep_source else 0
+        merged = vma_merge_new_range(s, mm, address, address + length, vm_flags, anon_vma, file, pgoff, apart)
+    elif not (fresh and keep_source and adjacent and s.ctl[KERNEL] >= V6_1):
         prev = find_vma(s, mm, address) - 1
         merged = vma_merge(s, mm, prev, address, address + length, vm_flags, anon_vma, file, pgoff)
-        if merged >= 0:
-            return s.order[merged]
+    if merged >= 0:
+        return s.order[merged]
     new = insert_vma(s, mm, address, address + length, vm_flags, file, pgoff)
     s.vmas[new]["anon_vma"] = anon_vma
     anon_vma_clone(s, new, vma)
@@ -199,6 +206,12 @@ def vma_to_resize(s: State, mm: int, address: int, old_length: int, new_length: 
     return 0 if vm_enough_memory(s, (new_length - old_length) >> PAGE_SHIFT) else -ENOMEM
 
 
+@kernel
+def _mremap_map_flags(s: State, mm: int, address: int) -> int:
+    """MAP_SHARED if the VMA at ``address`` is shared, as the search for another place wants to know."""
+    return MAP_SHARED if s.vmas[s.order[find_vma(s, mm, address)]]["vm_flags"] & VM_MAYSHARE != 0 else 0
+
+
 @unit
 def _mremap_to(s: State, mm: int, old: int, old_length: int, new: int, new_length: int, flags: int) -> int:
     """Move to a given place (or, for DONTUNMAP alone, to any).  Models mremap_to()."""
@@ -222,7 +235,8 @@ def _mremap_to(s: State, mm: int, old: int, old_length: int, new: int, new_lengt
     error = vma_to_resize(s, mm, old, old_length, new_length, flags)
     if error != 0:
         return error
-    found = get_unmapped_area(s, mm, new, new_length, MAP_FIXED if flags & MREMAP_FIXED != 0 else 0)
+    map_flags = _mremap_map_flags(s, mm, old) | (MAP_FIXED if flags & MREMAP_FIXED != 0 else 0)
+    found = get_unmapped_area(s, mm, new, new_length, map_flags, s.vmas[s.order[find_vma(s, mm, old)]]["vm_file"])
     if found < 0:
         return found
     return move_vma(s, mm, old, old_length, found, new_length, flags)
@@ -240,7 +254,12 @@ def _expand_in_place(s: State, mm: int, position: int, end: int) -> int:
     if s.ctl[KERNEL] >= V6_1:
         pgoff = record["vm_pgoff"] + vma_pages(s, vma)
         start = record["vm_end"]
-        if vma_merge(s, mm, position, start, end, vm_flags, record["anon_vma"], record["vm_file"], pgoff) < 0:
+        anon_vma, file = record["anon_vma"], record["vm_file"]
+        if s.ctl[KERNEL] >= V6_12:
+            merged = vma_merge_new_range(s, mm, start, end, vm_flags, anon_vma, file, pgoff, 0)
+        else:
+            merged = vma_merge(s, mm, position, start, end, vm_flags, anon_vma, file, pgoff)
+        if merged < 0:
             return -ENOMEM
     else:
         record["vm_end"] = end
@@ -291,5 +310,5 @@ def do_mremap(s: State, mm: int, old: int, old_length: int, new_length: int, fla
         return error if error != 0 else old
     if flags & MREMAP_MAYMOVE == 0:
         return -ENOMEM
-    new = get_unmapped_area(s, mm, 0, new_length, 0)
+    new = get_unmapped_area(s, mm, 0, new_length, _mremap_map_flags(s, mm, old), s.vmas[s.order[position]]["vm_file"])
     return move_vma(s, mm, old, old_length, new, new_length, flags) if new >= 0 else new

@@ -26,8 +26,8 @@ from mmmodel.constants import (
     PG_unevictable,
 )
 from mmmodel.jit import exported, kernel
-from mmmodel.kernels import V6_1
-from mmmodel.pages import is_zero_pfn, page_mapcount
+from mmmodel.kernels import V6_1, V6_12
+from mmmodel.pages import compound_head, is_zero_pfn, page_mapcount
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_offset, pte_pfn, pte_present
 from mmmodel.state import KERNEL, State
 
@@ -66,20 +66,22 @@ class ObservableState(NamedTuple):
 
     vmas: tuple[VmaInfo, ...]
     locked_vm: int  # pages
-    pages: tuple[PageRun, ...]  # from address 0 on
+    pages: tuple[PageRun, ...]  # from address 0 on; of a huge page all have M and U if its head has, whatever the kernel shows
 
 
 @kernel
-def _page_state(s: State, pfn: int) -> int:
-    """State bits of a mapped page, from its own flags as kpageflags has them."""
+def _page_state(s: State, pfn: int, by_folio: bool) -> int:
+    """State bits of a mapped page as kpageflags has them; ``by_folio``: PG_mlocked and PG_unevictable are its head's."""
     flags = s.pages[pfn]["flags"]
     bits = P
+    if flags & (PG_head | PG_tail) != 0:
+        bits |= T
+    if by_folio:
+        flags = s.pages[compound_head(s.pages, pfn)]["flags"]
     if flags & PG_mlocked != 0:
         bits |= M
     if flags & PG_unevictable != 0:
         bits |= U
-    if flags & (PG_head | PG_tail) != 0:
-        bits |= T
     return bits | Z if is_zero_pfn(s.pages, pfn) else bits
 
 
@@ -99,21 +101,22 @@ def _append(runs: Rows, length: int, address: int, pages: int, bits: int) -> int
 
 
 @kernel
-def _append_huge(s: State, runs: Rows, length: int, pmd: int, address: int, end: int) -> int:
+def _append_huge(s: State, runs: Rows, length: int, pmd: int, address: int, end: int, by_folio: bool) -> int:
     """Add the pages of a huge PMD in [address, end)."""
     pfn = pte_pfn(s.entries[pmd])
     if is_zero_pfn(s.pages, pfn):
         return _append(runs, length, address, (end - address) >> PAGE_SHIFT, P | Z | T)
     for page in range(address, end, PAGE_SIZE):
         tail = (page & (PMD_SIZE - 1)) >> PAGE_SHIFT
-        length = _append(runs, length, page, 1, _page_state(s, pfn + tail))
+        length = _append(runs, length, page, 1, _page_state(s, pfn + tail, by_folio))
     return length
 
 
 @exported
-def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows) -> int:
+def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows, by_folio: bool) -> int:
     """Fill ``runs`` ((n, 3) int64: address, pages, state bits) with what is present in [address, end).
 
+    ``by_folio``: PG_mlocked and PG_unevictable of a huge page are shown of all its pages, as 6.12 does, not of its head alone.
     Returns the rows needed, which may be more than there are: call again with enough.
 
     Models pagemap_pmd_range() and stable_page_flags(), simplified: the bits that LETTERS has.
@@ -125,14 +128,14 @@ def pagemap_runs(s: State, mm: int, address: int, end: int, runs: Rows) -> int:
             break
         following = min((address & -PMD_SIZE) + PMD_SIZE, end)
         if pmd_huge(s.entries[pmd]):
-            length = _append_huge(s, runs, length, pmd, address, following)
+            length = _append_huge(s, runs, length, pmd, address, following, by_folio)
         elif pmd_present(s.entries[pmd]):
             slot = pte_offset(s, pmd, address)
             for page in range(address, following, PAGE_SIZE):
                 entry = s.entries[slot]
                 slot += 1
                 if pte_present(entry):
-                    length = _append(runs, length, page, 1, _page_state(s, pte_pfn(entry)))
+                    length = _append(runs, length, page, 1, _page_state(s, pte_pfn(entry), by_folio))
         address = following
     return length
 
@@ -223,22 +226,26 @@ def _vma_info(start: int, end: int, vm_flags: int, rss: int, pss: int) -> VmaInf
     return VmaInfo(start, end, perms_of(vm_flags), locked, vm_flags, rss >> 10, pss >> 10 + PSS_SHIFT if locked else 0)
 
 
-def pagemap_array(s: State, mm: int, start: int, end: int) -> npt.NDArray[Any]:
-    """Present pages of [start, end) as (n, 3) int64 rows: address, pages, state bits."""
+def pagemap_array(s: State, mm: int, start: int, end: int, by_folio: bool) -> npt.NDArray[Any]:
+    """Present pages of [start, end) as (n, 3) int64 rows: address, pages, state bits; ``by_folio``: as :func:`pagemap_runs`."""
     runs = np.zeros((64, RUN_COLUMNS), np.int64)
-    while (needed := pagemap_runs(s, mm, start, end, runs)) > len(runs):
+    while (needed := pagemap_runs(s, mm, start, end, runs, by_folio)) > len(runs):
         runs = np.zeros((needed, RUN_COLUMNS), np.int64)
     return runs[:needed]
 
 
 def pagemap(s: State, mm: int, start: int, end: int) -> list[PageRun]:
-    """Present pages of [start, end) as runs."""
-    rows = pagemap_array(s, mm, start, end).tolist()
+    """Present pages of [start, end) as runs, as this kernel shows them."""
+    return _page_runs(s, mm, start, end, bool(s.ctl[KERNEL] >= V6_12))
+
+
+def _page_runs(s: State, mm: int, start: int, end: int, by_folio: bool) -> list[PageRun]:
+    rows = pagemap_array(s, mm, start, end, by_folio).tolist()
     return [PageRun((address - start) >> PAGE_SHIFT, pages, state_letters(bits)) for address, pages, bits in rows]
 
 
 def observable_state(s: State, mm: int) -> ObservableState:
     """Everything a process can see of its locks."""
     record = s.mms[mm]
-    runs = pagemap(s, mm, 0, int(record["task_size"]))
+    runs = _page_runs(s, mm, 0, int(record["task_size"]), True)
     return ObservableState(tuple(smaps(s, mm)), int(record["locked_vm"]), tuple(runs))

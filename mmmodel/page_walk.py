@@ -1,8 +1,8 @@
-"""mlock and munlock as Linux 6.1 does them: one walk over the page tables that exist.
+"""mlock and munlock as Linux 6.1 and 6.12 do them: one walk over the page tables that exist.
 
 Models mlock_vma_pages_range() and mlock_pte_range() of mm/mlock.c and walk_page_range() of mm/pagewalk.c, v6.1.  Same logic;
 the kernel's walker calls back, this one is written out for the one callback that it serves.  A level is a function, as there;
-what is none is stepped over with one read.
+what is none is stepped over with one read.  6.12 differs in what is below a PMD entry: :func:`mlock_folios`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ from mmmodel.counters import (
     TABLES_ENTERED,
 )
 from mmmodel.counting import count
+from mmmodel.folio import folio_mlock_step, is_mapped_whole, mapped_page
 from mmmodel.jit import kernel, step, unit
+from mmmodel.kernels import V6_12
 from mmmodel.mlock_batch import batch_mlock_folio, batch_munlock_page, lru_add_drain, mlock_folio, munlock_page
-from mmmodel.pages import is_zero_pfn, page_trans_compound
+from mmmodel.pages import compound_head, is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn, pte_present
-from mmmodel.state import CPU, MLOCK_PVEC, State
+from mmmodel.state import BATCH_SIZE, CPU, KERNEL, MLOCK_PVEC, State
 
 HUGE = -1  # of begin_pte_range(): a huge PMD
 SPECIAL = -1  # of page_of_pte(): the zero page
@@ -72,7 +74,7 @@ def begin_pte_range(s: State, pmd: int, address: int, end: int) -> int:
 
 @step
 def page_of_pte(entries: Words, pages: Records, slot: int) -> int:
-    """Page to lock or unlock by this entry: 0 if there is none, SPECIAL or COMPOUND for one that is left alone."""
+    """6.1: page to lock or unlock by this entry: 0 if there is none, SPECIAL or COMPOUND for one that is left alone."""
     entry = entries[slot]
     if not pte_present(entry):
         return 0
@@ -89,9 +91,34 @@ def count_left_alone(counters: Words, special: int, compound: int) -> None:
     count(counters, PTE_COMPOUND, compound)
 
 
+@unit
+def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
+    """Lock or unlock the folios that the entries in the slots [first, end), of one page table, map.
+
+    A large one is a step for all its consecutive entries; it is locked only if they are all of it and within the range, and
+    unlocked always.  Needs the page table lock.  Models the loop of mlock_pte_range(), v6.12.
+    """
+    entries, pages, pvec, size = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE]
+    slot = first
+    while slot < end:
+        pfn = mapped_page(entries, slot)
+        if pfn == 0:
+            slot += 1
+            continue
+        nr_entries = folio_mlock_step(entries, pages, slot, end)
+        if not lock:
+            batch_munlock_page(s, pages, pvec, size, compound_head(pages, pfn))
+        elif is_mapped_whole(pages, pfn, slot, nr_entries, first, end):
+            batch_mlock_folio(s, pages, pvec, size, compound_head(pages, pfn))
+        slot += nr_entries
+
+
 @kernel
 def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> None:
-    """Lock or unlock the pages of one PMD entry that is not none, within [address, end).  Models mlock_pte_range(), v6.1."""
+    """Lock or unlock the pages of one PMD entry that is not none, within [address, end).
+
+    Models mlock_pte_range(), v6.1 and v6.12.
+    """
     read = begin_pte_range(s, pmd, address, end)
     if read == 0:
         return
@@ -103,8 +130,11 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> N
             else:
                 munlock_page(s, pfn)
         return
-    entries, pages, pvec = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC]
     first = pte_offset(s, pmd, address)
+    if s.ctl[KERNEL] >= V6_12:
+        mlock_folios(s, first, first + read, lock)
+        return
+    entries, pages, pvec, size = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE]
     special, compound = 0, 0
     for slot in range(first, first + read):
         pfn = page_of_pte(entries, pages, slot)
@@ -113,9 +143,9 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> N
             compound += 1 if pfn == COMPOUND else 0
             continue
         if lock:
-            batch_mlock_folio(s, pages, pvec, pfn)
+            batch_mlock_folio(s, pages, pvec, size, pfn)
         else:
-            batch_munlock_page(s, pages, pvec, pfn)
+            batch_munlock_page(s, pages, pvec, size, pfn)
     count_left_alone(s.counters, special, compound)
 
 
@@ -229,7 +259,7 @@ def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, new
 
     Visits: one entry per missing table or page below the tables that exist; the span of what is missing costs nothing.
 
-    Models mlock_vma_pages_range(), v6.1.
+    Models mlock_vma_pages_range(), v6.1; 6.12 takes the VMA's lock, which no call here waits for.
     """
     lock = newflags & VM_LOCKED != 0
     set_vm_flags(s, vma, newflags | VM_IO if lock else newflags)

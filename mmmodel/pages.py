@@ -57,7 +57,7 @@ def arena_low(s: State) -> bool:
     return anon_vmas == 0 or len(s.avcs) - s.ctl[AVCS_TOP] + s.ctl[AVCS_NFREE] == 0
 
 
-@primitive
+@step
 def compound_head(pages: Records, pfn: int) -> int:
     """Models compound_head(): the frame that holds references and flags."""
     return pages[pfn]["compound"] & PFN_INDEX if pages[pfn]["flags"] & PG_tail != 0 else pfn

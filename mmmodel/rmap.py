@@ -1,7 +1,7 @@
 """Reverse mapping: from a page to the VMAs that may map it, and what mapping and unmapping a page does to its mlock state.
 
 Models mm/rmap.c: anon_vma chains with the same logic (lists in place of interval trees, so a walk looks at every VMA of the
-list; counted as model_rmap_vmas), and page_add_*_rmap()/page_remove_rmap() with their mlock hooks of 5.10 and 6.1.
+list; counted as model_rmap_vmas), and page_add_*_rmap()/page_remove_rmap() with their mlock hooks of 5.10, 6.1 and 6.12.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmmodel.constants import (
 )
 from mmmodel.counters import NR_MLOCK, PGCLEARED, PGMLOCKED, PGSTRANDED
 from mmmodel.jit import kernel, step, unit
-from mmmodel.kernels import V6_1
+from mmmodel.kernels import V6_1, V6_12
 from mmmodel.lru import isolate_lru_page, lru_cache_add, putback_lru_page
 from mmmodel.mlock_batch import mlock_folio, mlock_new_page, munlock_page, test_set_page_mlocked
 from mmmodel.pages import compound_head, page_trans_compound, test_clear_page_mlocked, thp_nr_pages
@@ -209,7 +209,7 @@ def clear_page_mlock(s: State, pfn: int) -> None:
         count_if_stranded(s.pages, s.counters, pfn)
 
 
-# ---- 6.1: every mapping counts ----
+# ---- since 6.1: every mapping counts ----
 
 
 @step
@@ -236,9 +236,9 @@ def mlock_vma_page(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
 
 @kernel
 def munlock_vma_page(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
-    """Models munlock_vma_page() in mm/internal.h, v6.1."""
-    if is_counted_when_unmapped(s.pages, pfn, vm_flags, compound):
-        munlock_page(s, pfn)
+    """Models munlock_vma_page() in mm/internal.h, v6.1, and munlock_vma_folio(), v6.12: that is for large folios, too."""
+    if is_counted_when_unmapped(s.pages, pfn, vm_flags, compound or s.ctl[KERNEL] >= V6_12):
+        munlock_page(s, compound_head(s.pages, pfn))
 
 
 # ---- mapping and unmapping ----
@@ -321,3 +321,14 @@ def page_remove_rmap(s: State, pfn: int, vm_flags: int, compound: bool) -> None:
         munlock_vma_page(s, pfn, vm_flags, compound)
     elif last and s.pages[pfn]["flags"] & PG_mlocked != 0:
         clear_page_mlock(s, compound_head(s.pages, pfn))
+
+
+@kernel
+def folio_remove_rmap_ptes(s: State, pfn: int, nr_pages: int, vm_flags: int) -> None:
+    """6.12: consecutive entries that mapped pages of one large folio are gone, which is one lock less, not ``nr_pages``.
+
+    Models folio_remove_rmap_ptes().
+    """
+    for page in range(pfn, pfn + nr_pages):
+        remove_mapping(s, page, False)
+    munlock_vma_page(s, pfn, vm_flags, False)

@@ -1,4 +1,4 @@
-"""Huge PMDs taken apart: __split_huge_pmd() of mm/huge_memory.c, 5.10 and 6.1."""
+"""Huge PMDs taken apart: __split_huge_pmd() of mm/huge_memory.c, 5.10 to 6.12."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _KEPT = (
 def split_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
     """Replace the huge PMD at slot ``pmd`` by a table of 512 entries that map the same pages.
 
-    Models __split_huge_pmd(), simplified: no freezing, no PMD migration entries.  A PTE-mapped huge page is never mlocked: 5.10
-    clears PG_mlocked (counted as cleared), 6.1 takes back this PMD's count if the VMA is locked (counted as munlocked).
+    Models __split_huge_pmd(), simplified: no freezing, no PMD migration entries.  5.10 clears PG_mlocked (counted as
+    cleared), later kernels take back this PMD's count if the VMA is locked (counted as munlocked).
     """
     pfn = pte_pfn(s.entries[pmd])
     zero = is_zero_pfn(s.pages, pfn)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmmodel.arraytypes import Records, Rows, Words
-from mmmodel.constants import MAX_NUMNODES, NR_LRU_LISTS, PAGEVEC_SIZE, PG_reserved, PG_zero
+from mmmodel.constants import FOLIO_BATCH_SIZE, MAX_NUMNODES, NR_LRU_LISTS, PAGEVEC_SIZE, PG_reserved, PG_zero
 
 # struct page.  Packed: 36 bytes.
 PAGE_DTYPE: Final = np.dtype(
@@ -120,7 +120,7 @@ FILES_TOP: Final = 17
 FILES_FREE: Final = 18
 FILES_NFREE: Final = 19
 MMS_TOP: Final = 20
-ALGORITHM: Final = 21  # PER_PAGE, HOLE_SKIP, PAGE_WALK
+ALGORITHM: Final = 21  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK
 CPU: Final = 22  # that runs the calls
 NODE: Final = 23  # that new pages come from
 THP: Final = 24  # index in THP_MODES
@@ -129,9 +129,10 @@ RAM_PAGES: Final = 26  # for the overcommit heuristic; 0: never refuse
 HUGE_ZERO_PFN: Final = 27  # 0 until first used
 CURSOR: Final = 28  # address at which a populate or touch stopped for lack of arena room
 MAX_CHAIN: Final = 29  # longest anon_vma_chain so far: bounds what a split may need
-KERNEL: Final = 30  # V5_10, V6_1: ordered
-LEFT_OUT: Final = 31  # bits of what the steps of a path leave out (mmmodel.steps): no call looks at it
-NR_CTL: Final = 32
+KERNEL: Final = 30  # V5_10, V6_1, V6_12: ordered
+BATCH_SIZE: Final = 31  # pages of a full per-CPU vector
+LEFT_OUT: Final = 32  # bits of what the steps of a path leave out (mmmodel.steps): no call looks at it
+NR_CTL: Final = 33
 
 # The first frames hold the LRU list heads, a node's five lists in a row, so that list surgery needs no special case.
 NR_LRU_HEADS: Final = MAX_NUMNODES * NR_LRU_LISTS
@@ -143,7 +144,8 @@ ZERO_PAGE_FLAGS: Final = PG_reserved | PG_zero
 LRU_ADD_PVEC: Final = 0
 MLOCK_PVEC: Final = 1
 NR_PVECS: Final = 2
-PVEC_ROW: Final = PAGEVEC_SIZE + 1
+PVEC_ROW: Final = FOLIO_BATCH_SIZE + 1
+MUNLOCK_ROW: Final = PAGEVEC_SIZE + 1
 
 
 # The arrays of a machine: field -> (dtype, dimensions).
@@ -155,7 +157,7 @@ ARRAYS: Final = {
     "anon_vmas": (ANON_VMA_DTYPE, 1),  # (slots,)
     "files": (FILE_DTYPE, 1),  # (slots,)
     "mms": (MM_DTYPE, 1),  # (slots,)
-    "pvecs": (np.dtype(np.int32), 3),  # (cpus, 2, 16): LRU_ADD_PVEC of pfns, MLOCK_PVEC of pfn << 2 | tag
+    "pvecs": (np.dtype(np.int32), 3),  # (cpus, 2, 32): LRU_ADD_PVEC of pfns, MLOCK_PVEC of pfn << 2 | tag
     "munlock_pvecs": (np.dtype(np.int32), 2),  # (mms, 16): 5.10's, on the stack of the task there
     "ctl": (np.dtype(np.int64), 1),  # (NR_CTL,)
     "counters": (np.dtype(np.int64), 1),  # (NR_COUNTERS,)

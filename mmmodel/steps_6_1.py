@@ -1,8 +1,9 @@
-"""The steps of 6.1: a page joins the batch, and the walk over what a PMD entry points to.  See :mod:`mmmodel.steps`."""
+"""The steps of 6.1 and 6.12: a page joins the batch, the walk over what a PMD entry points to.  See :mod:`mmmodel.steps`."""
 
 from __future__ import annotations
 
-from mmmodel.constants import _PAGE_PRESENT, HPAGE_PMD_NR, VM_IO, VM_LOCKED, PG_head, PG_tail
+from mmmodel.constants import VM_IO, VM_LOCKED
+from mmmodel.folio import folio_mlock_step, is_mapped_whole, mapped_page
 from mmmodel.kernels import V6_12
 from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE, batch_append, set_page_mlocked, test_set_page_mlocked
 from mmmodel.page_walk import (
@@ -16,9 +17,9 @@ from mmmodel.page_walk import (
     set_vm_flags,
     walk_to_pmd,
 )
-from mmmodel.pages import is_zero_pfn
+from mmmodel.pages import compound_head, is_zero_pfn
 from mmmodel.pgtable import pte_offset, pte_pfn
-from mmmodel.state import CPU, KERNEL, MLOCK_PVEC, State
+from mmmodel.state import BATCH_SIZE, CPU, KERNEL, MLOCK_PVEC, State
 from mmmodel.steps import (
     BATCHES,
     DRAINS,
@@ -41,7 +42,7 @@ from mmmodel.steps_patch_07 import mlock_page, munlock_at_once
 def _batch_add(s: State, pfn: int, tag: int) -> Path:
     yield Step("add to batch")
     cpu = int(s.ctl[CPU])
-    if batch_append(s.pages, s.pvecs[cpu, MLOCK_PVEC], pfn, tag):
+    if batch_append(s.pages, s.pvecs[cpu, MLOCK_PVEC], int(s.ctl[BATCH_SIZE]), pfn, tag):
         yield from mlock_pagevec(s, cpu)
 
 
@@ -70,23 +71,17 @@ def munlock_page(s: State, pfn: int) -> Path:
     yield from _batch_add(s, pfn, MUNLOCK_ENTRY)
 
 
-def _pages_from(s: State, slot: int, end: int, lock: bool) -> tuple[int, int]:
-    """The page to change by an entry, 0 or less as :func:`page_of_pte` has it for none, and the entries that it stands for.
-
-    6.12 changes a huge page that entries map, too: one that is to be locked only if all of it is mapped here.
-    """
-    pfn = int(page_of_pte(s.entries, s.pages, slot))
-    entry = int(s.entries[slot])
-    if pfn > 0 or not entry & _PAGE_PRESENT or s.ctl[KERNEL] < V6_12:
-        return pfn, 1
-    part = int(pte_pfn(entry))
-    head = int(s.pages[part]["compound"]) if int(s.pages[part]["flags"]) & PG_tail else part
-    if not int(s.pages[head]["flags"]) & PG_head:
-        return pfn, 1
-    nr = 1
-    while slot + nr < end and int(s.entries[slot + nr]) & _PAGE_PRESENT and int(pte_pfn(s.entries[slot + nr])) == part + nr:
-        nr += 1
-    return (0 if lock and nr < HPAGE_PMD_NR else head), nr
+def mlock_folios(s: State, first: int, end: int, lock: bool) -> Path:
+    """6.12: the entries in the slots [first, end), folio by folio.  Needs the page table lock."""
+    slot = first
+    while slot < end:
+        pfn = int(mapped_page(s.entries, slot))
+        nr_entries = int(folio_mlock_step(s.entries, s.pages, slot, end)) if pfn else 1
+        if pfn and not lock:
+            yield from munlock_page(s, int(compound_head(s.pages, pfn)))
+        elif pfn and is_mapped_whole(s.pages, pfn, slot, nr_entries, first, end):
+            yield from mlock_folio(s, int(compound_head(s.pages, pfn)))
+        slot += nr_entries
 
 
 def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> Path:
@@ -99,16 +94,17 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> P
         pfn = pte_pfn(s.entries[pmd])
         if not is_zero_pfn(s.pages, pfn):
             yield from change(s, pfn)
+    elif read and s.ctl[KERNEL] >= V6_12:
+        first = int(pte_offset(s, pmd, address))
+        yield from mlock_folios(s, first, first + read, lock)
     else:
-        slot = int(pte_offset(s, pmd, address)) if read else 0
-        end_slot = slot + read
-        while slot < end_slot:
-            pfn, nr = _pages_from(s, slot, end_slot, lock)
+        first = int(pte_offset(s, pmd, address)) if read else 0
+        for slot in range(first, first + read):
+            pfn = int(page_of_pte(s.entries, s.pages, slot))
             if pfn > 0:
                 yield from change(s, pfn)
             else:
                 count_left_alone(s.counters, int(pfn == SPECIAL), int(pfn == COMPOUND))
-            slot += nr
     yield drop("unlock page table", ptl)
 
 

@@ -1,9 +1,10 @@
-"""The steps of mapping and unmapping a page, with their mlock hooks of 5.10 and 6.1.  See :mod:`mmmodel.steps`."""
+"""The steps of mapping and unmapping a page, with their mlock hooks of 5.10, 6.1 and 6.12.  See :mod:`mmmodel.steps`."""
 
 from __future__ import annotations
 
-from mmmodel.constants import VM_IO, VM_SPECIAL, PG_mlocked, PG_tail
-from mmmodel.kernels import V6_1
+from mmmodel.constants import VM_IO, VM_SPECIAL, PG_mlocked
+from mmmodel.kernels import V6_1, V6_12
+from mmmodel.pages import compound_head
 from mmmodel.rmap import add_mapping, is_counted_when_mapped, is_counted_when_unmapped, remove_mapping
 from mmmodel.state import KERNEL, State
 from mmmodel.steps import ALL_SPECIAL, Path, Step, left_out
@@ -38,9 +39,9 @@ def page_remove_rmap(s: State, pfn: int, vma: int) -> Path:
     last = remove_mapping(s, pfn, False)
     if s.ctl[KERNEL] >= V6_1:
         yield Step("look at vm_flags")
-        if is_counted_when_unmapped(s.pages, pfn, s.vmas[vma]["vm_flags"], False):
-            yield from munlock_page(s, pfn)
+        if is_counted_when_unmapped(s.pages, pfn, s.vmas[vma]["vm_flags"], bool(s.ctl[KERNEL] >= V6_12)):
+            yield from munlock_page(s, int(compound_head(s.pages, pfn)))
     elif last:
         yield Step("PageMlocked")
         if int(s.pages[pfn]["flags"]) & PG_mlocked:
-            yield from clear_page_mlock(s, int(s.pages[pfn]["compound"]) if int(s.pages[pfn]["flags"]) & PG_tail else pfn)
+            yield from clear_page_mlock(s, int(compound_head(s.pages, pfn)))

@@ -1,7 +1,7 @@
 """VMAs of one address space: finding, inserting, splitting, merging.
 
-Models mm/mmap.c.  ``State.order`` holds the slots of the VMAs in address order (the kernel: an rbtree in 5.10, a maple tree in
-6.1); a *position* is an index into it and changes when VMAs before it come or go, a *slot* stays.
+Models mm/mmap.c, of 6.12 mm/vma.c.  ``State.order`` holds the slots of the VMAs in address order (an rbtree in 5.10, a
+maple tree since 6.1); a *position* is an index into it and changes when VMAs before it come or go, a *slot* stays.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mmmodel.counters import VMA_MERGES, VMA_SPLITS, VMAS_FREED
 from mmmodel.counting import count
 from mmmodel.errno_codes import ENOMEM
 from mmmodel.jit import kernel, unit
-from mmmodel.kernels import V6_1
+from mmmodel.kernels import V6_1, V6_12
 from mmmodel.rmap import alloc_anon_vma, anon_vma_chain_link, anon_vma_clone, unlink_anon_vmas
 from mmmodel.split import split_huge_pmd_address
 from mmmodel.state import KERNEL, MAX_MAP_COUNT, VMAS_FREE, VMAS_NFREE, VMAS_TOP, State
@@ -275,7 +275,8 @@ def _merge_into_next(s: State, mm: int, following: int, address: int) -> int:
 def vma_merge(s: State, mm: int, prev: int, address: int, end: int, vm_flags: int, anon_vma: int, file: int, pgoff: int) -> int:
     """Let [address, end) with new attributes join a neighbour: position of the merged VMA, or -1.
 
-    Models vma_merge() (5.10 and 6.1: same logic).  ``prev``: position of the VMA before, or -1; where the range is the tail of
+    Models vma_merge() (5.10 and 6.1: same logic) and, of ranges whose flags change, vma_merge_existing_range() of 6.12, which
+    comes to the same.  ``prev``: position of the VMA before, or -1; where the range is the tail of
     a VMA, that VMA.  The caller's positions are stale after a merge.
     """
     if vm_flags & VM_SPECIAL != 0:
@@ -329,13 +330,46 @@ def vma_modify_flags(s: State, mm: int, position: int, prev: int, start: int, en
 
 
 @unit
+def vma_merge_new_range(
+    s: State, mm: int, address: int, end: int, vm_flags: int, anon_vma: int, file: int, pgoff: int, apart: int
+) -> int:
+    """Let the free range [address, end) with these attributes join its neighbours: position of the merged VMA, or -1.
+
+    ``apart``: a VMA that it must not join, or 0.  Models vma_merge_new_range(), v6.12.
+    """
+    if vm_flags & VM_SPECIAL != 0:
+        return -1
+    position = find_vma(s, mm, address)
+    after = s.order[position] if position < s.mms[mm]["map_count"] else 0
+    before = s.order[position - 1] if position > 0 else 0
+    pages = (end - address) >> PAGE_SHIFT
+    left = (
+        before not in (0, apart)
+        and s.vmas[before]["vm_end"] == address
+        and can_vma_merge_after(s, before, vm_flags, anon_vma, file, pgoff)
+    )
+    right = (
+        after not in (0, apart)
+        and s.vmas[after]["vm_start"] == end
+        and can_vma_merge_before(s, after, vm_flags, anon_vma, file, pgoff + pages)
+    )
+    if left:
+        both = right and is_mergeable_anon_vma(s, s.vmas[before]["anon_vma"], s.vmas[after]["anon_vma"], 0)
+        return _merge_into_prev(s, mm, position - 1, end, both)
+    return _merge_into_next(s, mm, position, address) if right else -1
+
+
+@unit
 def expand_for_mapping(s: State, mm: int, address: int, end: int, vm_flags: int, file: int, pgoff: int) -> int:
     """Let a new mapping of the free range [address, end) join a neighbour: position, or -1.
 
     5.10: mmap_region() calls vma_merge(), so three VMAs become one where the anon_vmas allow it, else ``prev`` grows.
     6.1: __mmap_region() tries ``next`` first and then ``prev`` *with next's anon_vma*, so that a ``prev`` that was never
     faulted does not join a faulted ``next``, which grows alone.
+    6.12: vma_merge_new_range(), by the rules of 5.10 again.
     """
+    if s.ctl[KERNEL] >= V6_12:
+        return vma_merge_new_range(s, mm, address, end, vm_flags, 0, file, pgoff, 0)
     position = find_vma(s, mm, address)
     if s.ctl[KERNEL] < V6_1:
         return vma_merge(s, mm, position - 1, address, end, vm_flags, 0, file, pgoff)

@@ -1,6 +1,6 @@
 """Taking pages out of page tables: zap_page_range() and what munmap, exit, madvise and truncate make of it.
 
-Models mm/memory.c and mm/huge_memory.c, 5.10 and 6.1.  Pages are released one by one rather than in mmu_gather batches; the
+Models mm/memory.c and mm/huge_memory.c, 5.10 to 6.12.  Pages are released one by one rather than in mmu_gather batches; the
 drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()) comes once, in tlb_finish_mmu().
 """
 
@@ -10,10 +10,12 @@ from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
 from mmmodel.counters import TABLES_FREED, ZAP_READ, ZAPPED
 from mmmodel.counting import count
 from mmmodel.filemap import CACHE_END, truncate_inode_pages
+from mmmodel.folio import folio_pte_batch
 from mmmodel.jit import kernel, step, unit
+from mmmodel.kernels import V6_12
 from mmmodel.lru import put_page
 from mmmodel.mlock_batch import lru_add_drain
-from mmmodel.pages import is_zero_pfn
+from mmmodel.pages import is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import (
     free_table,
     next_pmd,
@@ -25,9 +27,9 @@ from mmmodel.pgtable import (
     pte_present,
     withdraw_table,
 )
-from mmmodel.rmap import page_remove_rmap
+from mmmodel.rmap import folio_remove_rmap_ptes, page_remove_rmap
 from mmmodel.split import split_huge_pmd
-from mmmodel.state import State
+from mmmodel.state import KERNEL, State
 from mmmodel.swap import free_swap_and_cache, free_swap_cache
 
 
@@ -43,14 +45,34 @@ def zap_huge_pmd(s: State, mm: int, pmd: int, vm_flags: int) -> None:
         put_page(s, pfn)
 
 
+@unit
+def zap_present_folio_ptes(s: State, slot: int, end: int, vm_flags: int) -> int:
+    """6.12: clear the entries from ``slot`` on, below ``end``, that map one large folio, page after page: how many.
+
+    Models zap_present_folio_ptes().
+    """
+    pfn = pte_pfn(s.entries[slot])
+    nr_pages = folio_pte_batch(s.entries, s.pages, slot, end)
+    for i in range(nr_pages):
+        s.entries[slot + i] = 0
+    folio_remove_rmap_ptes(s, pfn, nr_pages, vm_flags)
+    for i in range(nr_pages):
+        put_page(s, pfn + i)
+    return nr_pages
+
+
 @kernel
 def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> None:
     """Clear the entries of [address, end) under one PMD entry; the table stays.  Models zap_pte_range()."""
+    by_folio = s.ctl[KERNEL] >= V6_12
     first = pte_offset(s, pmd, address)
-    read, zapped = (end - address) // PAGE_SIZE, 0
-    for slot in range(first, first + read):
+    last, zapped = first + (end - address) // PAGE_SIZE, 0
+    for slot in range(first, last):
         entry = s.entries[slot]
         if pte_none(entry):
+            continue
+        if by_folio and pte_present(entry) and page_trans_compound(s.pages, pte_pfn(entry)):
+            zapped += zap_present_folio_ptes(s, slot, last, vm_flags)  # those as well that the loop comes to next
             continue
         s.entries[slot] = 0
         if not pte_present(entry):
@@ -63,7 +85,7 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
         page_remove_rmap(s, pfn, vm_flags, False)
         free_swap_cache(s, pfn)
         put_page(s, pfn)
-    count(s.counters, ZAP_READ, read)
+    count(s.counters, ZAP_READ, last - first)
     count(s.counters, ZAPPED, zapped)
 
 

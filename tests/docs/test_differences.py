@@ -1,4 +1,4 @@
-"""Whatever the two kernels are seen to answer differently is of a kind that docs/differences.md has. On the oracle alone."""
+"""Whatever two kernels are seen to answer differently is of a kind that docs/differences.md has. On the oracle alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bench.traces.generate import random_traces
 from bench.traces.ops import Op, RlimitMemlock, op_name
 from bench.traces.replay import differences
 from oracle import OracleMm
-from support.differences_page import KINDS, differing, plain
-from support.recordings import KERNELS, recorded
+from support.differences_page import KINDS, differing, kernels_of, plain
+from support.recordings import recorded
 
 PRESENT = {"present-none", "behind-none", "mlockall-none", "readonly-onfault", "before-hole"}  # all look alike
 LOCKED_IN_NEW = {("P", "PMU"), ("PT", "PMUT")}
@@ -80,18 +80,44 @@ def kind_of(op: Op, difference: Mapping[str, list[Any]]) -> str:
     return f"unknown: {name} {difference}"
 
 
-KNOWN = {"present" if name in PRESENT else name for name in KINDS}
+def only_flags(old: list[list[Any]], new: list[list[Any]]) -> bool:
+    """Whether all that differs is what is shown of the pages of huge pages, after their heads."""
+    return changed_pages(old, new) == {("PT", "PMUT")} and all(n < 512 for _, n, letters in old if letters == "PT")
+
+
+def kind_since_6_1(op: Op, difference: Mapping[str, list[Any]]) -> str:
+    """The kind that the first difference of a trace between 6.1 and 6.12 is of."""
+    name, fields = op_name(op), set(difference)
+    if "vmas" in fields and only_smaps(*reversed(difference["vmas"])):
+        rest = {field: pair for field, pair in difference.items() if field != "vmas"}
+        return kind_since_6_1(op, rest) if rest else "smaps-none"
+    if fields == {"pages"} and only_flags(*difference["pages"]):
+        return "folio-flags"
+    if fields == {"pages", "vmstat"} or (fields == {"pages"} and name == "mlockall"):
+        return "entries-locked" if changed_pages(*difference["pages"]) <= {("PT", "PMUT")} else "unknown"
+    if fields != {"vmas"}:
+        return f"unknown: {name} {difference}"
+    old, new = difference["vmas"]
+    if name == "mmap":
+        return "fixed-no-memory" if not old else "merge-both" if len(new) < len(old) else "merge-next"
+    return {"mprotect": "uncharged", "mremap": "dontunmap-beside"}.get(name, f"unknown: {name} {difference}")
+
+
+NEWER = {name for name, kind in KINDS.items() if kernels_of(kind) == ("6.1", "6.12")}
+KNOWN = {"present" if name in PRESENT else name for name in set(KINDS) - NEWER}
+KNOWN_SINCE_6_1 = NEWER | {name for name, kind in KINDS.items() if kind.get("6.12") == "5.10"}
 
 
 @pytest.mark.parametrize("name", set(KINDS) - {"default-limit"})
 def test_the_kinds_are_told_apart(name: str) -> None:
     kind = KINDS[name]
     op = msgspec.convert(kind["ops"][-1], Op)
-    assert kind_of(op, kind["differs"]) == ("present" if name in PRESENT else name)
+    told = kind_since_6_1 if name in NEWER else kind_of
+    assert told(op, kind["differs"]) == ("present" if name in PRESENT else name)
 
 
 def test_recorded_differences_are_of_these_kinds() -> None:
-    old, new = ({(t.name): (t, s) for t, s, _ in recorded(kernel)} for kernel in KERNELS)
+    old, new = ({(t.name): (t, s) for t, s, _ in recorded(f"linux-{kernel}")} for kernel in ("5.10", "6.1"))
     found = set()
     for name, (trace, recorded_old) in old.items():
         for op, a, b in zip(trace.ops, recorded_old, new[name][1], strict=True):
@@ -111,3 +137,15 @@ def test_random_differences_are_of_these_kinds(thp: str) -> None:
             if difference:
                 assert kind_of(op, difference) in KNOWN, trace.name
                 break
+
+
+@pytest.mark.parametrize("thp", ["never", "always"])
+def test_random_differences_from_6_1_to_6_12_are_of_these_kinds(thp: str) -> None:
+    found = set()
+    for trace in random_traces(4, 150).values():
+        for op, difference in zip(trace.ops, differing(OracleMm, "page-walk", "folio-walk", trace, thp), strict=True):
+            if difference:
+                found.add(kind_since_6_1(op, difference))
+                break
+    assert found <= KNOWN_SINCE_6_1
+    assert "uncharged" in found if thp == "never" else "folio-flags" in found

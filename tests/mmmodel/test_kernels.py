@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mmmodel import Mm, kernels
-from mmmodel.kernels import LINUX_5_10, LINUX_6_1, implementation, implementations, kernel_of
+from mmmodel.kernels import LINUX_5_10, LINUX_6_12, implementation, implementations, kernel_of
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_lead_to_kernels_which_are_ordered() -> None:
-    assert [(one.name, one.kernel.name) for one in implementations()][:3] == [
-        ("per-page", "5.10"), ("hole-skip", "5.10"), ("page-walk", "6.1"),
+    assert [(one.name, one.kernel.name) for one in implementations()][:4] == [
+        ("per-page", "5.10"), ("hole-skip", "5.10"), ("page-walk", "6.1"), ("folio-walk", "6.12"),
     ]  # fmt: skip
-    assert kernel_of("hole-skip").version < kernel_of("page-walk").version
+    assert kernel_of("hole-skip").version < kernel_of("page-walk").version < kernel_of("folio-walk").version
     assert [one.name for one in implementations()[:3] if not one.steps_over_holes] == ["per-page"]
 
 
@@ -34,7 +34,7 @@ def test_an_unknown_name_is_told_the_known_ones(ask: Callable[[str], object]) ->
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.parametrize("like", ["per-page", "page-walk"])
+@pytest.mark.parametrize("like", ["per-page", "page-walk", "folio-walk"])
 def test_one_that_is_registered_runs_by_the_rules_of_its_kernel(like: str) -> None:
     kernels.register(replace(implementation(like), name="mine"))
     mine, other = Mm("mine"), Mm(like)
@@ -50,8 +50,8 @@ def test_one_that_is_registered_runs_by_the_rules_of_its_kernel(like: str) -> No
 
 @pytest.mark.usefixtures("registry")
 def test_a_newcomer_of_a_later_kernel_is_not_5_10() -> None:
-    later = replace(LINUX_6_1, name="6.12", version=612)
-    kernels.register(replace(implementation("page-walk"), name="later", kernel=later))
+    later = replace(LINUX_6_12, name="7.3", version=703)
+    kernels.register(replace(implementation("folio-walk"), name="later", kernel=later))
     space = Mm("later")
     address = space.mmap(None, 4096, 3, 0x22)
     space.touch(address, 1, "write")
@@ -67,6 +67,7 @@ def test_a_newcomer_of_a_later_kernel_is_not_5_10() -> None:
         ({}, "is known already"),
         ({"name": "x", "algorithm": 99}, "unknown algorithm 99"),
         ({"name": "x", "kernel": LINUX_5_10}, r"does not fit Linux 5\.10"),
+        ({"name": "x", "kernel": LINUX_6_12}, r"does not fit Linux 6\.12"),
     ],
 )
 def test_what_does_not_fit_is_not_registered(change: dict[str, Any], message: str) -> None:

@@ -283,8 +283,8 @@ def test_errors_of_fallocate(make_mm: MakeMm, impl: str, mode: int, offset: int,
 def test_which_advice_a_kernel_knows(impl: str) -> None:
     mm = Mm(impl)
     map_anon(mm, 1)
-    known = {*range(5), *range(8, 20)} | ({24} if impl == "page-walk" else set())
-    left_out = {20, 21, 100, 101} | ({22, 23, 25} if impl == "page-walk" else set())
+    known = {*range(5), *range(8, 20)} | of(impl, set(), {24})
+    left_out = {20, 21, 100, 101} | of(impl, set(), {22, 23, 25})
     for advice in (*range(-2, 30), 99, 100, 101, 102, 1 << 31, (1 << 32) - 1):
         try:
             answer = error_of(partial(mm.madvise, BASE, PAGE, advice))

@@ -22,6 +22,7 @@ from bench.traces.generate_all import all_ops_traces as seeded_all_ops
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Trace, encode_lines
 from mmmodel import Mm, check_mm
+from mmmodel.kernels import implementations
 from oracle import OracleMm
 from support.setting import NUMBER, WITHOUT_JIT, examples
 from support.strategies import all_ops_traces, swarm_traces, traces
@@ -29,7 +30,7 @@ from support.subjects import of_kernel
 
 SETTINGS, fixed = examples(40, 12, "RANDOM_TRACES")
 FRESH = int(os.environ.get("RANDOM_TRACES", "0"))
-KERNELS = ("5.10", "6.1")
+KERNELS = list(dict.fromkeys(one.kernel.name for one in implementations()))
 
 
 def hold_to_oracle(trace: Trace, kernel: str, thp: str, every: int = 1) -> None:

@@ -1,10 +1,10 @@
 """The oracle: Linux's memory locking in plain Python, slow and independent of mmmodel.
 
-It follows Linux 5.10 (`per-page`, `hole-skip`) or Linux 6.1 (`page-walk`) function by function, with dicts and sets
+It follows Linux 5.10, 6.1 or 6.12 function by function, as the registry says of an implementation, with dicts and sets
 for page tables and no idea of cost. The fast model is held to its answers, and it to those of the recorded kernels
 (`tests/oracle/test_traces.py`).
 
-Kernel file -> module here: mm/vmstat.c and mm/swap.c -> `lru`, struct page -> `folio`, mm/mmap.c -> `vma`, `mmap`,
+Kernel file -> module here: mm/vmstat.c and mm/swap.c -> `lru`, struct page -> `folio`, mm/mmap.c and mm/vma.c -> `vma`, `mmap`,
 mm/memory.c and mm/huge_memory.c -> `pagetable`, `fault`, mm/gup.c -> `gup`, mm/mlock.c -> `mlock`, mm/mremap.c ->
 `mremap`, kernel/fork.c -> `fork`, mm/swapfile.c and mm/vmscan.c -> `swap`, fs/proc/task_mmu.c -> `proc`, the
 system calls -> `mm`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .constants import HPAGE_PMD_NR, VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE, VM_SHARED, VM_SPECIAL, VM_WRITE
+from .constants import HPAGE_PMD_NR, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE, VM_SHARED, VM_SPECIAL, VM_WRITE
 from .folio import File, Folio
 from .lru import Lru510
 from .mmstruct import MmStruct
@@ -49,6 +49,7 @@ def do_huge_pmd_anonymous_page(mm: MmStruct, vma: Vma, nr: int, *, write: bool) 
         mm.pmds[nr] = Pmd(None)
         return True
     folio = Folio(anon=True, nr=HPAGE_PMD_NR)
+    folio.swapbacked = not vma.vm_flags & VM_DROPPABLE
     folio.map_pmd(mm, first)
     folio.exclusive.add(0)
     mm.pmds[nr] = Pmd(folio, write=bool(vma.vm_flags & VM_WRITE))
@@ -96,6 +97,7 @@ def handle_pte_fault(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> None:
 def map_new_anon(mm: MmStruct, vma: Vma, vpn: int) -> None:
     """page_add_new_anon_rmap(), lru_cache_add_inactive_or_unevictable() and the pte."""
     folio = Folio(anon=True)
+    folio.swapbacked = not vma.vm_flags & VM_DROPPABLE
     folio.map_pte(mm, vpn)
     folio.exclusive.add(0)
     writable = bool(vma.vm_flags & VM_WRITE)
@@ -130,13 +132,13 @@ def may_reuse(mm: MmStruct, folio: Folio, subpage: int) -> bool:
 
     5.10 wants to have the only reference: one held by a per-CPU batch, or those of the other 511 pages of a
     compound page, make it copy, and so does the swap cache's. 6.1 trusts PG_anon_exclusive, drains its own batch before
-    it counts, and gives up swap that nobody else needs.
+    it counts, and gives up swap that nobody else needs. 6.12 never reuses a part of a large folio so.
     """
     if not mm.series:
         return folio.refcount == 1 and folio.mapcount(subpage) == 1
     if subpage in folio.exclusive:
         return True
-    if folio.refcount > 3:
+    if folio.refcount > 3 or (mm.folios and folio.is_large):
         return False
     if not folio.on_lru:
         mm.lru.drain()
@@ -162,16 +164,19 @@ def do_swap_page(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> None:
             folio.exclusive.add(0)
         reuse = write and alone
     else:
-        reuse = write and folio.mapcount() + slot.count == 1
+        reuse = alone = write and folio.mapcount() + slot.count == 1
         if reuse:  # reuse_swap_page()
             delete_from_swap_cache(mm.lru, folio)
         del mm.swapped[vpn]
         slot.count -= 1
         if vma.vm_flags & VM_LOCKED or folio.mlocked:
             try_to_free_swap(mm.lru, folio)
-    pte = mm.ptes[vpn] = Pte(folio, write=reuse and bool(vma.vm_flags & VM_WRITE), dirty=reuse)
+    writable = (alone if mm.folios else reuse) and bool(vma.vm_flags & VM_WRITE)
+    pte = mm.ptes[vpn] = Pte(folio, write=writable, dirty=reuse)
     folio.map_pte(mm, vpn)
-    mm.lru.rmap_added(folio, vma)
+    if folio.was_mapped or not mm.folios:  # what was read from swap just now is new to 6.12, and new pages have no hook
+        mm.lru.rmap_added(folio, vma)
+    folio.was_mapped = True
     if write and not reuse:
         do_wp_page(mm, vma, vpn, pte)
 

@@ -54,7 +54,8 @@ class Folio:
         self.double_map = False  # PageDoubleMap: a PMD was split while another mapped it, and one still does
         self.exclusive: set[int] = set()  # subpages with PG_anon_exclusive (6.1)
         self.slot: Slot | None = None  # in the swap cache, for this slot
-        self.swapbacked = anon or file is not None  # not so after MADV_FREE
+        self.swapbacked = anon or file is not None  # not so after MADV_FREE, and in a VM_DROPPABLE area
+        self.was_mapped = False  # by a process; of a page in the swap cache: 6.12 takes one that was only read for a new one
         self.dirty = False  # PG_dirty, of anonymous pages; ptes have their own
         self.mlocked = False
         self.unevictable = False

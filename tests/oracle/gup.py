@@ -40,6 +40,8 @@ def populate_vma_page_range(mm: MmStruct, vma: Vma, start: int, end: int) -> int
     on_fault = bool(vma.vm_flags & VM_LOCKONFAULT)
     if on_fault and mm.series:
         return end - start
+    if mm.folios and not vma.is_accessible:  # before anything is drained
+        return -EFAULT
     write = vma.vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE
     done = get_user_pages(mm, vma, start, end, write=write, fault_in=not on_fault)
     if mm.series:

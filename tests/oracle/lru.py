@@ -1,7 +1,8 @@
 """Per-CPU batches, the unevictable LRU and its counters: mm/swap.c and the page half of mm/mlock.c.
 
-Two machines: `Lru510` as Linux 5.10 has it (PG_mlocked is a mere flag, kept by page faults, populate and munlock),
-`Lru61` as since Linux 5.18 (a count of VM_LOCKED mappings, kept by the reverse-map hooks, through a batch of its own).
+Three machines: `Lru510` as Linux 5.10 has it (PG_mlocked is a mere flag, kept by page faults, populate and munlock),
+`Lru61` as since Linux 5.18 (a count of VM_LOCKED mappings, kept by the reverse-map hooks, through a batch of its own),
+`Lru612`, where large folios count too, and batches are longer.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def counts_as_locked(vm_flags: int) -> bool:
 
 
 class Lru(ABC):
-    """What both kernels share: the lru_add batch of each CPU, and getting and putting references."""
+    """What all kernels share: the lru_add batch of each CPU, and getting and putting references."""
+
+    batch_size = PAGEVEC_SIZE
 
     def __init__(self, nr_cpus: int) -> None:
         self.cpu = 0
@@ -82,11 +85,11 @@ class Lru(ABC):
         self.join_list(folio)
 
     def lru_cache_add(self, folio: Folio) -> None:
-        """Queue a new or isolated folio for its LRU; a huge page, or the fifteenth, empties the batch at once."""
+        """Queue a new or isolated folio for its LRU; a huge page, or the last that fits, empties the batch at once."""
         folio.refcount += 1
         batch = self.lru_add[self.cpu]
         batch.append(folio)
-        if len(batch) == PAGEVEC_SIZE or folio.is_large:
+        if len(batch) == self.batch_size or folio.is_large:
             self.flush_lru_add(self.cpu)
 
     def flush_lru_add(self, cpu: int) -> None:
@@ -308,11 +311,11 @@ class Lru61(Lru):
         self.queue("munlock", folio)
 
     def queue(self, what: str, folio: Folio) -> None:
-        """Add to the mlock batch, which a huge page or the fifteenth entry flushes."""
+        """Add to the mlock batch, which a huge page or the last entry that fits flushes."""
         folio.refcount += 1
         batch = self.mlock_batch[self.cpu]
         batch.append((what, folio))
-        if len(batch) == PAGEVEC_SIZE or folio.is_large:
+        if len(batch) == self.batch_size or folio.is_large:
             self.flush_mlock_batch()
 
     def flush_mlock_batch(self) -> None:
@@ -367,3 +370,19 @@ class Lru61(Lru):
             self.event("munlocked" if isolated or not folio.unevictable else "stranded", folio.nr)
         if isolated and folio.unevictable:
             self.rescue(folio)
+
+
+class Lru612(Lru61):
+    """Linux 6.12: as 6.1, but a large folio mapped by ptes may be mlocked, by mlock() alone."""
+
+    batch_size = 31
+
+    def rmap_added(self, folio: Folio, vma: Vma) -> None:
+        """__folio_add_anon_rmap(), __folio_add_file_rmap(): small folios only, since who maps a part cannot know the rest."""
+        if not folio.is_large:
+            super().rmap_added(folio, vma)
+
+    def rmap_removed(self, folio: Folio, vma: Vma, compound: bool) -> None:
+        """__folio_remove_rmap(): any folio, once for as many of its ptes as are removed together."""
+        if vma.vm_flags & VM_LOCKED:
+            self.munlock_page(folio)

@@ -16,7 +16,7 @@ from .vma import Vma, change_flags_of_range
 
 def merge_candidate(vma: Vma, flags: int) -> int:
     """ksm_madvise(MADV_MERGEABLE): areas that KSM has no use for are left as they are, without an error."""
-    unfit = c.VM_SHARED | c.VM_MAYSHARE | c.VM_SPECIAL | c.VM_HUGETLB
+    unfit = c.VM_SHARED | c.VM_MAYSHARE | c.VM_SPECIAL | c.VM_HUGETLB | c.VM_DROPPABLE
     return flags if flags & unfit else flags | c.VM_MERGEABLE
 
 
@@ -36,9 +36,16 @@ def private_anonymous_only(vma: Vma, flags: int) -> int:
 
 def not_special(vma: Vma, flags: int) -> int:
     """MADV_DODUMP."""
-    if flags & c.VM_SPECIAL and not flags & c.VM_HUGETLB:
+    if (flags & c.VM_SPECIAL and not flags & c.VM_HUGETLB) or flags & c.VM_DROPPABLE:
         raise failure(EINVAL)
     return flags & ~c.VM_DONTDUMP
+
+
+def keep_on_fork(vma: Vma, flags: int) -> int:
+    """MADV_KEEPONFORK."""
+    if flags & c.VM_DROPPABLE:
+        raise failure(EINVAL)
+    return flags & ~c.VM_WIPEONFORK
 
 
 def huge(vma: Vma, flags: int) -> int:
@@ -61,7 +68,7 @@ FLAG_ADVICE: dict[int, Callable[[Vma, int], int]] = {
     c.MADV_DONTDUMP: lambda vma, flags: flags | c.VM_DONTDUMP,
     c.MADV_DODUMP: not_special,
     c.MADV_WIPEONFORK: private_anonymous_only,
-    c.MADV_KEEPONFORK: lambda vma, flags: flags & ~c.VM_WIPEONFORK,
+    c.MADV_KEEPONFORK: keep_on_fork,
 }
 """Advice that is a flag of the VMA: the new flags from the old, or a failure."""
 

@@ -17,6 +17,7 @@ from .constants import (
     PAGE_SHIFT,
     PAGE_SIZE,
     PAGEVEC_SIZE,
+    VM_DROPPABLE,
     VM_HUGETLB,
     VM_LOCK_BITS,
     VM_LOCKED,
@@ -29,11 +30,12 @@ from .folio import Folio
 from .gup import mm_populate
 from .lru import Lru61, Lru510
 from .mmstruct import MmStruct
+from .pagetable import pte_batch
 from .vma import Vma, change_flags_of_range
 
 
 def c_int(number: int) -> int:
-    """What is left of a number in a C int: mlock_fixup() counts pages in one."""
+    """What is left of a number in a C int: mlock_fixup() counts pages in one, in 6.12 in a long."""
     return (number + 2**31) % 2**32 - 2**31
 
 
@@ -96,12 +98,13 @@ def apply_vma_lock_flags(mm: MmStruct, start: int, nr_pages: int, flags: int) ->
 def mlock_fixup(mm: MmStruct, vma: Vma, prev: Vma | None, start: int, end: int, newflags: int) -> Vma:
     """mlock_fixup(): lock or unlock [start, end) of one VMA. Returns the VMA that the range is part of now."""
     oldflags = vma.vm_flags
-    if newflags == oldflags or oldflags & (VM_SPECIAL | VM_HUGETLB):
+    if newflags == oldflags or oldflags & (VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE):
         return vma
     vma, _ = change_flags_of_range(mm, vma, prev, start, end, newflags)
-    nr_pages = c_int(end - start)
+    counted = int if mm.folios else c_int
+    nr_pages = counted(end - start)
     if not newflags & VM_LOCKED:
-        nr_pages = c_int(-nr_pages)
+        nr_pages = counted(-nr_pages)
     elif oldflags & VM_LOCKED:
         nr_pages = 0
     mm.add_locked_vm(nr_pages)
@@ -122,6 +125,10 @@ def mlock_vma_pages_range(mm: MmStruct, vma: Vma, start: int, end: int) -> None:
     lru = mm.lru
     assert isinstance(lru, Lru61)
     lru.drain()
+    if mm.folios:
+        mlock_folios(mm, lru, start, end, lock=bool(vma.vm_flags & VM_LOCKED))
+        lru.drain()
+        return
     for vpn in mm.entries(start, end):
         pte = mm.ptes.get(vpn)
         folio = mm.pmds[vpn >> 9].folio if pte is None else pte.folio
@@ -132,6 +139,27 @@ def mlock_vma_pages_range(mm: MmStruct, vma: Vma, start: int, end: int) -> None:
         else:
             lru.munlock_page(folio)
     lru.drain()
+
+
+def mlock_folios(mm: MmStruct, lru: Lru61, start: int, end: int, *, lock: bool) -> None:
+    """6.12 mlock_pte_range(): a large folio mapped by ptes is locked if all of it is mapped in order, within one page table
+    and the range; and unlocked once for each run of its ptes.
+    """
+    change = lru.mlock_folio if lock else lru.munlock_page
+    done = start
+    for vpn in mm.entries(start, end):
+        if vpn < done:
+            continue
+        pte = mm.ptes.get(vpn)
+        if pte is None:
+            huge = mm.pmds[vpn >> 9].folio
+            if huge is not None:
+                change(huge)
+            continue
+        run = pte_batch(mm, vpn, end)
+        done = vpn + run
+        if pte.folio is not None and not (lock and pte.folio.is_large and run < pte.folio.nr):
+            change(pte.folio)
 
 
 def munlock_vma_pages_range(mm: MmStruct, vma: Vma, start: int, end: int) -> None:

@@ -9,8 +9,11 @@ from .constants import (
     EINVAL,
     ENOMEM,
     EPERM,
+    HPAGE_PMD_NR,
+    MAP_DROPPABLE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
+    MAP_HUGETLB,
     MAP_LOCKED,
     MAP_NONBLOCK,
     MAP_NORESERVE,
@@ -25,6 +28,8 @@ from .constants import (
     PROT_WRITE,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
+    VM_DONTDUMP,
+    VM_DROPPABLE,
     VM_HUGETLB,
     VM_LOCK_BITS,
     VM_LOCKED,
@@ -35,6 +40,7 @@ from .constants import (
     VM_NORESERVE,
     VM_SHARED,
     VM_SPECIAL,
+    VM_WIPEONFORK,
     VM_WRITE,
     failure,
     page_align,
@@ -44,13 +50,16 @@ from .gup import mm_populate, populate_vma_page_range
 from .mlock import munlock_vma_pages_range
 from .mmstruct import MMAP_WINDOW, MmStruct
 from .pagetable import change_protection, finish_mmu, free_pgtables, zap_range
-from .vma import Vma, change_flags_of_range, split_vma_unchecked, vma_expand_for_mmap, vma_merge
+from .vma import Vma, change_flags_of_range, split_vma_unchecked, vma_expand_for_mmap, vma_merge, vma_merge_new_range
 
 MMAP_MIN_PAGE = 16  # vm.mmap_min_addr
 
 
-def get_unmapped_area(mm: MmStruct, addr: int | None, nr_pages: int, *, fixed: bool) -> int:
-    """get_unmapped_area(), in bytes: the address itself if fixed, or a hint that is free; else the highest hole."""
+def get_unmapped_area(mm: MmStruct, addr: int | None, nr_pages: int, *, fixed: bool, plain: bool) -> int:
+    """get_unmapped_area(), in bytes: the address itself if fixed, or a hint that is free; else the highest hole.
+
+    `plain`: private anonymous memory, for which 6.12 looks for a hole that huge pages fit in.
+    """
     task_pages = mm.machine.task_pages
     if nr_pages > task_pages:
         raise failure(ENOMEM)
@@ -69,6 +78,13 @@ def get_unmapped_area(mm: MmStruct, addr: int | None, nr_pages: int, *, fixed: b
         free = hint + nr_pages <= task_pages and not any(mm.overlapping(hint, hint + nr_pages))
         if hint and free and not across_window:
             return hint << PAGE_SHIFT
+    if mm.folios and plain and not (addr or 0) >> PAGE_SHIFT and nr_pages % HPAGE_PMD_NR == 0:
+        try:
+            padded = find_hole(mm, nr_pages + HPAGE_PMD_NR, 0)
+        except OSError:
+            padded = 0
+        if padded:  # up to the next multiple, a whole huge page up if it is one
+            return (padded // HPAGE_PMD_NR + 1) * HPAGE_PMD_NR << PAGE_SHIFT
     asks_for_above = addr is not None and addr & -PAGE_SIZE > MMAP_WINDOW << PAGE_SHIFT
     return find_hole(mm, nr_pages, mm.machine.task_pages - MMAP_WINDOW if asks_for_above else 0) << PAGE_SHIFT
 
@@ -104,7 +120,8 @@ def do_mmap(mm: MmStruct, addr: int | None, length: int, prot: int, flags: int, 
     nr_pages = page_align(length) >> PAGE_SHIFT
     if not nr_pages or len(mm.vmas) > mm.machine.max_map_count:
         raise failure(ENOMEM)
-    addr = get_unmapped_area(mm, addr, nr_pages, fixed=bool(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+    fixed, plain = bool(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)), file is None and flags & MAP_TYPE != MAP_SHARED
+    addr = get_unmapped_area(mm, addr, nr_pages, fixed=fixed, plain=plain)
     start = addr >> PAGE_SHIFT
     if flags & MAP_FIXED_NOREPLACE and any(mm.overlapping(start, start + nr_pages)):
         raise failure(EEXIST)
@@ -113,8 +130,11 @@ def do_mmap(mm: MmStruct, addr: int | None, length: int, prot: int, flags: int, 
     vm_flags = vm_flags_of(mm, prot, flags)
     if vm_flags & VM_LOCKED and not mm.may_lock(nr_pages):
         raise failure(EAGAIN)
-    if flags & MAP_TYPE not in (MAP_SHARED, MAP_PRIVATE):
+    droppable = flags & MAP_TYPE == MAP_DROPPABLE and mm.folios and file is None and not flags & (MAP_LOCKED | MAP_HUGETLB)
+    if flags & MAP_TYPE not in (MAP_SHARED, MAP_PRIVATE) and not droppable:
         raise failure(EINVAL)
+    if droppable:
+        vm_flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
     pgoff = offset >> PAGE_SHIFT
     if file is None:
         pgoff = 0 if vm_flags & VM_SHARED else start
@@ -137,17 +157,25 @@ def vm_flags_of(mm: MmStruct, prot: int, flags: int) -> int:
 
 
 def mmap_region(mm: MmStruct, start: int, end: int, vm_flags: int, file: File | None, pgoff: int) -> None:
-    """mmap_region(): unmap what is there, charge, extend a neighbour or make a VMA."""
+    """mmap_region(): unmap what is there, charge, extend a neighbour or make a VMA.
+
+    6.12 charges first, less what was charged for the VMAs that go; where that fails they stay, though perhaps split.
+    """
     nr_pages = end - start
-    if any(mm.overlapping(start, end)):
-        try:
-            do_munmap(mm, start, end)
-        except OSError:
-            raise failure(ENOMEM) from None
+    try:
+        gone = gather_vmas(mm, start, end)
+    except OSError:
+        raise failure(ENOMEM) from None
+    if not mm.folios:
+        complete_munmap(mm, gone, start, end)
     if vm_flags & (VM_NORESERVE | VM_SHARED | VM_WRITE) == VM_WRITE:  # accountable_mapping()
-        mm.machine.enough_memory(nr_pages)
+        uncharged = sum(vma.nr_pages for vma in gone if vma.vm_flags & VM_ACCOUNT) if mm.folios else 0
+        mm.machine.enough_memory(nr_pages - uncharged)
         vm_flags |= VM_ACCOUNT
-    if mm.series:
+    if mm.folios:
+        complete_munmap(mm, gone, start, end)
+        vma = vma_merge_new_range(mm, start, end, vm_flags, None, file, pgoff)
+    elif mm.series:
         vma = vma_expand_for_mmap(mm, start, end, vm_flags, file, pgoff)
     else:
         vma = vma_merge(mm, mm.vma_before(start), start, end, vm_flags, None, file, pgoff)
@@ -160,7 +188,7 @@ def mmap_region(mm: MmStruct, start: int, end: int, vm_flags: int, file: File | 
         mm.insert(vma)
     mm.total_vm += nr_pages
     if vm_flags & VM_LOCKED:
-        if vm_flags & (VM_SPECIAL | VM_HUGETLB):
+        if vm_flags & (VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE):
             vma.vm_flags &= ~VM_LOCK_BITS
         else:
             mm.add_locked_vm(nr_pages)
@@ -175,10 +203,16 @@ def munmap(mm: MmStruct, addr: int, length: int) -> None:
 
 
 def do_munmap(mm: MmStruct, start: int, end: int) -> None:
-    """do_munmap(). Locked VMAs: 5.10 munlocks their pages first, unless locked_vm reads 0; 6.1 leaves it to the rmap."""
+    """do_munmap()."""
+    if start != end:
+        complete_munmap(mm, gather_vmas(mm, start, end), start, end)
+
+
+def gather_vmas(mm: MmStruct, start: int, end: int) -> list[Vma]:
+    """The first part of do_munmap(), vms_gather_munmap_vmas(): the VMAs of the range, cut where they reach beyond it."""
     first = mm.find_vma(start)
-    if start == end or first is None or first.start >= end:
-        return
+    if first is None or first.start >= end:
+        return []
     if start > first.start:
         if end < first.end and len(mm.vmas) >= mm.machine.max_map_count:
             raise failure(ENOMEM)
@@ -186,7 +220,15 @@ def do_munmap(mm: MmStruct, start: int, end: int) -> None:
     last = mm.vma_lookup(end)
     if last is not None and last.start < end:
         split_vma_unchecked(mm, last, end, new_below=True)
-    vmas = list(mm.overlapping(start, end))
+    return list(mm.overlapping(start, end))
+
+
+def complete_munmap(mm: MmStruct, vmas: list[Vma], start: int, end: int) -> None:
+    """The rest of do_munmap(). Locked VMAs: 5.10 munlocks their pages first, unless locked_vm reads 0; later ones leave it
+    to the rmap.
+    """
+    if not vmas:
+        return
     if mm.series or mm.locked_vm:
         for vma in vmas:
             if vma.vm_flags & VM_LOCKED:
@@ -253,13 +295,17 @@ def mprotect(mm: MmStruct, addr: int, length: int, prot: int) -> None:
 
 
 def mprotect_fixup(mm: MmStruct, vma: Vma, prev: Vma | None, start: int, end: int, newflags: int) -> Vma:
-    """mprotect_fixup(): a private mapping that becomes writable is charged, once, and VM_ACCOUNT stays with it."""
+    """mprotect_fixup(): a private mapping that becomes writable is charged, once, and VM_ACCOUNT stays with it; in 6.12 not
+    with anonymous memory that is made read-only again before anything was there.
+    """
     oldflags = vma.vm_flags
     if newflags == oldflags:
         return vma
     if newflags & VM_WRITE and not oldflags & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE):
         mm.machine.enough_memory(end - start)
         newflags |= VM_ACCOUNT
+    if mm.folios and not newflags & VM_WRITE and vma.file is None and vma.anon_vma is None:
+        newflags &= ~VM_ACCOUNT
     vma, _ = change_flags_of_range(mm, vma, prev, start, end, newflags)
     vma.vm_flags = newflags
     change_protection(mm, vma, start, end)

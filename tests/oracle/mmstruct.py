@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .constants import ENOMEM, KERNEL_OF_IMPL, LINUX_5_10, LINUX_6_1, PAGE_SHIFT, failure
-from .lru import Lru, Lru61, Lru510
+from .constants import ENOMEM, KERNEL_OF_IMPL, LINUX_5_10, LINUX_6_1, LINUX_6_12, PAGE_SHIFT, failure
+from .lru import Lru, Lru61, Lru510, Lru612
 
 if TYPE_CHECKING:
     from .pagetable import Pmd, Pte
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from .vma import Vma
 
 MMAP_WINDOW = (1 << 35) - 1  # pages; DEFAULT_MAP_WINDOW: what lies above is given only by a hint
+LRU_OF: dict[str, type[Lru510 | Lru61]] = {LINUX_5_10: Lru510, LINUX_6_1: Lru61, LINUX_6_12: Lru612}
 MMAP_GAP = (128 << 20) >> PAGE_SHIFT  # pages left for the stack, without randomisation
-MEMLOCK_DEFAULT = {LINUX_5_10: 64 << 10, LINUX_6_1: 8 << 20}  # RLIMIT_MEMLOCK in bytes
+MEMLOCK_DEFAULT = {LINUX_5_10: 64 << 10, LINUX_6_1: 8 << 20, LINUX_6_12: 8 << 20}  # RLIMIT_MEMLOCK in bytes
 
 
 class Machine:
@@ -29,7 +30,7 @@ class Machine:
         self.mmap_base = MMAP_WINDOW - MMAP_GAP  # pages
         self.ram_pages = None if ram is None else ram >> PAGE_SHIFT
         self.max_map_count = max_map_count
-        self.lru: Lru = (Lru510 if self.kernel == LINUX_5_10 else Lru61)(nr_cpus)
+        self.lru: Lru = LRU_OF[self.kernel](nr_cpus)
 
     def enough_memory(self, nr_pages: int) -> None:
         """__vm_enough_memory() in overcommit mode 0: refuses only a single request larger than the machine."""
@@ -61,7 +62,12 @@ class MmStruct:
     @property
     def series(self) -> bool:
         """Whether the kernel has the mm/munlock series of Linux 5.18."""
-        return self.machine.kernel == LINUX_6_1
+        return self.machine.kernel != LINUX_5_10
+
+    @property
+    def folios(self) -> bool:
+        """Whether the kernel is Linux 6.12: large folios are locked however they are mapped, and VMAs merge by mm/vma.c."""
+        return self.machine.kernel == LINUX_6_12
 
     def add_locked_vm(self, nr_pages: int) -> None:
         """Unsigned long arithmetic: may wrap (see kernel-facts 3.8)."""

@@ -26,7 +26,7 @@ from .gup import mm_populate
 from .mmap import do_munmap, get_unmapped_area
 from .mmstruct import MmStruct
 from .pagetable import split_huge_pmd
-from .vma import Vma, split_vma, vma_merge
+from .vma import Vma, split_vma, vma_merge, vma_merge_new_range
 
 NR_PAGE_NUMBERS = 1 << 52  # of 64-bit addresses
 
@@ -77,7 +77,8 @@ def grow(mm: MmStruct, start: int, old_pages: int, new_pages: int, flags: int) -
         if not mm.series:
             vma.end = end
         else:  # may join the next VMA too
-            merged = vma_merge(mm, vma, vma.end, end, vma.vm_flags, vma.anon_vma, vma.file, vma.pgoff_of(vma.end))
+            added = vma.vm_flags, vma.anon_vma, vma.file, vma.pgoff_of(vma.end)
+            merged = vma_merge_new_range(mm, vma.end, end, *added) if mm.folios else vma_merge(mm, vma, vma.end, end, *added)
             if merged is None:
                 raise failure(ENOMEM)
             vma = merged
@@ -87,7 +88,7 @@ def grow(mm: MmStruct, start: int, old_pages: int, new_pages: int, flags: int) -
         return start
     if not flags & MREMAP_MAYMOVE:
         raise failure(ENOMEM)
-    target = get_unmapped_area(mm, None, new_pages, fixed=False) >> PAGE_SHIFT
+    target = get_unmapped_area(mm, None, new_pages, fixed=False, plain=vma.file is None) >> PAGE_SHIFT
     return move_vma(mm, vma, start, old_pages, new_pages, target, flags)
 
 
@@ -133,7 +134,7 @@ def mremap_to(mm: MmStruct, start: int, old_pages: int, new_addr: int, new_pages
         old_pages = new_pages
     vma = vma_to_resize(mm, start, old_pages, new_pages, flags)
     fixed = bool(flags & MREMAP_FIXED)
-    target = get_unmapped_area(mm, new_addr, new_pages, fixed=fixed) >> PAGE_SHIFT
+    target = get_unmapped_area(mm, new_addr, new_pages, fixed=fixed, plain=vma.file is None) >> PAGE_SHIFT
     return move_vma(mm, vma, start, old_pages, new_pages, target, flags)
 
 
@@ -185,7 +186,16 @@ def copy_vma(mm: MmStruct, vma: Vma, target: int, nr_pages: int, pgoff: int, *, 
     Unfaulted anonymous memory gets the page offset of its new place, so that it can merge there.
     """
     may_merge = True
-    if vma.file is None and vma.anon_vma is None:
+    if mm.folios:
+        never_faulted = vma.file is None and vma.anon_vma is None
+        pgoff = target if never_faulted else pgoff
+        apart = vma if never_faulted and keep_source else None
+        what = vma.vm_flags, vma.anon_vma, vma.file, pgoff
+        old_start, grown = vma.start, vma_merge_new_range(mm, target, target + nr_pages, *what, apart)
+        if grown is not None:
+            return grown, grown if grown.start <= old_start < grown.end else vma
+        may_merge = False
+    elif vma.file is None and vma.anon_vma is None:
         pgoff = target
         may_merge = not (mm.series and keep_source and (target == vma.end or target + nr_pages == vma.start))
     if may_merge:

@@ -81,16 +81,53 @@ def unmap_pmd(mm: MmStruct, vma: Vma, pmd_nr: int) -> Folio | None:
 
 def zap_range(mm: MmStruct, vma: Vma, start: int, end: int) -> list[Folio]:
     """unmap_page_range(): returns the mmu_gather, for finish_mmu()."""
-    gather = []
+    gather: list[Folio] = []
     for vpn in mm.in_swap(start, end):
         free_swap_and_cache(mm, vpn)
     for vpn in mm.huge_pmds(start, end):
         if vpn < start or vpn + HPAGE_PMD_NR > end:
             split_huge_pmd(mm, vma, vpn >> 9)
+    if mm.folios:
+        return gather + zap_folios(mm, vma, start, end)
     for vpn in mm.entries(start, end):
         folio = unmap_pte(mm, vma, vpn) if vpn in mm.ptes else unmap_pmd(mm, vma, vpn >> 9)
         if folio is not None:
             gather.append(folio)
+    return gather
+
+
+def pte_batch(mm: MmStruct, vpn: int, end: int) -> int:
+    """folio_pte_batch(): how many ptes from `vpn` on map consecutive pages of one folio, in one page table, below `end`."""
+    first = mm.ptes[vpn]
+    nr = 1
+    while (vpn + nr) % HPAGE_PMD_NR and vpn + nr < end:
+        pte = mm.ptes.get(vpn + nr)
+        if first.folio is None or pte is None or pte.folio is not first.folio or pte.subpage != first.subpage + nr:
+            break
+        nr += 1
+    return nr
+
+
+def zap_folios(mm: MmStruct, vma: Vma, start: int, end: int) -> list[Folio]:
+    """zap_present_ptes(), zap_huge_pmd() of 6.12: a batch of ptes of one folio goes as one, and is munlocked as one."""
+    gather: list[Folio] = []
+    taken = start
+    for vpn in mm.entries(start, end):
+        if vpn < taken:
+            continue
+        if vpn not in mm.ptes:
+            huge = unmap_pmd(mm, vma, vpn >> 9)
+            gather += [] if huge is None else [huge]
+            continue
+        taken = vpn + pte_batch(mm, vpn, end)
+        folio = mm.ptes[vpn].folio
+        for at in range(vpn, taken):
+            pte = mm.ptes.pop(at)
+            if folio is not None:
+                folio.unmap_pte(mm, at, pte.subpage)
+                gather.append(folio)
+        if folio is not None:
+            mm.lru.rmap_removed(folio, vma, compound=False)
     return gather
 
 
@@ -132,15 +169,16 @@ def change_protection(mm: MmStruct, vma: Vma, start: int, end: int) -> None:
     """change_protection() to the flags that `vma` has now.
 
     Private ptes lose their write permission, to get it back by a fault. 6.1 gives it back at once to dirty pages that
-    are exclusive to this process; never to a huge PMD.
+    are exclusive to this process; never to a huge PMD. 6.12 gives it to all that are exclusive.
     """
     shared, writable = bool(vma.vm_flags & VM_SHARED), bool(vma.vm_flags & VM_WRITE)
     for vpn in mm.huge_pmds(start, end):
-        mm.pmds[vpn >> 9].write = False
+        pmd = mm.pmds[vpn >> 9]
+        pmd.write = mm.folios and writable and pmd.folio is not None and 0 in pmd.folio.exclusive
     for vpn in mm.populated(start, end):
         pte = mm.ptes[vpn]
         if shared:
             pte.write = writable
         else:
             exclusive = pte.folio is not None and pte.folio.anon and pte.subpage in pte.folio.exclusive
-            pte.write = mm.series and writable and exclusive and pte.dirty
+            pte.write = mm.series and writable and exclusive and (pte.dirty or mm.folios)

@@ -43,7 +43,7 @@ def vma_info(mm: MmStruct, vma: Vma) -> VmaInfo:
     rss = pss = 0
     for vpn in mm.huge_pmds(vma.start, vma.end):
         folio = mm.pmds[vpn >> 9].folio
-        if folio is not None and (vma.is_accessible or not mm.series):  # 6.1 does not see a huge page made PROT_NONE
+        if folio is not None and (vma.is_accessible or not mm.series or mm.folios):  # 6.1 sees no huge page made PROT_NONE
             rss += HPAGE_PMD_NR
             pss += sum((PAGE_SIZE << PSS_SHIFT) // folio.mapcount(i) for i in range(HPAGE_PMD_NR))
     for vpn in mm.populated(vma.start, vma.end):
@@ -65,12 +65,14 @@ def vma_info(mm: MmStruct, vma: Vma) -> VmaInfo:
     )
 
 
-def page_state(folio: Folio | None, subpage: int, *, huge: bool) -> str:
-    """Letters of one page, from /proc/kpageflags: of a compound page only the head shows PG_mlocked, PG_unevictable."""
+def page_state(folio: Folio | None, subpage: int, *, huge: bool, of_folio: bool) -> str:
+    """Letters of one page, from /proc/kpageflags: of a compound page only the head shows PG_mlocked, PG_unevictable, unless
+    the kernel shows the folio's flags of each page.
+    """
     if folio is None:
         return "PZT" if huge else "PZ"
     state = "P"
-    if subpage == 0:
+    if subpage == 0 or of_folio:
         state += "M" * folio.mlocked + "U" * folio.unevictable
     return state + "T" * folio.is_large
 
@@ -82,10 +84,10 @@ def pagemap(mm: MmStruct, start: int, end: int) -> list[tuple[int, int, str]]:
         folio = mm.pmds[first >> 9].folio
         for i in range(HPAGE_PMD_NR):
             if start <= first + i < end:
-                states[first + i] = page_state(folio, i, huge=True)
+                states[first + i] = page_state(folio, i, huge=True, of_folio=mm.folios)
     for vpn in mm.populated(start, end):
         pte = mm.ptes[vpn]
-        states[vpn] = page_state(pte.folio, pte.subpage, huge=False)
+        states[vpn] = page_state(pte.folio, pte.subpage, huge=False, of_folio=mm.folios)
     runs: list[tuple[int, int, str]] = []
     for vpn in sorted(states):
         if runs and runs[-1][0] + runs[-1][1] == vpn - start and runs[-1][2] == states[vpn]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .constants import VM_LOCKED
+from .constants import VM_DROPPABLE, VM_LOCKED
 from .folio import Folio, Slot
 from .lru import Lru, Lru510
 
@@ -94,7 +94,7 @@ def reclaim(mm: MmStruct, vpn: int) -> bool:
     if folio.swapbacked:
         unmap_to_swap(mm, mm.vma_at(vpn), vpn)
         return True
-    if pte.dirty or folio.dirty:  # written to after MADV_FREE
+    if (pte.dirty or folio.dirty) and not mm.vma_at(vpn).vm_flags & VM_DROPPABLE:  # written to after MADV_FREE
         folio.dirty = folio.swapbacked = True
         return False
     unmap(mm, mm.vma_at(vpn), vpn)

@@ -12,6 +12,7 @@ from oracle.folio import Folio
 from oracle.lru import Lru61
 from oracle.mmstruct import MmStruct
 from support.facts import BASE, PAGE
+from support.recordings import KERNELS
 
 MREMAP_FLAGS = (0, c.MREMAP_MAYMOVE, c.MREMAP_MAYMOVE | c.MREMAP_FIXED, c.MREMAP_MAYMOVE | c.MREMAP_DONTUNMAP, 7)
 
@@ -128,7 +129,7 @@ def check_tables(mm: MmStruct) -> list[Folio]:
     return folios
 
 
-@pytest.mark.parametrize("impl", ["per-page", "page-walk"])
+@pytest.mark.parametrize("impl", KERNELS.values())
 @pytest.mark.parametrize("seed", range(40))
 def test_random_programs(seed: int, impl: str) -> None:
     program = Program(seed, impl)

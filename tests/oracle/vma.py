@@ -131,7 +131,9 @@ def vma_merge(
     file: File | None,
     pgoff: int,
 ) -> Vma | None:
-    """vma_merge(), alike in both kernels: the merged VMA, or None and nothing changed.
+    """vma_merge(), alike in 5.10 and 6.1: the merged VMA, or None and nothing changed.
+
+    Where the flags of a range change, vma_merge_existing_range() of 6.12 does the same; of a hole see vma_merge_new_range().
 
     [start, end) is a hole (mmap, mremap), or part of one VMA whose flags change: `prev` itself, or the VMA after it
     (`mid`). The case numbers are the kernel's.
@@ -214,6 +216,39 @@ def vma_expand_for_mmap(mm: MmStruct, start: int, end: int, vm_flags: int, file:
         grown.pgoff -= grown.start - first
     grown.start, grown.end = first, last
     return grown
+
+
+def vma_merge_new_range(
+    mm: MmStruct,
+    start: int,
+    end: int,
+    vm_flags: int,
+    anon_vma: AnonVma | None,
+    file: File | None,
+    pgoff: int,
+    apart: Vma | None = None,
+) -> Vma | None:
+    """6.12 vma_merge_new_range(): the neighbour that grew over the hole [start, end), or None; never `apart`."""
+    prev, following = mm.vma_before(start), mm.find_vma(start)
+    if vm_flags & VM_SPECIAL:
+        return None
+    left = prev if prev is not apart and prev is not None and prev.end == start else None
+    if left is not None and not can_vma_merge_after(left, vm_flags, anon_vma, file, pgoff):
+        left = None
+    right = following if following is not apart and following is not None and following.start == end else None
+    if right is not None and not can_vma_merge_before(right, vm_flags, anon_vma, file, pgoff + end - start):
+        right = None
+    if left is not None:
+        left.end = end
+        if right is not None and is_mergeable_anon_vma(left.anon_vma, right.anon_vma, None):
+            left.end = right.end
+            left.take_anon_vma(right)
+            delete_vma(mm, right)
+        return left
+    if right is not None:
+        right.pgoff -= right.start - start
+        right.start = start
+    return right
 
 
 def change_flags_of_range(mm: MmStruct, vma: Vma, prev: Vma | None, start: int, end: int, vm_flags: int) -> tuple[Vma, bool]:

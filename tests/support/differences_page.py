@@ -25,6 +25,12 @@ def trace_of(kind: dict[str, Any]) -> Trace:
     return trace
 
 
+def kernels_of(kind: dict[str, Any]) -> tuple[str, str]:
+    """The kernels that a kind is of, the older one first."""
+    older, newer = kind.get("kernels", ("5.10", "6.1"))
+    return older, newer
+
+
 def plain(value: object) -> Any:
     """As JSON has it."""
     return json.loads(msgspec.json.encode(value))

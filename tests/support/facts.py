@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from mmmodel.kernels import V6_1, kernel_of
+from mmmodel.kernels import V6_1, V6_12, kernel_of
 from oracle import constants as c
 
 PAGE = c.PAGE_SIZE
@@ -67,13 +67,15 @@ def forget_cap(mm: Any, nbytes: int) -> None:
     mm.drop_cap_ipc_lock()
 
 
-# two columns of kernel facts, and event vectors
+# columns of kernel facts, and event vectors
 
 Vector = dict[str, int]
 
 
-def of(impl: str, old: Any, new: Any) -> Any:
-    """The column of the kernel that `impl` behaves like."""
+def of(impl: str, old: Any, new: Any, *newest: Any) -> Any:
+    """The column of the kernel that `impl` behaves like: 5.10, 6.1, and 6.12 where that has one of its own."""
+    if newest and kernel_of(impl).version >= V6_12:
+        return newest[0]
     return new if kernel_of(impl).version >= V6_1 else old
 
 
@@ -85,6 +87,11 @@ def all_of(nr: int, *names: str) -> Vector:
 def locked(nr: int) -> Vector:
     """Pages newly mlocked and culled."""
     return all_of(nr, "mlock", "unev", "culled", "mlocked")
+
+
+def locked_huge_page(impl: str) -> list[tuple[int, int, str]]:
+    """What kpageflags shows of an mlocked huge page: 6.12 the flags of the folio at each page, the others at its head."""
+    return list(of(impl, *2 * ([(0, 1, "PMUT"), (1, 511, "PT")],), [(0, 512, "PMUT")]))
 
 
 def unlocked(nr: int) -> Vector:

@@ -6,17 +6,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.traces.trace_format import Step, Trace, load_results, load_traces
+from mmmodel.kernels import implementations
 
 DATA = Path(__file__).parents[1] / "data" / "traces"
-KERNELS = {"linux-5.10": "per-page", "linux-6.1": "page-walk"}
-"""Recorded kernel -> the implementation that behaves like it."""
+KERNELS: dict[str, str] = {}
+"""Recorded kernel -> the first implementation that behaves like it."""
+for one in implementations():
+    KERNELS.setdefault(f"linux-{one.kernel.name}", one.name)
 
 FILES = (("", "never"), ("thp-", "always"), ("edges-", "never"), ("edges-thp-", "always"))
 """Prefix of a recording's files, and what transparent_hugepage was."""
 
 
 ALL_OPS_FILES = (("all-", "never"), ("all-thp-", "always"))
-"""The same of random traces of all ops: the first of seeds 101 and 102, as 5.10.262 and 6.1.192 answered them."""
+"""The same of random traces of all ops: the first of seeds 101 and 102, as 5.10.262, 6.1.192 and 6.12.118 answered them."""
 
 
 def recorded(kernel: str, files: Sequence[tuple[str, str]] = FILES) -> Iterator[tuple[Trace, tuple[Step, ...], str]]:

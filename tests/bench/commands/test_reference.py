@@ -17,6 +17,7 @@ from bench.tables.changes import change_lines
 from bench.workloads import suite
 from bench.workloads.scenario import SCENARIOS, Point
 from bench.workloads.suite import Group
+from mmmodel.kernels import IMPLEMENTATIONS
 from support.collecting import Log, log
 
 __all__ = ["log"]
@@ -61,9 +62,11 @@ def test_it_is_replaced_and_what_changed_is_told(
     assert run(directory, monkeypatch, SMALL, OTHER) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "changed  munlockall/report/2MiB/per-page: model_pages_looked_up: 512 -> 513"
-    assert lines[1:4] == [f"added    munmap/report/2MiB/{name}" for name in ("per-page", "hole-skip", "page-walk")]
-    assert lines[4:7] == [f"removed  munlockall/report/4MiB/{name}" for name in ("per-page", "hole-skip", "page-walk")]
-    assert lines[7] == "counters: 3 added, 3 removed, 1 changed"
+    number = len(IMPLEMENTATIONS)
+    added, removed = lines[1 : number + 1], lines[number + 1 : -1]
+    assert added == [f"added    munmap/report/2MiB/{name}" for name in IMPLEMENTATIONS]
+    assert removed == [f"removed  munlockall/report/4MiB/{name}" for name in IMPLEMENTATIONS]
+    assert lines[-1] == f"counters: {number} added, {number} removed, 1 changed"
     assert [path.name for path in directory.parent.iterdir()] == ["reference"]
 
 
@@ -141,7 +144,8 @@ def test_the_main_points_are_timed_often(monkeypatch: pytest.MonkeyPatch) -> Non
     asked = reference.read_request(reference._parse([]))
     assert asked.line == "python -m bench reference"
     assert {point.name for point in asked.points} >= set(asked.policy.often)
-    assert asked.policy.often[:3] == tuple(f"munlockall/report/2TiB/{name}" for name in ("per-page", "hole-skip", "page-walk"))
+    report = tuple(f"munlockall/report/2TiB/{name}" for name in IMPLEMENTATIONS)
+    assert asked.policy.often[: len(report)] == report
     assert asked.policy.repetition("munlockall/report/2TiB/per-page", 1.0) == Repetition(20, 3, 1, 1)
     assert asked.policy.repetition("munlockall/report/8GiB/per-page", 1.0).processes < 20
 

@@ -15,9 +15,11 @@ from bench.commands import replay
 from bench.traces import ops, trace_format
 from bench.traces import replay as replay_steps
 from bench.traces.checks import PROGRAM_BYTES
+from mmmodel.kernels import IMPLEMENTATIONS, kernel_of
+from support.recordings import KERNELS
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "traces"
-KERNEL = {"per-page": "linux-5.10", "hole-skip": "linux-5.10", "page-walk": "linux-6.1"}
+KERNEL = {name: f"linux-{kernel_of(name).name}" for name in IMPLEMENTATIONS}
 SETS = [("", "never"), ("thp-", "always")]
 
 
@@ -38,7 +40,7 @@ def test_the_model_does_what_the_kernel_did(impl: str, prefix: str, thp: str, ca
 
 
 @pytest.mark.parametrize(("prefix", "thp"), SETS)
-@pytest.mark.parametrize("impl", ["per-page", "page-walk"])
+@pytest.mark.parametrize("impl", KERNELS.values())
 def test_what_is_printed_is_the_recorded_file(impl: str, prefix: str, thp: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, DATA / f"{prefix}traces.jsonl", "--impl", impl, "--thp", thp)
     assert code == 0

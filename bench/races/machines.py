@@ -23,21 +23,23 @@ from mmmodel.steps_unmap import try_to_migrate_one
 BASE: Final = 1 << 32  # where the first page is mapped
 RW: Final = PROT_READ | PROT_WRITE
 PATCH_07: Final = Kernel(
-    "patch 07", V6_1, "as 6.1 without batches, and without what patches 08 to 14 add", LINUX_6_1.memlock_limit
+    "patch 07",
+    V6_1,
+    "as 6.1 without batches, and without what patches 08 to 14 add",
+    LINUX_6_1.memlock_limit,
+    LINUX_6_1.batch_size,
 )
 
 
 def machine(kernel: Kernel, without: Collection[str], thp: str = "never") -> Mm:
     """Return an empty address space under a kernel, whose paths leave something out.
 
-    6.12 is the implementation of 6.1 with another number, patch 07 the same with more left out: they differ in the steps alone.
+    Patch 07 is the implementation of 6.1 with more left out: they differ in the steps alone.
     """
-    version = min(kernel.version, V6_1)
     if kernel == PATCH_07:
         without = (*without, BATCHES, ALL_SPECIAL)
-    impl = next(one.name for one in implementations() if one.kernel.version == version)
+    impl = next(one.name for one in implementations() if one.kernel.version == kernel.version)
     mm = Mm(impl, nr_cpus=3, thp=thp)
-    mm.machine.ctl[st.KERNEL] = kernel.version
     for guard in without:
         mm.machine.ctl[st.LEFT_OUT] |= BITS[guard]
     return mm

@@ -208,6 +208,7 @@ def same(mm: Mm, stepped: Callable[..., Steps], *arguments: int) -> None:
 
 IMPLS = [one.name for one in kernels.implementations()]
 OF_5_10 = [one.name for one in kernels.implementations() if one.kernel == LINUX_5_10]
+OF_6_1 = [one.name for one in kernels.implementations() if one.kernel == LINUX_6_1]
 SINCE_6_1 = [name for name in IMPLS if name not in OF_5_10]
 
 
@@ -413,7 +414,7 @@ def test_a_huge_pmd_is_split(impl: str, locked: bool, children: int) -> None:
 
 
 @pytest.mark.parametrize("locked", [False, True])
-@pytest.mark.parametrize("impl", OF_6_1)
+@pytest.mark.parametrize("impl", SINCE_6_1)
 def test_a_huge_page_is_mapped_again_by_migration(impl: str, locked: bool) -> None:
     mm, vma, head = huge(impl, False)
     mm.state.vmas[vma]["vm_flags"] |= VM_LOCKED if locked else 0

@@ -22,6 +22,15 @@ ALL_OPS_FILES = (("all-", "never"), ("all-thp-", "always"))
 """The same of random traces of all ops: the first of seeds 101 and 102, as 5.10.262, 6.1.192 and 6.12.118 answered them."""
 
 
+OF_ONE_KERNEL = {"linux-6.12": (("folio-", "never"), ("folio-thp-", "always"))}
+"""Forty more of all ops that one kernel answered: of the first of seed 7, those that between them show most."""
+
+
+def files_of(kernel: str) -> tuple[tuple[str, str], ...]:
+    """All recordings of a kernel."""
+    return (*FILES, *ALL_OPS_FILES, *OF_ONE_KERNEL.get(kernel, ()))
+
+
 def recorded(kernel: str, files: Sequence[tuple[str, str]] = FILES) -> Iterator[tuple[Trace, tuple[Step, ...], str]]:
     """All traces of one kernel in some files: (trace, its recorded steps, thp setting)."""
     for prefix, thp in files:

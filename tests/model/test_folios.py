@@ -4,6 +4,7 @@ From the source of 6.12.117; what traces can show of it is in recordings of 6.12
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -143,7 +144,7 @@ def test_what_droppable_memory_refuses(make_mm: MakeMm, newest: str) -> None:
     map_droppable(mm, 2)
     mm.touch(BASE, 2 * PAGE, "write")
     for advice in (c.MADV_KEEPONFORK, c.MADV_DODUMP):
-        assert error_of(lambda advice=advice: mm.madvise(BASE, PAGE, advice)) == "EINVAL"
+        assert error_of(partial(mm.madvise, BASE, PAGE, advice)) == "EINVAL"
     flags = mm.smaps()[0].vm_flags
     mm.madvise(BASE, 2 * PAGE, c.MADV_MERGEABLE)
     assert mm.smaps()[0].vm_flags == flags

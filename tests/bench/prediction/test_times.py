@@ -23,7 +23,7 @@ def calibration(target: str, series: str) -> Calibration:
 
 def test_a_line_is_found_and_points_on_it_have_no_spread() -> None:
     line = times.fit_line(EXACT)
-    assert (line.overhead, line.factor) == (pytest.approx(2e-6), pytest.approx(1e-10))
+    assert [line.overhead, line.factor] == pytest.approx([2e-6, 1e-10])
     assert line.spread == pytest.approx(0, abs=1e-9)
 
 

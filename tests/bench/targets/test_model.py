@@ -14,6 +14,7 @@ from bench.workloads import layout
 from bench.workloads.scenario import Point
 from bench.workloads.selection import layout_scenario
 from mmmodel import Mm, check_mm
+from mmmodel import constants as const
 
 PAGE = 4096
 MAY = ["mr", "mw", "me"]
@@ -22,8 +23,8 @@ MAY = ["mr", "mw", "me"]
 def built(path: Path | str, impl: str) -> Mm:
     """Return the address space of a layout, locked as it was captured."""
     captured = layout.load(str(path))
-    mm = Mm(impl)
-    model._build_layout(mm, captured)
+    mm = model.lay_out(captured, impl)
+    mm.mlockall(const.MCL_CURRENT | (const.MCL_FUTURE if captured.locked else const.MCL_ONFAULT))
     check_mm(mm)
     return mm
 

@@ -128,9 +128,10 @@ def test_faults_under_onfault_are_culled_in_batches(make_mm: MakeMm, impl: str) 
     mm = make_mm(impl)
     map_anon(mm, 20)
     mm.mlock2(BASE, 20 * PAGE, c.MLOCK_ONFAULT)
-    now = {"mlock": 20, "mlocked": 20, "unev": 15, "culled": 15}
+    culled = of(impl, 15, 15, 0)  # 6.12 waits for 31
+    now = all_of(20, "mlock", "mlocked") | (all_of(culled, "unev", "culled") if culled else {})
     assert changes(mm, lambda: mm.touch(BASE, 20 * PAGE, "write")) == now
-    assert changes(mm, mm.lru_add_drain_all) == {"unev": 5, "culled": 5}
+    assert changes(mm, mm.lru_add_drain_all) == all_of(20 - culled, "unev", "culled")
 
 
 def test_pages_in_another_cpus_batch(make_mm: MakeMm) -> None:

@@ -91,6 +91,10 @@ def reclaim(mm: MmStruct, vpn: int) -> bool:
         return False
     if folio.mapcount() != 1:
         return False
+    if mm.folios and mm.vma_at(vpn).vm_flags & VM_LOCKED:  # folio_referenced() restores the lock that swapping in had missed
+        mm.lru.rmap_added(folio, mm.vma_at(vpn))
+        try_to_free_swap(mm.lru, folio)
+        return False
     if folio.swapbacked:
         unmap_to_swap(mm, mm.vma_at(vpn), vpn)
         return True

@@ -125,11 +125,17 @@ def page_free(s: State, pfn: int) -> None:
     free_frames(s, pfn)
 
 
-@primitive
+@step
 def put_page_testzero(pages: Records, head: int) -> bool:
     """Models put_page_testzero(): one reference less on a head or order-0 page; true if it was the last."""
     pages[head]["refcount"] -= 1
     return pages[head]["refcount"] == 0
+
+
+@step
+def free_page(s: State, head: int) -> None:
+    """What whoever has dropped the last reference does.  Needs the LRU lock if the page is on an LRU."""
+    page_free(s, head)
 
 
 @step
@@ -184,12 +190,12 @@ def lru_add_list(pages: Records, counters: Words, version: int, pfn: int, evicta
 def lru_add_fn(pages: Records, counters: Words, version: int, pfn: int) -> None:
     """Put a page that is on no list on the one that its state asks for.  Needs the LRU lock.
 
-    Models __pagevec_lru_add_fn() (5.10, which sets PG_lru first) and lru_add_fn() with what follows it (6.1, which also resets
-    mlock_count).
+    Models __pagevec_lru_add_fn() (5.10, which sets PG_lru before it asks where the page belongs) and lru_add_fn() with what
+    follows it (6.1, which also resets mlock_count).
     """
+    was_unevictable = test_clear_page_unevictable(pages, pfn)
     if version < V6_1:
         set_page_lru(pages, pfn)
-    was_unevictable = test_clear_page_unevictable(pages, pfn)
     evictable = page_evictable(pages, pfn)
     lru_add_list(pages, counters, version, pfn, evictable, was_unevictable)
     if version >= V6_1:

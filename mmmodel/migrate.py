@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from mmmodel.constants import _PAGE_RW, MIGRATION_READ_BITS, MIGRATION_WRITE_BITS, SWP_MIGRATION_READ, SWP_MIGRATION_WRITE
 from mmmodel.jit import step
-from mmmodel.pages import get_page
 from mmmodel.pgtable import mk_pte, pte_none, pte_pfn, pte_present, swap_entry, swp_offset, swp_type, vm_page_prot
 from mmmodel.state import State
 
@@ -39,14 +38,12 @@ def clear_entry(s: State, slot: int) -> None:
 
 
 @step
-def map_migrated_page(s: State, vma: int, slot: int) -> int:
-    """Map the page that a migration entry names, with a reference: its pfn.  Needs the page table lock.
+def map_migrated_page(s: State, vma: int, slot: int) -> None:
+    """Map the page that a migration entry names, for which the caller has got a reference.  Needs the page table lock.
 
     The new page has the number of the old one: copying changes nothing that the model knows.
     """
     entry = s.entries[slot]
     pfn = swp_offset(entry)
-    get_page(s.pages, pfn)
     writable = _PAGE_RW if swp_type(entry) == SWP_MIGRATION_WRITE else 0
     s.entries[slot] = mk_pte(pfn, vm_page_prot(s.vmas[vma]["vm_flags"])) | writable
-    return pfn

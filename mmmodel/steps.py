@@ -22,17 +22,18 @@ import inspect
 from collections.abc import Generator, Hashable
 from typing import Final, NamedTuple, TypeAlias
 
-from mmmodel.constants import NODE_SHIFT, PMD_SIZE, PG_lru, PG_mlocked
+from mmmodel.constants import NODE_SHIFT, PMD_SIZE, PG_lru, PG_mlocked, PG_tail
 from mmmodel.kernels import V6_1
 from mmmodel.lru import (
     count_lru_add,
     count_lru_lock,
+    free_page,
     isolate_locked,
     lru_add_append,
     lru_add_list,
     page_evictable,
     page_unevictable,
-    put_page,
+    put_page_testzero,
     set_page_lru,
     test_clear_page_lru,
     test_clear_page_unevictable,
@@ -147,10 +148,15 @@ def unlock_lru(held: Lock | None) -> Path:
 
 
 def put_one_page(s: State, pfn: int) -> Path:
-    """put_page(): the last reference takes the page off its LRU and frees it."""
-    lock = lru_lock(s, pfn)
-    yield Step("put_page", takes=(lock,), drops=(lock,))
-    put_page(s, pfn)
+    """put_page(): whoever drops the last reference frees the page, for which it needs the LRU lock if that is on an LRU."""
+    yield Step("put_page")
+    head = int(s.pages[pfn]["compound"]) if int(s.pages[pfn]["flags"]) & PG_tail else pfn
+    if not put_page_testzero(s.pages, head):
+        return
+    if int(s.pages[head]["flags"]) & PG_lru:
+        lock = lru_lock(s, head)
+        yield Step("free page", takes=(lock,), drops=(lock,))
+    free_page(s, head)
 
 
 # ---- vectors on their way to the LRU lists ----
@@ -159,11 +165,11 @@ def put_one_page(s: State, pfn: int) -> Path:
 def lru_add_fn(s: State, pfn: int, held: Lock) -> Path:
     """One page of a vector goes to its list."""
     version = int(s.ctl[KERNEL])
+    yield Step("TestClearPageUnevictable", needs=(held,))
+    was_unevictable = test_clear_page_unevictable(s.pages, pfn)
     if version < V6_1:
         yield Step("SetPageLRU", needs=(held,))
         set_page_lru(s.pages, pfn)
-    yield Step("TestClearPageUnevictable", needs=(held,))
-    was_unevictable = test_clear_page_unevictable(s.pages, pfn)
     yield Step("page_evictable", needs=(held,))
     evictable = page_evictable(s.pages, pfn)
     yield Step("add to list", needs=(held,))

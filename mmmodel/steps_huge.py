@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mmmodel.constants import _PAGE_PSE
 from mmmodel.kernels import V6_1, V6_12
-from mmmodel.migrate import is_migration_entry, map_migrated_page
+from mmmodel.migrate import is_migration_entry, map_migrated_page, migrating_pfn
+from mmmodel.pages import get_page
 from mmmodel.pgtable import any_pmd_slot, pte_pfn
 from mmmodel.rmap import is_counted_when_unmapped
 from mmmodel.split import map_by_entries
@@ -40,11 +41,14 @@ def remove_migration_pmd(s: State, vma: int, address: int) -> Path:
     ptl = Lock("ptl", pmd)
     yield take("lock page table", ptl)
     if is_migration_entry(s.entries[pmd]):
-        yield Step("map page", needs=(ptl,))
-        pfn = int(map_migrated_page(s, vma, pmd))
-        s.entries[pmd] |= _PAGE_PSE
+        pfn = int(migrating_pfn(s.entries[pmd]))
+        yield Step("mapcount", needs=(ptl,))
+        get_page(s.pages, pfn)
         s.pages[pfn]["compound"] += 1
         yield Step("look at vm_flags", needs=(ptl,))
         if s.ctl[KERNEL] < V6_12 and counts_when_mapped(s, pfn, vma, True):
             yield from mlock_folio(s, pfn)
+        yield Step("map page", needs=(ptl,))
+        map_migrated_page(s, vma, pmd)
+        s.entries[pmd] |= _PAGE_PSE
     yield drop("unlock page table", ptl)

@@ -13,7 +13,8 @@ from mmmodel.filemap import cache_slot, delete_from_page_cache
 from mmmodel.install import give_up_swap, unmap_to_swap
 from mmmodel.kernels import V6_1
 from mmmodel.lru import count_lru_lock, isolate_locked, page_evictable
-from mmmodel.migrate import clear_entry, is_migration_entry, make_migration_entry, map_migrated_page
+from mmmodel.migrate import clear_entry, is_migration_entry, make_migration_entry, map_migrated_page, migrating_pfn
+from mmmodel.pages import get_page
 from mmmodel.pgtable import pmd_slot, pte_pfn
 from mmmodel.state import CPU, KERNEL, State
 from mmmodel.steps import (
@@ -90,6 +91,7 @@ def try_to_migrate_one(s: State, vma: int, address: int) -> Path:
     yield from page_remove_rmap(s, pfn, vma)
     yield from _drain_if_locked(s, vma, ptl)
     yield from put_one_page(s, pfn)
+    yield drop("unlock page table", ptl)
 
 
 def remove_migration_pte(s: State, vma: int, address: int) -> Path:
@@ -99,23 +101,37 @@ def remove_migration_pte(s: State, vma: int, address: int) -> Path:
     if not is_migration_entry(s.entries[slot]):
         yield drop("unlock page table", ptl)
         return
-    yield Step("map page", needs=(ptl,))
-    pfn = int(map_migrated_page(s, vma, slot))
-    yield from page_add_rmap(s, pfn, vma)
-    if s.ctl[KERNEL] < V6_1 and int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
-        yield from mlock_vma_page_5_10(s, pfn)
+    pfn = int(migrating_pfn(s.entries[slot]))
+    yield Step("get_page", needs=(ptl,))
+    get_page(s.pages, pfn)
+    if s.ctl[KERNEL] < V6_1:
+        yield from _map_5_10(s, vma, slot, pfn)
+    else:
+        yield from page_add_rmap(s, pfn, vma)
+        yield Step("map page", needs=(ptl,))
+        map_migrated_page(s, vma, slot)
     if not left_out(s, MIGRATION_DRAIN):
         yield from _drain_if_locked(s, vma, ptl)
-    else:
-        yield drop("unlock page table", ptl)
+    yield drop("unlock page table", ptl)
+
+
+def _map_5_10(s: State, vma: int, slot: int, pfn: int) -> Path:
+    """5.10: the entry is there before the page is counted as mapped, and is locked last.  Needs the page table lock."""
+    yield Step("map page")
+    map_migrated_page(s, vma, slot)
+    yield from page_add_rmap(s, pfn, vma)
+    yield Step("look at vm_flags")
+    if int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
+        yield from mlock_vma_page_5_10(s, pfn)
 
 
 def _drain_if_locked(s: State, vma: int, ptl: Lock) -> Path:
-    """6.1: the batch holds a reference to what was put there just now, and migration must not leave one.  Drops the lock."""
+    """6.1: the batch holds a reference to what was put there just now, and migration must not leave one."""
+    if s.ctl[KERNEL] < V6_1:
+        return
     yield Step("look at vm_flags", needs=(ptl,))
-    if s.ctl[KERNEL] >= V6_1 and int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
+    if int(s.vmas[vma]["vm_flags"]) & VM_LOCKED:
         yield from mlock_pagevec(s, int(s.ctl[CPU]))
-    yield drop("unlock page table", ptl)
 
 
 # ---- reclaim ----
@@ -156,7 +172,7 @@ def reclaim_page(s: State, vma: int, address: int, pfn: int) -> Path:
     """Reclaim takes a page off an evictable list, and unmaps and frees it, or puts it back.  Needs nothing."""
     lru, page, anon_vma = lru_lock(s, pfn), Lock("page", pfn), Lock("rmap", int(s.pages[pfn]["mapping"]), shared=True)
     yield Step("isolate_lru_page", takes=(lru,), drops=(lru,))
-    if int(s.pages[pfn]["flags"]) & (PG_lru | PG_unevictable) != PG_lru:
+    if not int(s.pages[pfn]["refcount"]) or int(s.pages[pfn]["flags"]) & (PG_lru | PG_unevictable) != PG_lru:
         return
     count_lru_lock(s.counters)
     isolate_locked(s, pfn)

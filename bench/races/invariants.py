@@ -154,9 +154,7 @@ def judge(situation: Situation, view: View) -> Sequence[str]:
     at_work = any(lock.kind in ("mmap_lock", "ptl") for held in view.held for lock in held)
     found = {name for page in pages for name in _always(page, at_work)}
     lru_locked = any(lock.kind == "lru_lock" for held in view.held for lock in held)
-    if not lru_locked and int(situation.mm.machine.counters[NR_MLOCK]) != sum(
-        page.nr_pages for page in pages if page.mlocked and page.refcount
-    ):
+    if not lru_locked and int(situation.mm.machine.counters[NR_MLOCK]) != sum(page.nr_pages for page in pages if page.mlocked):
         found.add(NR_MLOCK_WRONG)
     if view.last:
         found |= {name for page in pages for name in _at_the_end(page)} if view.done else {DEADLOCK}

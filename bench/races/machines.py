@@ -117,25 +117,25 @@ def of_file(kernel: Kernel, without: Collection[str], *, locked: bool) -> tuple[
     return mm, file.number
 
 
-def shared_by_two(kernel: Kernel, without: Collection[str]) -> tuple[Mm, Mm]:
-    """Return two address spaces that map a page of a file, which the first has locked."""
-    mm, _ = of_file(kernel, without, locked=False)
+def shared_by_two(kernel: Kernel, without: Collection[str]) -> tuple[Mm, Mm, int]:
+    """Return two address spaces that map a page of a file, which the first has locked, and the file's number."""
+    mm, file = of_file(kernel, without, locked=False)
     other = mm.fork()
     other.touch(BASE)
     mm.lru_add_drain_all()
     mm.mlock(BASE, PAGE_SIZE)
-    return mm, other
+    return mm, other, file
 
 
-def not_mapped_yet(kernel: Kernel, without: Collection[str]) -> tuple[Mm, int, int]:
-    """Return an address space with an empty entry at BASE, a page that is on its LRU, and the entry that will map it."""
-    mm, _ = of_file(kernel, without, locked=False)
+def not_mapped_yet(kernel: Kernel, without: Collection[str]) -> tuple[Mm, int, int, int]:
+    """Return an address space with an empty entry at BASE, a page that is on its LRU, the entry for it, and its file."""
+    mm, file = of_file(kernel, without, locked=False)
     pfn, slot = pfn_of(mm), slot_of(mm)
     entry = int(mm.state.entries[slot])
     mm.state.entries[slot] = 0
     remove_mapping(mm.state, pfn, False)
     put_page(mm.state, pfn)
-    return mm, pfn, entry
+    return mm, pfn, entry, file
 
 
 def in_migration(mm: Mm, page: int = 0) -> int:

@@ -75,9 +75,9 @@ def mlock_vs_reclaim(kernel: Kernel, without: Collection[str]) -> Situation:
 
 def driver(kernel: Kernel, without: Collection[str]) -> Situation:
     """A page that a driver maps while its VMA is being made, and somebody who isolates it meanwhile."""
-    mm, pfn, entry = at.not_mapped_yet(kernel, without)
+    mm, pfn, entry, file = at.not_mapped_yet(kernel, without)
     tasks = (Task("mmap", 0, lambda: driver_mmap(mm, pfn, entry)), Task("compaction", 1, lambda: compaction(mm, pfn)))
-    return at.of_pages(mm, tasks, (pfn,))
+    return at.of_pages(mm, tasks, (pfn,), file=file)
 
 
 def munlock_vs_lru_add(kernel: Kernel, without: Collection[str], then: str = "") -> Situation:
@@ -94,12 +94,12 @@ def munlock_vs_lru_add(kernel: Kernel, without: Collection[str], then: str = "")
 
 def two_lockers(kernel: Kernel, without: Collection[str], locks: tuple[bool, ...], isolated: bool = False) -> Situation:
     """A page of a file that two processes map; `isolated`: a third task takes it off its LRU for a moment."""
-    mm, other = at.shared_by_two(kernel, without)
+    mm, other, file = at.shared_by_two(kernel, without)
     pfn = at.pfn_of(mm)
     tasks = [_locker(mm, 0, UNLOCK), _locker(other, 1, *locks)]
     if isolated:
         tasks.append(Task("compaction", 2, lambda: compaction(mm, pfn)))
-    return at.situation(mm, tasks, other)
+    return at.situation(mm, tasks, other, file=file)
 
 
 # ---- three tasks ----

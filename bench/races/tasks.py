@@ -119,10 +119,11 @@ def driver_mmap(mm: Mm, pfn: int, entry: int) -> Path:
     mm.state.vmas[vma]["vm_flags"] |= VM_LOCKED | VM_MIXEDMAP
     ptl, slot = entry_of(mm.state, vma, BASE)
     yield take("lock page table", ptl)
-    yield Step("map page", needs=(ptl,))
+    yield Step("get_page", needs=(ptl,))
     get_page(mm.state.pages, pfn)
-    mm.state.entries[slot] = entry
     yield from page_add_rmap(mm.state, pfn, vma)
+    yield Step("map page", needs=(ptl,))
+    mm.state.entries[slot] = entry
     yield drop("unlock page table", ptl)
     yield Step("clear VM_LOCKED", needs=(mmap_lock,))
     mm.state.vmas[vma]["vm_flags"] &= ~VM_LOCKED

@@ -25,10 +25,8 @@ from bench.races.results import variants
 from mmmodel import state as st
 from mmmodel import steps
 from mmmodel.constants import VM_IO, VM_LOCKED, PG_lru
-from mmmodel.filemap import cache_slot
 from mmmodel.migrate import is_migration_entry
 from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE
-from mmmodel.pgtable import pte_pfn
 
 SOURCES = Path(__file__).parent / "spin"
 WITHOUT = ("", VM_IO_GUARD, ONE_STORE, FLAGS_FIRST, DRAINS, MIGRATION_DRAIN)  # by the numbers that page.pml gives them
@@ -48,8 +46,8 @@ MODELS = {  # a race, as its file and what is defined there
 }
 CASES = [(name, without) for name in MODELS for without in variants(RACES[name])]
 # Where the kernel's own steps lead to more ends: a page that reclaim has unmapped stays in the swap cache while somebody else
-# refers to it, and put_page() does not wait for the LRU lock.
-MORE_ENDS_IN_FULL = {"mlock-vs-reclaim", "two-lockers"}
+# refers to it.
+MORE_ENDS_IN_FULL = {"mlock-vs-reclaim"}
 IDS = [" without ".join([name, *without]) for name, without in CASES]
 
 pytestmark = pytest.mark.skipif(
@@ -191,15 +189,6 @@ def batches_of(situation: Situation, cpu: int) -> str:
     return f"{adds}{''.join(tags):0<3}"
 
 
-def is_in_file(situation: Situation, pfn: int) -> bool:
-    """Return whether a file has the page in its page cache; its mapping names that."""
-    mapping = int(situation.mm.state.pages[pfn]["mapping"])
-    if not mapping or mapping & 1:  # none, or an anon_vma
-        return False
-    entry = int(situation.mm.state.entries[cache_slot(situation.mm.state, mapping >> 1, 0)])
-    return bool(entry) and int(pte_pfn(entry)) == pfn
-
-
 def projected(situation: Situation, view: View) -> State:
     """Return what both tools know of the state in which a situation is."""
     lru_lock = any(lock.kind == "lru_lock" for held in view.held for lock in held)
@@ -211,7 +200,7 @@ def projected(situation: Situation, view: View) -> State:
         int(page.unevictable),
         int(page.mlocked),
         page.count,
-        int(page.cached or is_in_file(situation, situation.pages[0])),
+        int(page.cached),
         int(lru_lock),
         page.refcount,
         (batches_of(situation, 0), batches_of(situation, 1)),

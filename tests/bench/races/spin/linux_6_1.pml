@@ -4,7 +4,7 @@
  */
 #include "page.pml"
 
-#define LOCALS bit isolated, last, lruvec; byte i, c
+#define LOCALS bit isolated, last, lruvec, freeing; byte i, c
 
 /* folio_lruvec_relock_irq(): the lock is kept from one page of a batch to the next. */
 inline relock() {

@@ -6,8 +6,9 @@ proctype migration(byte on_cpu) {
 	LOCALS;
 	c = on_cpu;
 	take(mm[0].ptl);
-	d_step { refs++; mm[0].entry = MAPPED; tell() } /* folio_get(), page_add_anon_rmap(), set_pte_at() */
+	d_step { refs++; tell() } /* folio_get() */
 	mlock_vma_folio(0); /* at the end of page_add_anon_rmap() */
+	d_step { mm[0].entry = MAPPED; tell() } /* set_pte_at() */
 	if
 	:: without == MIGRATION_DRAIN
 	:: else ->

@@ -17,6 +17,7 @@ inline lru_add_fn() {
 
 /* lru_add_drain(): pagevec_lru_move_fn(). */
 proctype drain(byte c) {
+	bit freeing;
 	if
 	:: cpu[c].adds ->
 		take(lru_lock);
@@ -30,7 +31,7 @@ proctype drain(byte c) {
 
 /* munlock_vma_pages_range() of one page. */
 proctype munlock() {
-	bit found, isolated;
+	bit found, isolated, freeing;
 	take(mm[0].mmap_lock);
 	d_step { mm[0].vm_locked = 0; tell() }
 	take(mm[0].ptl); /* follow_page(FOLL_GET) */

@@ -27,6 +27,7 @@ proctype punch_hole(byte on_cpu) {
 }
 
 proctype unpin() {
+	bit freeing;
 	put_page();
 	done++
 }

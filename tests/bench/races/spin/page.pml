@@ -9,11 +9,10 @@
  * - an entry of a page table with the mapcount and the reference that it gets: entries are looked at under the page table lock;
  * - PG_mlocked with NR_MLOCK, which no path looks at;
  * - PG_unevictable with mlock_count, which is only looked at by who has cleared PG_lru and has the LRU lock;
- * - the last reference with all that freeing the page does, since nobody can find it any more.
+ * - all that freeing the page does, since nobody can find it any more.
  *
- * Each race is run as the kernel has it, and without one of its guards.  It is also run twice: `in_full`, and with two steps as
- * the explorer has them, which makes other states: there every put_page() waits for the LRU lock, not only the last, and
- * reclaim is simpler (reclaim.pml).
+ * Each race is run as the kernel has it, and without one of its guards.  It is also run twice: `in_full`, and with reclaim as
+ * the explorer has it, which is simpler and makes other states (reclaim.pml).
  *
  * After each step that changes anything "S WITHOUT IN_FULL ..." tells the state, "B WITHOUT IN_FULL NAME" each invariant that
  * is broken, "N ..." what is only worth telling; when all tasks are done "E ..." tells the end.  Only printf() reads some of
@@ -110,13 +109,28 @@ inline all_done(tasks) { atomic { done == tasks; tell_end() } }
 inline take(lock) { atomic { !lock -> lock = 1; tell() } }
 inline drop(lock) { d_step { lock = 0; tell() } }
 
-/* Who drops the last reference frees the page: __page_cache_release(), free_pages_prepare().  To be used in a d_step. */
-inline drop_references(number) {
-	refs = refs - number;
+/* __page_cache_release(), free_pages_prepare().  To be used in a d_step, or an atomic. */
+inline free_page() {
+	pg_lru = 0;
+	pg_unevictable = 0;
+	mlock_count = 0;
+	nr_mlock = nr_mlock - pg_mlocked;
+	pg_mlocked = 0
+}
+
+/* Who drops the last reference frees the page, under the LRU lock if it is on an LRU.  Tasks declare `freeing` as a bit. */
+inline put_page() {
+	d_step {
+		refs--;
+		freeing = (refs == 0 && pg_lru);
+		if
+		:: refs == 0 && !pg_lru -> free_page()
+		:: else
+		fi;
+		tell()
+	}
 	if
-	:: refs == 0 -> pg_lru = 0; pg_unevictable = 0; mlock_count = 0; nr_mlock = nr_mlock - pg_mlocked; pg_mlocked = 0
+	:: freeing -> atomic { !lru_lock -> free_page(); tell() }
 	:: else
 	fi
 }
-
-inline put_page() { atomic { in_full || !lru_lock -> drop_references(1); tell() } }

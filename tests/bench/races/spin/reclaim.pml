@@ -42,13 +42,13 @@ inline shrink_folio_list() {
 		if
 		:: MAPPED_IN(0) -> /* activate_locked: folio_free_swap() if mlocked */
 			if
-			:: pg_mlocked -> d_step { cached = 0; drop_references(1); tell() }
+			:: pg_mlocked -> d_step { cached = 0; refs--; tell() }
 			:: else
 			fi
 		:: else ->
 			d_step { /* __remove_mapping(): nobody else has a reference */
 				if
-				:: refs == 2 -> isolated = 0; cached = 0; drop_references(2); tell()
+				:: refs == 2 -> isolated = 0; cached = 0; refs = 0; free_page(); tell()
 				:: else
 				fi
 			}

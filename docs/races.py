@@ -107,18 +107,20 @@ cache has the page, whether somebody has the LRU lock, and what each CPU's vecto
 lacks is printed. How far each task has come is left out, so that many of either tool's own states are one of these.
 
 Spin's steps are cut at single stores and single looks at what others store, in the order of the sources of 6.1.192.
-Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In two places a step of the
-explorer is not as fine as the kernel's, and Spin runs each race with both:
+Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In one place the steps of the
+explorer are not as fine as the kernel's, and Spin runs each race with both: reclaim of an anonymous page.
 
-- put_page() waits for the LRU lock, whoever has it; in the kernel only the last reference takes it. In two-lockers it
-  hides one end: the second process mlocks, drains and munlocks while munlock on CPU 0 has isolated the page, holds
-  the LRU lock, and has seen PG_mlocked set again; the page is then unevictable and not mlocked with a count of 0.
-- Reclaim looks at vm_flags once, and does not unmap a page that somebody else refers to. The kernel looks in
-  folio_referenced_one(), in try_to_unmap_one() and in each hook, and notices other references only when the page is
-  unmapped: then it stays in the swap cache.
+- The kernel asks for VM_LOCKED in folio_referenced_one(), before the page has a place in swap, and again in
+  try_to_unmap_one(), after add_to_swap(); each time mlock_vma_folio() looks at vm_flags once more. Here there is one
+  walk, in which both looks are made, and no moment at which the page is in the swap cache and mapped.
+- Of a page that may go the kernel looks at vm_flags twice more: in page_remove_rmap(), which munlocks if VM_LOCKED has
+  come meanwhile, and for the drain. Here the page is unmapped in the step that finds that nobody locks it.
+- The kernel notices that somebody else refers to the page only after it has unmapped it, in __remove_mapping(), and then
+  puts it back on an LRU in the swap cache. Here such a page stays mapped, and an unmapped one is freed.
 
-With these steps as fine as the kernel's every one of these breaks the same invariants, has the same notes, and, but for more
-ends of mlock-vs-reclaim and that one of two-lockers, the same ends.
+With these steps as fine as the kernel's every race breaks the same invariants, has the same notes, and, but for more ends
+of mlock-vs-reclaim, the same ends. Those are of a page that is swapped out and still in the swap cache, evictable, or
+unevictable and not mlocked. `tests/bench/races/test_spin.py` holds that, too.
 """
 
 TEXT = {
@@ -209,7 +211,11 @@ No order strands the page. munlock's vector belongs to the task there, not to a 
     "two-lockers": """\
 Two processes map a page of a file. Each has its own vector, and either can find the page off its LRU because the
 other has isolated it for a moment. The one that finds it so clears PG_mlocked and takes nothing off mlock_count. In
-some orders a count of 1 remains with no lock, and the page is stranded.""",
+some orders a count of 1 remains with no lock, and the page is stranded. It can be stranded with a count of 0, too: munlock
+of the first has isolated the page, taken the count to 0 and cleared PG_mlocked; the second locks, so that the first finds
+PG_mlocked again and leaves the page unevictable; before that has set PG_lru the second unlocks, finds the page off its LRU,
+and clears the flag. For this the second must drop the references of its batch while the first holds the LRU lock, which
+put_page() needs for the last reference alone.""",
     "two-lockers-held": """\
 The same while the second process keeps its lock. The page may end without PG_mlocked on an evictable LRU, which
 reclaim repairs, or mlocked with a count of 0, which is allowed; but also on the unevictable LRU without PG_mlocked

@@ -155,8 +155,10 @@ def try_to_unmap_one(s: State, vma: int, address: int, pfn: int, held: int = 0) 
         unmapped = bool(unmap_to_swap(s, pfn, slot, vm_flags, held))
     elif s.ctl[KERNEL] < V6_1:
         yield from mlock_vma_page_5_10(s, pfn)
-    elif counts_when_mapped(s, pfn, vma):
-        yield from mlock_folio(s, pfn)
+    else:
+        yield Step("look at vm_flags", needs=(ptl,))  # once more, by the hook
+        if counts_when_mapped(s, pfn, vma):
+            yield from mlock_folio(s, pfn)
     yield Step("unlock page table", needs=(ptl,), drops=(ptl,))
     if vm_flags & VM_LOCKED:
         give_up_swap(s, pfn)

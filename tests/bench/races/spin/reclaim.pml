@@ -58,15 +58,14 @@ inline shrink_folio_list() {
 }
 
 /*
- * As the explorer's model has it (docs/fidelity.md): vm_flags is looked at once and in one place, the page is not unmapped if
- * anybody else has a reference, and if it is unmapped it is freed.
+ * As the explorer's model has it (docs/fidelity.md): vm_flags is looked at in one place, and not again once it has been found
+ * that the page may go; it is not unmapped if anybody else has a reference, and if it is unmapped it is freed.
  */
 inline shrink_simply() {
 	take(mm[0].ptl);
 	if
-	:: mm[0].vm_locked && !mm[0].vm_io -> mlock_folio() /* mlock_vma_folio() */
-	:: mm[0].vm_locked && mm[0].vm_io
-	:: !mm[0].vm_locked ->
+	:: mm[0].vm_locked -> mlock_vma_folio(0) /* which looks at vm_flags again */
+	:: else ->
 		d_step {
 			unmapped = (refs == 2); /* of the entry and of the isolation */
 			if

@@ -28,6 +28,6 @@ class Host:
         def prepare(directory: Path) -> Command:
             orders = directory / "batch"
             orders.write_bytes(batch(programs, self.settings))
-            return Command([str(built("guest")), str(orders), "-"])
+            return Command([str(built("guest")), str(orders), "-"], directory=directory)
 
         return Conversation(prepare, len(programs), hello, Limits(seconds or SECONDS, seconds or SILENCE, self.memory_mib))

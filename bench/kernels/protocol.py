@@ -3,7 +3,9 @@
 The batch that it gets is text, one order a line: a letter, then numbers in base 16. `B VERSION` is the first. `S PATH TEXT`
 writes a file and `W PATH` swaps to a device before the traces that follow. `T START END WATCH` begins a trace and `E` ends
 it; between them stand orders with the number of the process first: `c` a system call by number, `t` a touch, `l` a limit,
-`d` a capability given up, `o` a file in memory, `f` a fork, `x` an exit, `w` a wait.
+`d` a capability given up, `o` a file in memory, `f` a fork, `x` an exit, `w` a wait, `m` words put into memory, `g` a system
+call whose first argument may be the process's own number and whose result may become a descriptor, `y` a system call
+repeated along addresses, `r` a file read to its end, `e` another program by vfork and exec.
 
 The answer is lines `NUMBER TEXT *CRC32`, numbered from 0: `hello`, then for each trace `trace` and its `step`s, then `end`.
 A step has the result of the call and the time stamps that went by, then ` + NAME CHANGE` for each change in vmstat and
@@ -40,6 +42,7 @@ VERSION: Final = 2
 WATCH_MEMORY: Final = 1  # VMAs, VmLck and pages after each step
 WATCH_VMSTAT: Final = 2
 FIRST_FILE: Final = 100  # descriptor of a trace's file 0
+MOST_WORDS: Final = 6  # of one order
 PUNCH_HOLE: Final = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 CAP_IPC_LOCK: Final = 14
 RLIMIT_MEMLOCK: Final = 8
@@ -93,6 +96,37 @@ def leave(process: int) -> str:
 def wait(nanoseconds: int, process: int = 0) -> str:
     """Return the order to sleep, whose result is how many nanoseconds went by."""
     return f"w {process:x} {nanoseconds:x}"
+
+
+def put(address: int, words: Sequence[int], process: int = 0) -> str:
+    """Return the order that puts up to MOST_WORDS words of 8 bytes into a process's memory."""
+    if not 0 < len(words) <= MOST_WORDS:
+        raise ValueError(f"{len(words)} words")
+    return " ".join((f"m {process:x} {address:x} {len(words):x}", *(f"{one & _NO_FILE:x}" for one in words)))
+
+
+def any_call(number: int, *arguments: int, own: bool = False, descriptor: int = 0, process: int = 0) -> str:
+    """Return the order for a system call by its number.
+
+    `own`: its first argument is the process's own number, whatever is given; `descriptor`: what it opens is open under this
+    number afterwards, which is FIRST_FILE or greater.
+    """
+    return " ".join((f"g {process:x} {descriptor << 8 | own:x} {number:x}", *(f"{one & _NO_FILE:x}" for one in arguments)))
+
+
+def repeated(number: int, count: int, stride: int, *arguments: int, process: int = 0) -> str:
+    """Return the order for a system call made `count` times, its first argument greater by `stride` each time; five at most."""
+    return " ".join((f"y {process:x} {number:x} {count:x} {stride:x}", *(f"{one & _NO_FILE:x}" for one in arguments)))
+
+
+def read_to_end(descriptor: int, address: int, nbytes: int, process: int = 0) -> str:
+    """Return the order to read a file to its end, always into the same memory; its result is the number of bytes."""
+    return f"r {process:x} {descriptor:x} {address:x} {nbytes:x}"
+
+
+def start_program(path: int, arguments: int, process: int = 0) -> str:
+    """Return the order to start a program by vfork() and execve(), and wait for its end; addresses of text and of pointers."""
+    return f"e {process:x} {path:x} {arguments:x}"
 
 
 def order(op: Op) -> str:  # one arm an op

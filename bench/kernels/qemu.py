@@ -45,12 +45,21 @@ class Qemu:
     command_line: Sequence[str] = ()  # more parameters of the kernel
     settings: Mapping[str, str] = field(default_factory=dict)  # files of /proc/sys and /sys written before the first program
     swap_mib: int = 0  # of swap, on an NVMe drive; without, the kernel has none
+    nodes: Literal[1, 2] = 1  # that memory is divided among; the processor is of the first
 
     def processor(self) -> tuple[str, ...]:
         """Return the part of the command that says what runs the guest's instructions."""
         accelerator = "tcg" if self.count_instructions else self.accelerator
         model = "host" if accelerator == "kvm" else "max"
         return ("-accel", accelerator, "-cpu", model if self.levels == 5 else f"{model},la57=off")
+
+    def _memory(self) -> list[str]:
+        """Return the part of the command that says what memory there is."""
+        command = ["-m", str(self.memory_mib)]
+        for number in range(self.nodes if self.nodes > 1 else 0):
+            command += ["-object", f"memory-backend-ram,id=node{number},size={self.memory_mib // self.nodes}M"]
+            command += ["-numa", f"node,nodeid={number},memdev=node{number}" + (",cpus=0" if number == 0 else "")]
+        return command
 
     def arguments(self, directory: Path) -> list[str]:
         """Return the command; `directory`: of the guest's files. MissingError without QEMU."""
@@ -71,7 +80,8 @@ class Qemu:
         return [
             program,
             *("-M", "pc", *self.processor()),
-            *("-m", str(self.memory_mib), "-smp", str(self.cpus)),
+            *self._memory(),
+            *("-smp", str(self.cpus)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"),
             # Where nothing runs, the guest's clock jumps on to the next timer: waiting takes no time here.
             *(("-icount", "shift=0,sleep=off") if self.count_instructions else ()),

@@ -36,6 +36,7 @@ class Command(NamedTuple):
     arguments: Sequence[str]  # the program with its whole path first
     console: Path | None = None  # where the guest's console is written
     ring: Path | None = None  # a file to be made, whose memory the guest shares: lines come there too
+    directory: Path | None = None  # that it starts in, None for this program's: a core file would be written there
 
 
 class Limits(NamedTuple):
@@ -92,6 +93,7 @@ class Conversation(Iterator[list[Answer]]):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._noise,
+                cwd=self._command.directory,
             )
         except OSError as error:
             raise KernelError(f"cannot start {one_line(self._command.arguments[0], 120)}: {error.strerror}") from None

@@ -256,6 +256,8 @@ static void note_pages(int who) {
         blocks_mark(&look.blocks, arguments[0], arguments[0] + arguments[1]);
     else if (ORDERS[who].kind == 'c')
         blocks_note_call(&look.blocks, arguments[0], arguments + 1, ORDERS[who].result);
+    else if (ORDERS[who].kind == 'g' || ORDERS[who].kind == 'm' || ORDERS[who].kind == 'y' || ORDERS[who].kind == 'r')
+        blocks_mark(&look.blocks, look.blocks.start, look.blocks.end);
 }
 
 /* Have worker `who` carry out one order, and put " RESULT CYCLES", or " died STATUS CYCLES": those until its end is known. */

@@ -122,6 +122,78 @@ static long make_file(int fd, word nbytes) {
     return result;
 }
 
+/* Put words into memory; -EFAULT where there is none, by an access that is caught. */
+static long put_words(word at, word count, const word *words) {
+    for (word index = 0; index < count && index < 6; index++) {
+        if (access_byte(at + index * 8, 1) || access_byte(at + index * 8 + 7, 1))
+            return -EFAULT;
+        *(word *)(at + index * 8) = words[index];
+    }
+    return 0;
+}
+
+#define OWN_NUMBER 1UL      /* of the flags of a call: its first argument is this process's number */
+#define DESCRIPTOR_SHIFT 8  /* above: the descriptor that its result becomes, 0 for a result that is none */
+
+/* Make a call; what it opens is moved to the descriptor that the flags name. */
+static long call_with(word flags, word number, const word *arguments) {
+    word first = flags & OWN_NUMBER ? (word)SYSCALL(__NR_getpid) : arguments[0];
+    long result = syscall6(number, first, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+    if (result < 0 || !(flags >> DESCRIPTOR_SHIFT))
+        return result;
+    long moved = SYSCALL(__NR_dup3, result, flags >> DESCRIPTOR_SHIFT, O_CLOEXEC);
+    SYSCALL(__NR_close, result);
+    return moved < 0 ? moved : 0;
+}
+
+/* Make a call `count` times, its first argument greater by `stride` each time; the first error ends it. */
+static long call_repeatedly(word number, word count, word stride, const word *arguments) {
+    for (word index = 0; index < count; index++) {
+        long result = syscall6(number, arguments[0] + index * stride, arguments[1], arguments[2], arguments[3],
+                               arguments[4], 0);
+        if (result < 0 && result > -4096)
+            return result;
+    }
+    return 0;
+}
+
+/* Read a file to its end, always into the same room; the number of bytes. */
+static long read_to_end(word fd, word room, word nbytes) {
+    for (long whole = 0;;) {
+        long got = SYSCALL(__NR_read, fd, room, nbytes);
+        if (got <= 0)
+            return got ? got : whole;
+        whole += got;
+    }
+}
+
+/* vfork, and have the child become another program, or end with 127; wait for its end. What the child does needs no stack. */
+static __attribute__((noinline)) long start_program(word path, word arguments) {
+    long child;
+    register word environment __asm__("r8") = 0;
+    __asm__ volatile("syscall\n"
+                     "test %%rax, %%rax\n"
+                     "jnz 1f\n"
+                     "mov %[execve], %%eax\n"
+                     "mov %[path], %%rdi\n"
+                     "mov %[arguments], %%rsi\n"
+                     "mov %%r8, %%rdx\n"
+                     "syscall\n"
+                     "mov %[exit], %%eax\n"
+                     "mov $127, %%edi\n"
+                     "syscall\n"
+                     "1:\n"
+                     : "=a"(child)
+                     : "a"(__NR_vfork), [execve] "i"(__NR_execve), [exit] "i"(__NR_exit), [path] "r"(path),
+                       [arguments] "r"(arguments), "r"(environment)
+                     : "rcx", "rdx", "rdi", "rsi", "r11", "memory");
+    int status = 0;
+    if (child < 0)
+        return child;
+    long ended = SYSCALL(__NR_wait4, child, &status, 0, 0);
+    return ended < 0 ? ended : status >> 8 == 127 ? -ENOEXEC : 0;
+}
+
 /* Fork, as a child of the supervisor, which learns of its end; its process number, 0 in the child. */
 static long fork_worker(void) {
     long pid = SYSCALL(__NR_clone, CLONE_PARENT | SIGCHLD);
@@ -140,7 +212,7 @@ static __attribute__((noreturn)) void work(int who) {
         /* All of it is read before the call: a child wakes from its fork when the next order may be there already. */
         word kind = order->kind;
         word a = order->arguments[0], b = order->arguments[1], c = order->arguments[2], d = order->arguments[3];
-        word e = order->arguments[4], f = order->arguments[5], g = order->arguments[6];
+        word e = order->arguments[4], f = order->arguments[5], g = order->arguments[6], h = order->arguments[7];
         word before = time_stamp();
         long result;
         if (kind == 'c')
@@ -159,6 +231,16 @@ static __attribute__((noreturn)) void work(int who) {
             result = fork_worker();
         else if (kind == 'x')
             result = SYSCALL(__NR_exit_group, 0);
+        else if (kind == 'g')
+            result = call_with(a, b, (word[]){c, d, e, f, g, h});
+        else if (kind == 'm')
+            result = put_words(a, b, (word[]){c, d, e, f, g, h});
+        else if (kind == 'y')
+            result = call_repeatedly(a, b, c, (word[]){d, e, f, g, h});
+        else if (kind == 'r')
+            result = read_to_end(a, b, c);
+        else if (kind == 'e')
+            result = start_program(a, b);
         else
             result = -ENOSYS;
         if (kind == 'f' && result == 0) {

@@ -15,12 +15,17 @@ from bench.kernels.protocol import (
     WATCH_MEMORY,
     Answer,
     Program,
+    any_call,
     batch,
     fork,
     leave,
     memory_file,
     order,
     program,
+    put,
+    read_to_end,
+    repeated,
+    start_program,
     system_call,
     touch,
 )
@@ -174,6 +179,73 @@ def test_a_process_that_dies_is_told_and_the_next_trace_goes_on() -> None:
     assert [one.died for one in first] == [9 << 8, None]
     assert errors(first) == [0, "ESRCH"]
     assert errors(last) == [0]
+
+
+OPEN, READ, LSEEK, KILL, GETPGID = 2, 0, 8, 62, 121  # numbers of system calls
+
+
+def words(text: str) -> list[int]:
+    """Return text with a 0 behind it as words of 8 bytes."""
+    data = text.encode() + b"\0" * (8 - len(text) % 8)
+    return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
+
+
+def test_words_are_put_into_memory_and_only_where_there_is_some() -> None:
+    path = words("/proc/self/status")
+    got = carried_out(
+        system_call("mmap", START, PAGE, *MAP),
+        put(START, path),
+        any_call(OPEN, START, 0, descriptor=100),  # the path was there as a whole, or this fails
+        put(START + PAGE - 8, path),  # the second word lies behind the memory
+        put(START + PAGE, path),
+    )
+    assert errors(got) == [0, 0, 0, "EFAULT", "EFAULT"]
+    with pytest.raises(ValueError, match="7 words"):
+        put(START, [0] * 7)
+
+
+def test_what_a_call_opens_becomes_a_descriptor_and_a_file_is_read_to_its_end() -> None:
+    got = carried_out(
+        system_call("mmap", START, PAGE, *MAP),
+        memory_file(100, 100_000),
+        put(START, words("/proc/self/fd/100")),
+        any_call(OPEN, START, 0, descriptor=101),
+        read_to_end(101, START, PAGE),  # in 25 pieces
+        any_call(LSEEK, 101, 0, 1),
+        any_call(OPEN, START + PAGE, 0, descriptor=102),
+        any_call(READ, 102, START, 1),
+    )
+    assert [one.result for one in got[3:6]] == [0, 100_000, 100_000]
+    assert errors(got)[6:] == ["EFAULT", "EBADF"]
+
+
+def test_a_process_names_itself() -> None:
+    got = carried_out(any_call(GETPGID, 1 << 20, own=True), any_call(KILL, 1 << 20, 9, own=True), touch(START, 0))
+    assert got[0].result > 0
+    assert (got[1].died, got[2].errno) == (9, "ESRCH")
+
+
+def test_a_call_is_repeated_until_it_fails() -> None:
+    got = carried_out(
+        system_call("mmap", START, 8 * PAGE, *MAP),
+        repeated(10, 2, 4 * PAGE, START, PAGE, 1),  # mprotect() of pages 0 and 4
+        repeated(10, 9, PAGE, START, PAGE, 1),
+    )
+    assert errors(got) == [0, 0, "ENOMEM"]
+    assert [row[2] for row in got[1].memory[0].vmas] == ["r--p", "rw-p", "r--p", "rw-p"]
+    assert [row[2] for row in got[2].memory[0].vmas] == ["r--p"]
+
+
+def test_a_program_is_started_and_ends() -> None:
+    got = carried_out(
+        system_call("mmap", START, PAGE, *MAP),
+        put(START, words("/proc/self/exe")),
+        start_program(START, 0),
+        put(START, words("/proc/self/status")),  # no program
+        start_program(START, 0),
+        touch(START, PAGE),
+    )
+    assert errors(got) == [0, 0, 0, 0, "ENOEXEC", 0]
 
 
 def test_a_batch_of_nothing() -> None:

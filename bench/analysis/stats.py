@@ -163,6 +163,17 @@ def local_exponents(sizes: Sequence[float], values: Sequence[float]) -> list[flo
     return [float(slope) for slope in np.diff(y) / np.diff(x)]
 
 
+def rises(sizes: Sequence[float], values: Sequence[float], chance: float) -> bool:
+    """Tell whether values rise with their sizes, by Kendall's test of their order: what a constant does with that chance.
+
+    Whatever the distribution: few values that something disturbed, and much, change little.
+    """
+    if len(set(values)) < 2 or len(set(sizes)) < 2:
+        return False
+    found = stats.kendalltau(sizes, values, alternative="greater")
+    return bool(found.pvalue < chance)
+
+
 def _logarithms(sizes: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Return the logarithms of sizes and of as many values."""
     x, y = np.log(positive(sizes, "the sizes")), np.log(positive(values, "the measured quantity"))

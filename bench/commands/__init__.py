@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "races": "explore what can happen when mlock or munlock and another path run at once",
     "capture": "record the address space of a live process, or of smaps, maps or pmap output, as a layout",
     "kernel": "fetch real kernels, and hold the model against what they do",
+    "scan": "find the calls of real kernels that walk memory which nobody touched",
     "speed": "measure the model's own speed and size against their budgets",
 }
 

@@ -11,8 +11,8 @@ from bench.runs.loaded import LoadedRun
 
 NAMES = ("report", "scaling", "ratio", "cost", "distribution", "order")  # in the order of the page
 KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in NAMES}
-# Of what `kernel history` and `kernel costs` measure, which is no run: those commands draw them.
-KERNEL_NAMES = ("kernel_history", "kernel_costs")
+# Of what `kernel history`, `kernel costs` and `scan` measure, which is no run: those commands draw them.
+KERNEL_NAMES = ("kernel_history", "kernel_costs", "scan")
 KERNEL_KINDS: dict[str, Kind[Any]] = {name: kind_of(name) for name in KERNEL_NAMES}
 
 # Of the address spaces of processes, which are no runs either.

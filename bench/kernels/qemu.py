@@ -16,7 +16,7 @@ from bench.kernels.errors import GuestError, MissingError
 from bench.kernels.initramfs import DIRECTORY, FILE, PROGRAM, Entry, archive
 from bench.kernels.protocol import Hello, Program, batch
 from bench.kernels.ring import RING_BYTES
-from bench.kernels.session import Command, Conversation, Limits
+from bench.kernels.session import Command, Conversation, Limits, patience
 from mmmodel.constants import PAGE_SIZE
 
 Accelerator = Literal["tcg", "kvm"]
@@ -102,8 +102,8 @@ class Qemu:
             raise MissingError(f"there is no kernel image {self.image}")
         orders = sum(len(one.orders) for one in programs)
         memory_mib = self.memory_mib + OVERHEAD_MIB
-        most = seconds or BOOT_SECONDS + int(orders * STEP_SECONDS)
-        limits = Limits(most, seconds or BOOT_SECONDS, memory_mib)
+        most = seconds or int((BOOT_SECONDS + orders * STEP_SECONDS) * patience())
+        limits = Limits(most, seconds or BOOT_SECONDS * patience(), memory_mib)
 
         def prepare(directory: Path) -> Command:
             if self.swap_mib:

@@ -47,6 +47,11 @@ class Limits(NamedTuple):
     memory_mib: int  # resident, of any one of its processes
 
 
+def patience() -> float:
+    """Return how many times as long as on an idle machine work takes on this one now, at least 1."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
 def _end_of(path: Path | None) -> str:
     """Return the end of a console's text, "" if there is none."""
     if path is None:

@@ -10,7 +10,6 @@ what is left of one noise less another is no time. It is some microseconds, as t
 from __future__ import annotations
 
 import functools
-import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -22,6 +21,7 @@ from bench.kernels.host import Host
 from bench.kernels.points import program, without_span
 from bench.kernels.protocol import SYS, Answer, Hello, Program, wait
 from bench.kernels.recording import Kernel
+from bench.kernels.session import patience
 from bench.targets.kernel import KernelTarget
 from bench.workloads.scenario import LAYOUT, Point
 from mmmodel.constants import PAGE_SIZE
@@ -116,18 +116,13 @@ def boot(
         yield from _on_machine(target, machine, chosen, hello, rounds)
 
 
-def waiting() -> float:
-    """Return how many times as long as on an idle machine work takes on this one now, at least 1: deadlines grow with it."""
-    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
-
-
 def _on_machine(
     target: KernelTarget, machine: Kernel, points: Sequence[Point], hello: Callable[[Hello], None], rounds: int
 ) -> Iterator[Value]:
     """Carry out points on one machine."""
     items = _batch(target, points, rounds)
     expected = sum(target.expected_seconds(one.point) for one in items if one.point and not one.is_empty)
-    deadline = int((BOOT_SECONDS + SLACK * (expected + len(items) * 0.1)) * waiting())
+    deadline = int((BOOT_SECONDS + SLACK * (expected + len(items) * 0.1)) * patience())
     empty: dict[str, list[int]] = {}
     for item, answers in zip(items, machine.run([one.program for one in items], hello, deadline), strict=True):
         if item.point is None:

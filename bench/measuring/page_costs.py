@@ -11,9 +11,10 @@ from bench.errors import MeasurementError, UsageError
 from bench.kernels.page_kinds import KINDS, SWAP_MIB, PageKind
 from bench.kernels.protocol import WATCH_MEMORY, Answer, Program, wait
 from bench.kernels.qemu import Qemu
+from bench.kernels.session import patience
 from bench.measuring import kernel_boots
 from bench.measuring.kernel_boots import Boot, Cost, Start
-from bench.measuring.kernel_calls import BOOT_SECONDS, ROUNDS, SETTLE_NS, waiting
+from bench.measuring.kernel_calls import BOOT_SECONDS, ROUNDS, SETTLE_NS
 from bench.targets.kernel import COMMAND_LINE, GUEST_MIB, GUEST_SETTINGS, KernelTarget
 from mmmodel.constants import PAGE_SIZE
 
@@ -71,7 +72,7 @@ def _values(machine: Qemu, kinds: Sequence[PageKind], releases: list[str]) -> It
         *(kind.program(nr_pages) for _ in range(ROUNDS) for kind, nr_pages in wanted),
     ]
     found = machine.run(
-        programs, lambda hello: releases.append(hello.kernel), int((BOOT_SECONDS + SECONDS * len(programs)) * waiting())
+        programs, lambda hello: releases.append(hello.kernel), int((BOOT_SECONDS + SECONDS * len(programs)) * patience())
     )
     next(found)
     for kind in kinds:

@@ -123,6 +123,7 @@ MAY_IMPORT = {
     "kernels": {"errors", "traces", "workloads"},
     "races": {"errors"},
     "capture": {"errors", "number_format", "workloads"},
+    "scan": {"errors", "number_format", "kernels", "traces", "analysis"} | MEASURING,
     # A target can be asked to carry out a trace, and may be a real kernel.
     "targets": {"errors", "environment", "number_format", "workloads", "traces", "kernels"},
     "runs": {"errors", "workloads"},
@@ -130,10 +131,11 @@ MAY_IMPORT = {
     "analysis": {"errors", "workloads", "runs"},
     # It counts calls by the model, and keeps its file where runs keep theirs.
     "prediction": {"errors", "workloads", "targets", "traces", "kernels", "runs"},
-    "tables": {"number_format", "runs", "analysis", "races", "prediction"},
-    "figures": {"errors", "environment", "workloads", "capture"} | SAYING,
+    "tables": {"number_format", "runs", "analysis", "races", "prediction", "scan", "targets"},
+    "figures": {"errors", "environment", "workloads", "capture", "scan", "targets"} | SAYING,
     "gate": {"errors", "environment", "number_format", "tables", "analysis"} | MEASURING,
-    "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "capture", "figures", "gate", "prediction"}
+    "commands": {"errors", "environment", "progress", "traces", "kernels", "races", "capture", "figures", "gate"}
+    | {"prediction", "scan"}
     | MEASURING
     | SAYING,
     "__main__": {"errors", "commands"},

@@ -1,0 +1,1 @@
+"""What calls cost for each page of a span that nobody touched."""

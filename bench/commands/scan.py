@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--show", type=Path, metavar="FILE", help="show a kept scan, measure nothing")
     against = "exit code 1 if a call became linear; FILE: a kept scan to compare with (default: the committed one)"
     parser.add_argument("--fail-if-linear", nargs="?", type=Path, const=KEPT, metavar="FILE", help=against)
+    parser.add_argument("--layouts", metavar="NAME,...", help="some layouts alone; --list shows those of each call")
     parser.add_argument("--reproducer", metavar="CALL", help="print a C program that shows one call")
     parser.add_argument("--layout", metavar="NAME", help="of the reproducer's memory; --list shows those of a call")
     parser.add_argument("--list", action="store_true", help="list the calls, and the layouts of each")
@@ -72,8 +73,9 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
         raise UsageError("--layout is of --reproducer")
     if options.output and options.list:
         raise UsageError("--list writes no file")
-    if options.only and not options.on:
-        raise UsageError("--only chooses what is measured: give it with --on")
+    for name in ("only", "layouts"):
+        if getattr(options, name) and not options.on:
+            raise UsageError(f"--{name} chooses what is measured: give it with --on")
     if not 0 < options.limit <= LONGEST:
         raise UsageError(f"--limit {options.limit:g}: more than 0 seconds, at most {LONGEST:g}")
     if options.output and not options.output.parent.is_dir():
@@ -120,15 +122,25 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace) -> Scan:
     """Scan kernels."""
-    calls = chosen(options.only)
+    calls = chosen(options.only, options.layouts)
     found = machines([kernel.find(word) for word in options.on])
     if options.plots:
         storage.make_directory(options.plots)
     with progress_bar() as progress:
         task = progress.add_task(f"scanning {', '.join(one.name for one in found)}", total=None)
-        kernels = scan(
-            found, calls, _say, lambda done, known: progress.update(task, completed=done, total=known), options.limit
-        )
+
+        def on_shot(done: int, known: int) -> None:
+            progress.update(task, completed=done, total=known)
+
+        def keep(done: Sequence[KernelScan]) -> None:
+            if options.output:
+                save(options.output, _scan_of(done))
+
+        return _scan_of(scan(found, calls, _say, on_shot, options.limit, keep))
+
+
+def _scan_of(kernels: Sequence[KernelScan]) -> Scan:
+    """Return the scan of some kernels, made now."""
     return Scan(SCHEMA, "scan", environment.command_line(), storage.now(), environment.machine_facts(), kernels)
 
 

@@ -18,7 +18,7 @@ MiB, GiB = 1 << 20, 1 << 30
 # Sizes of the first round. A span of one page is what the others are held against; one of 2 MiB and one of 1 GiB tell a cost
 # for each page from one for each entry of the tables above. All of a span lies below one entry of the top page table: those
 # are not told apart, of which there are 256.
-SPANS: Final = (PAGE_SIZE, PMD_SIZE, 64 * MiB, 256 * MiB, GiB)
+SPANS: Final = (PAGE_SIZE, PMD_SIZE, GiB)
 SPAN_LIMIT: Final = 256 * GiB
 UNIT: Final[dict[Axis, str]] = {"span": "B", "pages": "page", "tables": "table", "VMAs": "VMA"}
 # Of what a large process has. A cost that would not even double there counts as none: pages of 4 GiB, tables of 16 GiB with
@@ -51,9 +51,9 @@ def _map(protection: int, flags: int = ANON, descriptor: int = -1, nbytes: Word 
 
 _PAGE: Final = Touch("start", PAGE_SIZE)
 _COUNTED: Final = 64 * MiB  # holds the pages and VMAs that are counted
-PAGES: Final = (1, 512, 1024, 2048)
-TABLES: Final = (1, 128, 256, 512)
-VMAS: Final = (2, 256, 512, 1024)
+PAGES: Final = (1, 512, 2048)
+TABLES: Final = (1, 128, 512)
+VMAS: Final = (2, 256, 1024)
 _ALL: Final = (
     Layout("none", "reserved, PROT_NONE, never touched", "span", (_map(const.PROT_NONE),)),
     Layout("rw", "reserved read-write, never touched", "span", (_map(RW),)),
@@ -64,7 +64,7 @@ _ALL: Final = (
            (_map(const.PROT_NONE), Sys("mlock2", ("start", "span", MLOCK_ONFAULT)))),
     Layout("huge page", "one huge page written", "span",
            (_map(RW), Sys("madvise", ("start", "span", const.MADV_HUGEPAGE)), Touch("start", PMD_SIZE, PMD_SIZE)),
-           sizes=(PMD_SIZE + PAGE_SIZE, 2 * PMD_SIZE, *SPANS[2:]), has_huge=True),
+           sizes=(PMD_SIZE + PAGE_SIZE, 2 * PMD_SIZE, GiB), has_huge=True),
     Layout("shared file", "a sparse file of memory, shared, one page written", "span",
            (File(FILE, "span"), _map(RW, const.MAP_SHARED | FIXED, FILE), _PAGE), of_file=True),
     Layout("private file", "a sparse file of memory, private, one page written", "span",

@@ -16,8 +16,9 @@ from bench.targets.kernel import Unit
 
 VALUES: Final = {"instructions": 3, "seconds": 7}  # of each size: times scatter
 LIMIT: Final = 5.0  # seconds that one call may be expected to take
-FURTHER: Final = 16  # times the size, of the next, where the cost has not grown
-SIZES_A_ROUND: Final = 4
+FURTHER: Final = 256  # times the size, of the next, where the cost has not grown
+SIZES_A_ROUND: Final = 3
+BETWEEN: Final = (2, 4)  # powers of 2 by which sizes are smaller than the last that fill the gap before it, where costs grow
 ANNOUNCED: Final = 1.0  # seconds: what nothing can end is announced if it is expected to take longer
 
 Say = Callable[[str], None]
@@ -61,15 +62,18 @@ class Running:
         law = self.law()
         if law is None or law.kind == "linear":
             return []
-        return list(self._larger(law, most, machine, limit))
-
-    def _larger(self, law: Law, most: int, machine: Machine, limit: float) -> Iterator[int]:
-        """Yield larger sizes, whose calls are not expected to take more than the limit."""
         last = max(self.values)
-        cost = statistics.median(self.values[last])
-        factor = 2 if law.exponent or cost > 2 * law.base else FURTHER
+        grows = law.kind != "nothing" or statistics.median(self.values[last]) > 2 * law.base
+        if grows and (between := [last >> shift for shift in BETWEEN if min(self.values) < last >> shift not in self.values]):
+            return between
+        return list(self._larger(law, 2 if grows else FURTHER, most, machine, limit))
+
+    def _larger(self, law: Law, factor: int, most: int, machine: Machine, limit: float) -> Iterator[int]:
+        """Yield larger sizes, whose calls are not expected to take more than the limit."""
+        size = max(self.values)
+        cost = statistics.median(self.values[size])
         for _ in range(SIZES_A_ROUND):
-            size = last * factor
+            size *= factor
             if size > most:
                 return
             cost = law.base + max(cost - law.base, 0.0) * factor
@@ -77,7 +81,6 @@ class Running:
                 self.stopped, self.fate = f"{seconds(seconds_of(machine, cost))} are expected of the next size", "done"
                 return
             yield size
-            last = size
 
     def expected(self, machine: Machine, n: int) -> float:
         """Return about how many seconds a size takes."""
@@ -130,9 +133,11 @@ class Scanner:
                 yield Shot(call, open_series[0].layout, 0)
 
     def _first_pass(self) -> Iterator[Shot]:
-        """Yield the smallest size of each series, not to be measured: what comes first finds other caches and lists."""
+        """Yield the smallest size of each layout, not to be measured: what comes first finds other caches and lists."""
+        seen = set()
         for one in self._running.values():
-            if not one.stopped:
+            if not one.stopped and one.layout.name not in seen:
+                seen.add(one.layout.name)
                 yield Shot(one.call, one.layout, one.layout.sizes[0], counts=False)
 
     def _round(self) -> list[Shot]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.scan.call import Call
-from bench.scan.layouts import EVERY, FILE, FIXED, OPEN, PLAIN, RW, GiB, MiB
+from bench.scan.layouts import FILE, FIXED, PLAIN, RW, GiB, MiB
 from bench.scan.steps import File, Put, ReadAll, Sys, Text, Touch
 from mmmodel import constants as const
 
@@ -19,8 +19,10 @@ _API, _MISSING, _WP = 0xAA, 1, 2
 _WP_UNPOPULATED: Final = 1 << 13  # a feature: absent pages are write-protected, too
 _PR_ANON_NAME, _PR_MERGE = 0x53564D41, 67
 _BIND, _MOVE = 2, 2
-_REGISTERED: Final = ("none", "rw", "one page", "pages", "tables", "huge page", "VMAs")
-_FREE_ADDRESS: Final = ("rw", "one page", "pages", "tables", "huge page")
+_REGISTERED: Final = ("none", "one page", "pages", "tables", "VMAs")
+_FREE_ADDRESS: Final = ("rw", "one page", "pages", "tables")
+SEEN: Final = ("none", "one page", "locked", "shared file", "pages", "tables", "VMAs")
+WALKED: Final = ("none", "one page", "pages", "tables", "VMAs")
 _BUFFER: Final = 4096  # offset in the scratch memory of what calls write
 _FILE_CUT: Final = File(FILE, "span+4096"), Sys("mmap", ("target", "span+4096", RW, const.MAP_SHARED | FIXED, FILE, 0))
 _KSM: Final = "/sys/kernel/mm/ksm/run"
@@ -31,7 +33,7 @@ def _proc(name: str, *flags: int) -> tuple[Text, Sys]:
     return Text(0, f"/proc/self/{name}"), Sys("open", ("scratch", *(flags or (_RDONLY,))), PROC)
 
 
-def _reading(name: str, layouts: tuple[str, ...] = EVERY) -> Call:
+def _reading(name: str, layouts: tuple[str, ...] = SEEN) -> Call:
     """Return the call that reads such a file to its end."""
     return Call(name, ReadAll(PROC), f"/proc/PID/{name} read to its end", _proc(name), layouts=layouts)
 
@@ -58,9 +60,9 @@ PROC_FILES: Final = (
          _proc("pagemap"), layouts=("none", "one page", "pages"), most=GiB, nature="a word is returned for every page"),
     Call("pagemap_scan", Sys("ioctl", (PROC, _PM_SCAN, "scratch")), "of pages that are present",
          (*_proc("pagemap"), Put(0, (96, 0, "start", "start+span", 0, f"scratch+{_BUFFER}", 1 << 16, 0, 0, 8, 0, 8))),
-         layouts=("none", *OPEN)),
+         layouts=WALKED),
     Call("clear_refs", Sys("write", (PROC, "scratch", 1)), "the accessed bits of all memory",
-         (*_proc("clear_refs", _WRONLY), Text(0, "1")), layouts=EVERY),
+         (*_proc("clear_refs", _WRONLY), Text(0, "1")), layouts=SEEN),
     Call("clear_refs soft-dirty", Sys("write", (PROC, "scratch", 1)), "the soft-dirty bits of all memory",
          (*_proc("clear_refs", _WRONLY), Text(0, "4")), layouts=("none", "one page", "pages", "tables", "VMAs")),
 )  # fmt: skip
@@ -76,11 +78,11 @@ MEMORY: Final = (
          "of memory without access", (Put(0, ("target", "span", "start", "span")),), layouts=("none",), most=GiB,
          fine=frozenset({"EFAULT"})),
     Call("mbind", Sys("mbind", ("start", "span", _BIND, "scratch", 64, _MOVE)), "to a node, moving pages", (Put(0, (1,)),),
-         layouts=("none", *OPEN)),
+         layouts=WALKED),
     Call("move_pages", Sys("move_pages", (0, "pages", f"scratch+{_BUFFER}", 0, f"scratch+{1 << 25}", 0)),
          "asked for where pages are", layouts=("one page",), most=GiB, nature="a word is returned for every page"),
     Call("migrate_pages", Sys("migrate_pages", (0, 64, "scratch", "scratch+8")), "of this process, to the other node",
-         (Put(0, (1, 2)),), layouts=("none", *OPEN), only_in="nodes"),
+         (Put(0, (1, 2)),), layouts=WALKED, only_in="nodes"),
     _process_advice("cold", 20),
     _process_advice("pageout", 21),
     Call("prctl anon_name", Sys("prctl", (_PR_ANON_NAME, 0, "start", "span", "scratch")), "a name for memory",

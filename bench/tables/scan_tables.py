@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.analysis.stats import Interval
-from bench.number_format import NONE, TOO_FEW, approximate, exponent_range, seconds, significant
+from bench.number_format import NONE, TOO_FEW, approximate, exponent_range, seconds, short, significant
 from bench.scan.calls import CALLS
 from bench.scan.results import KernelScan
 from bench.scan.verdict import SPANS, Verdict, of_kernel, offenders
@@ -28,6 +28,11 @@ TITLE: Final = "What calls depend on: cost for each step of a span that nobody t
 def cost(value: float, unit: Unit) -> str:
     """Return a cost in its unit."""
     return seconds(value) if unit == "seconds" else significant(value)
+
+
+def rounded(value: float, unit: Unit) -> str:
+    """Return a large cost that was not measured, in few digits."""
+    return seconds(value) if unit == "seconds" else short(value)
 
 
 def answer(verdict: Verdict | None, unit: Unit) -> str:
@@ -91,7 +96,7 @@ def _offence(name: str, kernel: str, verdict: Verdict, unit: Unit) -> Cells:
         verdict.layout,
         cost(law.per_unit.estimate, unit),
         approximate(law.unit),
-        *(NONE if value is None else cost(value, unit) for value in predicted),
+        *(NONE if value is None else rounded(value, unit) for value in predicted),
         ends(law.per_unit, unit),
         exponent_range(law.exponent.low, law.exponent.high) if law.exponent else NONE,
     )

@@ -7,12 +7,13 @@ import pytest
 from bench.analysis import stats
 from bench.scan import law as laws
 from bench.scan.law import Law, Values
-from bench.scan.layouts import PAGES, SPANS, TABLES, VMAS, Axis
+from bench.scan.layouts import Axis
 from bench.targets.kernel import Unit
 from support.fake_scan import PAGE, PMD, PUD, steps
 
-MORE = tuple(1 << power for power in range(32, 39, 2))
-WHOLE = SPANS + MORE
+SPANS = (PAGE, PMD, *(1 << power for power in range(26, 31, 2)))
+WHOLE = (*SPANS, *(1 << power for power in range(32, 39, 2)))
+PAGES, TABLES, VMAS = (1, 512, 1024, 2048, 4096), (1, 64, 128, 256, 512), (2, 128, 256, 512, 1024)
 
 
 def judge(axis: Axis, values: Values, *, is_whole: bool = True) -> Law:

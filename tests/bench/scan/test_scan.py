@@ -86,8 +86,12 @@ def test_the_larger_sizes_double_only_where_the_cost_grows() -> None:
     fake = Fake({"munmap": constant})
     scanned(fake)
     spans = sorted({shot.n for shot in fake.shots if shot.layout.name == "rw" and shot.n})
-    assert spans[-4:] == [1 << 32, 1 << 34, 1 << 36, 1 << 38]
+    assert spans == [PAGE, PMD, PUD, 1 << 38]
     assert len([shot for shot in fake.shots if shot.layout.name == "rw" and shot.n == 1 << 38]) == 3
+    fake = Fake({"munmap": per(PUD, 900.0)})
+    scanned(fake)
+    spans = sorted({shot.n for shot in fake.shots if shot.layout.name == "rw" and shot.n})
+    assert spans == [PAGE, PMD, PUD, 1 << 34, 1 << 36, 1 << 38]  # what lies between is measured where the cost grew
 
 
 def test_a_kernel_that_does_not_come_up_is_told_and_another_is_scanned() -> None:
@@ -107,9 +111,15 @@ def test_offenders_of_the_newest_kernel_come_first() -> None:
     assert [name for name, _ in offenders([old, new])] == ["core dump", "mremap move", "exit", "munmap"]
 
 
-def test_a_name_that_is_no_call_is_refused() -> None:
+def test_a_name_that_is_no_call_or_layout_is_refused() -> None:
     with pytest.raises(UsageError, match="did you mean munlock"):
         chosen("munlok")
+    with pytest.raises(UsageError, match="no layout 'nosuch'; layouts are none"):
+        chosen(None, "nosuch")
+    with pytest.raises(UsageError, match="mincore is scanned on none of these layouts"):
+        chosen("mincore", "locked")
+    assert {one.layouts for one in chosen("exit,fork", "rw,none")} == {("none", "rw")}
+    assert not [one for one in chosen(None, "locked") if one.layouts != ("locked",)]
     with pytest.raises(UsageError, match="twice"):
         chosen("exit,exit")
     assert len(chosen(None)) == len(CALLS) >= 40

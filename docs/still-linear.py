@@ -28,18 +28,19 @@ it was not the only call that looks at every page of a reserved address space, t
 list on real kernels, on address spaces of which one thing is varied at a time, and tells what the cost depends on.
 
 ```sh
-python3 run.py scan --on host --only munmap,mremap\\ move
-python3 run.py scan --on 5.10 --on 6.1 --on 6.12 --on 7.3 --only munlockall,core\\ dump,fork
+python3 run.py scan --on host --only munmap,mremap-move
+python3 run.py scan --on 5.10 --on 6.1 --on 6.12 --on 7.3 --only munlockall,coredump,fork
 python3 run.py scan --on ./bzImage --fail-if-linear    # exit code 1 if a call became linear that was not
 python3 run.py scan --show results/records/scan.json --details
-python3 run.py scan --reproducer 'core dump'           # a C program that needs nothing of this project
+python3 run.py scan --reproducer coredump              # a C program that needs nothing of this project
 python3 run.py scan --list                             # the calls, and the layouts of each
 ```
 
 - **Under QEMU** costs are instructions, exact, whatever else the machine does; on the running kernel and on user-mode
   Linux they are times. Each call is made in a process of its own, which is killed with its guest where it hangs.
-- **Spans grow** until the law is clear: 4 KiB, 2 MiB and 64 MiB to 1 GiB first, then up to 256 GiB, each only if it is not
-  expected to take longer than `--limit` (5 s). A core dump cannot be ended: a long one is announced first.
+- **Spans grow** until the law is clear: 4 KiB, 2 MiB and 1 GiB first, what lies between where the cost grew, 256 GiB where
+  it did not, then each twice the last, and none that is expected to take longer than `--limit` (5 s). A core dump cannot
+  be ended: a long one is announced first.
 - **Layouts**: {layouts}.
 - **A law** is fitted to what the cost grew by from the smallest size on, as the gate fits its own: linear if the whole
   interval of the exponent lies within 0.9 to 1.1. Growth that would not even double the call in a large process (12.44 TiB

@@ -36,6 +36,7 @@ from mmmodel.constants import (
     VM_LOCKONFAULT,
     VM_SPECIAL,
 )
+from mmmodel.coredump import DumpRun, coredump
 from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
 from mmmodel.estimate import BECOMES_WRITABLE, KEEP, pages_to_populate
 from mmmodel.file import File
@@ -278,6 +279,16 @@ class Mm(AddressSpace):
             child.exit()
             raise OSError(-error, os.strerror(-error), "fork")
         return child
+
+    def coredump(self, *, walk: bool = False) -> list[DumpRun]:
+        """The memory that a core file would have, as runs of pages in the order of addresses; between them it has holes.
+
+        ``walk``: find it by a walk of the page tables that exist, which no kernel does, and not by asking for every page.
+        Nothing changes but the counters.  ProcessLookupError after ``exit()``.
+        """
+        self._refuse_after_exit("coredump")
+        np.copyto(self._before, self.machine.counters)
+        return coredump(self.state, self._mm, walk, self._before, self.machine.counters)
 
     def exit(self) -> None:
         """The process ends: everything is unmapped, and what would map again is ProcessLookupError."""

@@ -25,7 +25,7 @@ from bench.scan.machine import machines
 from bench.scan.measure import LIMIT
 from bench.scan.reproducer import text
 from bench.scan.results import SCHEMA, KernelScan, Scan, load, save
-from bench.scan.scan import chosen, scan
+from bench.scan.scan import chosen, layout_named, scan
 from bench.scan.verdict import of_call
 from bench.tables import formats
 from bench.tables.scan_tables import page
@@ -95,11 +95,10 @@ def _list() -> int:
 def _layout_of(call: Call, asked: str | None) -> str:
     """Return the layout of a reproducer: as asked, else on which the committed scan has the call linear, else the first."""
     if asked is not None:
-        if asked not in call.layouts:
-            raise UsageError(
-                f"{call.name} is not scanned on {one_line(asked, 40)!r}; its layouts are {', '.join(call.layouts)}"
-            )
-        return asked
+        name = layout_named(asked)
+        if name not in call.layouts:
+            raise UsageError(f"{call.name} is not scanned on {name!r}; its layouts are {', '.join(call.layouts)}")
+        return name
     if KEPT.is_file():
         for one in load(KEPT).kernels[::-1]:
             for found in one.calls:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from bench.errors import BenchError, UsageError, one_line, told
@@ -23,32 +24,47 @@ Keep = Callable[[list[KernelScan]], None]
 
 
 def chosen(words: str | None, layouts: str | None = None) -> list[Call]:
-    """Return the calls that a list of names means, all for None, on some of their layouts; UsageError for an unknown name."""
-    calls = _named(words)
+    """Return the calls that a list of names means, all for None, on some of their layouts; UsageError for an unknown name.
+
+    Names may be written without spaces, or with hyphens in their place: coredump, mremap-move.
+    """
+    names = _known("call", words, CALLS, f"--list shows the {len(CALLS)} that there are")
+    calls = [CALLS[name] for name in names]
     if layouts is None:
         return calls
-    kept = [word.strip() for word in layouts.split(",")]
-    if wrong := next((one for one in kept if one not in LAYOUTS), None):
-        raise UsageError(f"there is no layout {one_line(wrong, 40)!r}; layouts are {', '.join(LAYOUTS)}")
+    kept = _known("layout", layouts, LAYOUTS, f"layouts are {', '.join(LAYOUTS)}")
     found = [one._replace(layouts=tuple(name for name in one.layouts if name in kept)) for one in calls]
     if none := next((one.name for one in found if not one.layouts and words), None):
         raise UsageError(f"{none} is scanned on none of these layouts; --list shows which it has")
     return [one for one in found if one.layouts]
 
 
-def _named(words: str | None) -> list[Call]:
-    """Return the calls of a list of names, all for None."""
+def layout_named(word: str) -> str:
+    """Return the layout of a name, which may be written as calls are; UsageError if there is none."""
+    (name,) = _known("layout", word, LAYOUTS, f"layouts are {', '.join(LAYOUTS)}")
+    return name
+
+
+def _squeezed(word: str) -> str:
+    """Return a name as it is compared: letters and digits alone."""
+    return re.sub("[^a-z0-9]", "", word.lower())
+
+
+def _known(what: str, words: str | None, known: Collection[str], listed: str) -> list[str]:
+    """Return the names of a list, all that there are for None; UsageError for one that there is not, or that is there twice."""
     if words is None:
-        return list(CALLS.values())
-    names = [word.strip() for word in words.split(",")]
-    for name in names:
-        if name not in CALLS:
-            close = difflib.get_close_matches(name.lower(), CALLS, 1)
-            meant = f"did you mean {close[0]}? " if close else ""
-            raise UsageError(f"there is no call {one_line(name, 60)!r}; {meant}--list shows the {len(CALLS)} that there are")
-    if len(set(names)) < len(names):
-        raise UsageError(f"--only names {next(name for name in names if names.count(name) > 1)} twice")
-    return [CALLS[name] for name in names]
+        return [*known]
+    meant = {_squeezed(name): name for name in known}
+    found = []
+    for word in words.split(","):
+        if _squeezed(word) not in meant:
+            close = difflib.get_close_matches(_squeezed(word), meant, 1)
+            hint = f"did you mean {meant[close[0]]}? " if close else ""
+            raise UsageError(f"there is no {what} {one_line(word.strip(), 60)!r}; {hint}{listed}")
+        found.append(meant[_squeezed(word)])
+    if twice := next((name for name in found if found.count(name) > 1), None):
+        raise UsageError(f"the {what} {twice} is named twice")
+    return found
 
 
 class _Sum:

@@ -66,6 +66,10 @@ def small(words: Sequence[str]) -> list[str]:
         rest = [*without(rest, "--base", "--only"), "--suite", "quick", "--expectation", "quick.json"]
     if rest[:1] in (["history"], ["costs"]):  # what it measured, in place of the kernels that it measures
         return [name, rest[0], str(ROOT / "results" / "records" / f"kernel-{rest[0]}.json"), *rest[rest.index("--plots") :]]
+    if name == "scan" and "--on" in rest:  # as above
+        return [name, "--show", str(ROOT / "results" / "records" / "scan.json")]
+    if name == "scan":
+        return [name, *(str(ROOT / word) if word.startswith("results/") else word for word in rest)]
     if name == "kernel":
         rest = ["host" if before == "--on" else word for before, word in zip(["", *rest], without(rest, "--thp"), strict=False)]
     return [name, *rest]

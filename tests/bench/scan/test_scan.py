@@ -118,6 +118,7 @@ def test_a_name_that_is_no_call_or_layout_is_refused() -> None:
         chosen(None, "nosuch")
     with pytest.raises(UsageError, match="mincore is scanned on none of these layouts"):
         chosen("mincore", "locked")
+    assert [one.name for one in chosen("coredump, mremap-move,vfork+exec")] == ["core dump", "mremap move", "vfork + exec"]
     assert {one.layouts for one in chosen("exit,fork", "rw,none")} == {("none", "rw")}
     assert not [one for one in chosen(None, "locked") if one.layouts != ("locked",)]
     with pytest.raises(UsageError, match="twice"):

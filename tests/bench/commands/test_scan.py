@@ -22,7 +22,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Fake]:
         return [made.setdefault(word, Fake(LAWS, name=word)) for word in words]
 
     monkeypatch.setattr(command, "machines", machines)
-    monkeypatch.setattr(command.kernel, "find", lambda word: word)
+    monkeypatch.setattr("bench.targets.kernel.find", lambda word: word)
     return made
 
 

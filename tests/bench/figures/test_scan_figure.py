@@ -1,6 +1,7 @@
 """The figure of a scan: calls down, kernels across, on made-up kernels."""
 
 import pytest
+from matplotlib.colors import to_rgb
 
 from bench import environment
 from bench.figures.inputs import Skipped
@@ -56,7 +57,7 @@ def test_dearer_is_darker_also_in_grey() -> None:
     (axes,) = draw(found).axes
     shades = {}
     for patch, (name, _) in zip(axes.patches, found.calls, strict=True):
-        red, green, blue, _ = patch.get_facecolor()  # type: ignore[misc]
+        red, green, blue = to_rgb(patch.get_facecolor())
         shades[name] = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     assert shades["core dump"] < shades["mincore"] < shades["mremap move"] < shades["fork"] == 1.0
 

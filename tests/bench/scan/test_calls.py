@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import MissingError, UsageError
+from bench.errors import UsageError
 from bench.kernels.build import compiler
+from bench.kernels.errors import MissingError
 from bench.kernels.host import Host
 from bench.kernels.protocol import Program
 from bench.scan.call import PLACE, SMALL_PLACE, Call, probe, program

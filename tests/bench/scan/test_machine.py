@@ -51,6 +51,11 @@ class Answering:
             yield answers
 
 
+def _dies(programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None) -> Iterator[list[Answer]]:
+    """End before saying anything."""
+    raise EarlyEndError("the guest ended")
+
+
 def machine(monkeypatch: pytest.MonkeyPatch, kernel: Answering) -> KernelMachine:
     """Return a machine whose guests are those of a kernel in name only."""
     target = KernelTarget("9.9", Selected("9.9", "9.9.0", Qemu(Path("none")), "never", None))
@@ -76,15 +81,10 @@ def test_a_call_that_hangs_or_crashes_the_kernel_costs_only_itself(monkeypatch: 
 
 
 def test_a_kernel_that_never_comes_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Dead(Answering):
-        def run(
-            self, programs: Sequence[Program], hello: Callable[[Hello], None], seconds: int | None = None
-        ) -> Iterator[list[Answer]]:
-            raise EarlyEndError("the guest ended")
-            yield []
-
+    kernel = Answering()
+    monkeypatch.setattr(kernel, "run", _dies)
     with pytest.raises(GuestError):
-        [*machine(monkeypatch, Dead()).carry_out(shots("munmap"))]
+        [*machine(monkeypatch, kernel).carry_out(shots("munmap"))]
 
 
 @pytest.mark.parametrize(

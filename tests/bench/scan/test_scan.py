@@ -1,12 +1,14 @@
 """Scans of a fake kernel whose laws are known."""
 
+from collections.abc import Iterator, Sequence
+
 import pytest
 
 from bench.errors import UsageError
 from bench.kernels.errors import EarlyEndError
 from bench.scan.call import Call
 from bench.scan.calls import CALLS
-from bench.scan.machine import Shot
+from bench.scan.machine import Outcome, Shot
 from bench.scan.results import KernelScan
 from bench.scan.scan import chosen, scan
 from bench.scan.verdict import Verdict, of_kernel, offenders
@@ -94,12 +96,13 @@ def test_the_larger_sizes_double_only_where_the_cost_grows() -> None:
     assert spans == [PAGE, PMD, PUD, 1 << 34, 1 << 36, 1 << 38]  # what lies between is measured where the cost grew
 
 
-def test_a_kernel_that_does_not_come_up_is_told_and_another_is_scanned() -> None:
-    class Broken(Fake):
-        def carry_out(self, shots: list[Shot]):  # type: ignore[no-untyped-def,override]
-            raise EarlyEndError("the guest ended", ("Kernel panic - not syncing: fake",))
+def test_a_kernel_that_does_not_come_up_is_told_and_another_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(shots: Sequence[Shot]) -> Iterator[tuple[Shot, Outcome]]:
+        raise EarlyEndError("the guest ended", ("Kernel panic - not syncing: fake",))
 
-    bad, good = scan([Broken(LAWS, name="1.0"), Fake(LAWS)], chosen("munmap"), lambda line: None)
+    broken = Fake(LAWS, name="1.0")
+    monkeypatch.setattr(broken, "carry_out", breaks)
+    bad, good = scan([broken, Fake(LAWS)], chosen("munmap"), lambda line: None)
     assert "Kernel panic" in bad.error
     assert (good.error, of_kernel(good)["munmap"].answer) == ("", "nothing")
     assert of_kernel(bad)["munmap"] == Verdict("munmap", "missing", "it was not reached")

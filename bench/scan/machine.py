@@ -52,6 +52,7 @@ class Outcome(NamedTuple):
     fate: Fate
     cost: float = 0.0  # instructions, or seconds
     why: str = ""  # where it is not done
+    whole: float = 0.0  # what it took with all that comes before the call, in the same unit
 
 
 class Machine(Protocol):
@@ -189,7 +190,7 @@ class KernelMachine:
                 return Outcome("refused", why="needs a core file: none was written")
         elif last.errno and (last.errno not in shot.call.fine or (not shot.n and shot.call.exists)):
             return _refusal(shot, str(last.errno), "the call")
-        return Outcome("done", self._cost(last.cycles))
+        return Outcome("done", self._cost(last.cycles), whole=self._cost(sum(one.cycles for one in answers)))
 
     def _cost(self, stamps: int) -> float:
         """Return time stamps in the unit of the kernel."""

@@ -16,7 +16,7 @@ from bench.targets.kernel import Unit
 
 VALUES: Final = {"instructions": 3, "seconds": 7}  # of each size: times scatter
 LIMIT: Final = 5.0  # seconds that one call may be expected to take
-FURTHER: Final = 256  # times the size, of the next, where the cost has not grown
+FURTHER: Final = (256, 16, 2)  # times the size, of the next, where the cost has not grown: the most that is allowed
 SIZES_A_ROUND: Final = 3
 BETWEEN: Final = (2, 4)  # powers of 2 by which sizes are smaller than the last that fill the gap before it, where costs grow
 ANNOUNCED: Final = 1.0  # seconds: what nothing can end is announced if it is expected to take longer
@@ -34,6 +34,7 @@ class Running:
         self.stopped = problem
         self.fate: Fate = "refused" if problem else "done"
         self._is_first = True
+        self._whole: dict[int, float] = {}  # of each size, what one shot took, set-up and all
         self._judged: tuple[int, Law | None] = (0, None)  # of how many values, and their law
 
     def law(self) -> Law | None:
@@ -48,6 +49,7 @@ class Running:
         if outcome.fate == "done":
             if not self.stopped:
                 self.values.setdefault(n, []).append(outcome.cost)
+                self._whole[n] = max(outcome.whole, outcome.cost)
         elif not self.stopped:
             self.stopped, self.fate = outcome.why, outcome.fate
 
@@ -66,21 +68,26 @@ class Running:
         grows = law.kind != "nothing" or statistics.median(self.values[last]) > 2 * law.base
         if grows and (between := [last >> shift for shift in BETWEEN if min(self.values) < last >> shift not in self.values]):
             return between
-        return list(self._larger(law, 2 if grows else FURTHER, most, machine, limit))
+        factors = (2,) if grows else FURTHER
+        for factor in factors:
+            if last * factor > most:
+                continue
+            if sizes := self._larger(factor, most, machine, limit):
+                return sizes
+        if last * factors[-1] <= most:
+            self.stopped = f"{seconds(self._foreseen(machine, factors[-1]))} are expected of the next size"
+        return []
 
-    def _larger(self, law: Law, factor: int, most: int, machine: Machine, limit: float) -> Iterator[int]:
-        """Yield larger sizes, whose calls are not expected to take more than the limit."""
-        size = max(self.values)
-        cost = statistics.median(self.values[size])
-        for _ in range(SIZES_A_ROUND):
-            size *= factor
-            if size > most:
-                return
-            cost = law.base + max(cost - law.base, 0.0) * factor
-            if seconds_of(machine, cost) > limit:
-                self.stopped, self.fate = f"{seconds(seconds_of(machine, cost))} are expected of the next size", "done"
-                return
-            yield size
+    def _foreseen(self, machine: Machine, factor: int) -> float:
+        """Return how many seconds a shot takes on so many times the last size, set-up and all, which may be linear, too."""
+        base, cost = (self._whole[one(self._whole)] for one in (min, max))
+        return seconds_of(machine, base + max(cost - base, 0.0) * factor)
+
+    def _larger(self, factor: int, most: int, machine: Machine, limit: float) -> list[int]:
+        """Return larger sizes, each so many times the one before, that are not expected to take more than the limit."""
+        last = max(self.values)
+        times = [factor**power for power in range(1, SIZES_A_ROUND + 1)]
+        return [last * one for one in times if last * one <= most and self._foreseen(machine, one) <= limit]
 
     def expected(self, machine: Machine, n: int) -> float:
         """Return about how many seconds a size takes."""
@@ -108,7 +115,7 @@ class Scanner:
 
     def run(self) -> None:
         """Measure rounds until no series wants more; GuestError for a kernel that does not come up."""
-        self._carry_out([*self._probes(), *self._first_pass()])
+        self._carry_out([*self._probes(), *self._first_pass(), *self._round()])
         while shots := self._round():
             self._carry_out(shots)
 

@@ -11,9 +11,10 @@ from bench.errors import MeasurementError, UsageError
 from bench.kernels.protocol import Answer, Program, program, wait
 from bench.kernels.qemu import Qemu
 from bench.kernels.selection import series_of
+from bench.kernels.session import patience
 from bench.measuring import kernel_boots
 from bench.measuring.kernel_boots import Boot, Cost, Start
-from bench.measuring.kernel_calls import BOOT_SECONDS, SETTLE_NS, SLACK, waiting
+from bench.measuring.kernel_calls import BOOT_SECONDS, SETTLE_NS, SLACK
 from bench.targets.kernel import COMMAND_LINE, GUEST_SETTINGS, LOOK_UP_SECONDS, PAGE_SECONDS, KernelTarget
 from bench.traces.cost_format import Costs
 from bench.traces.ops import Mlock, Mmap, Op, SpanOp, Touch, Trace, op_name
@@ -85,7 +86,7 @@ def _answers(
     wanted = [traces[0], *list(traces) * rounds]
     programs = [Program(0, PAGE_SIZE, (wait(SETTLE_NS),), 0), *(_program(one) for one in wanted)]
     expected = sum(_expected_seconds(target, one) + TRACE_SECONDS for one in wanted)
-    deadline = int((BOOT_SECONDS + SLACK * expected) * waiting())
+    deadline = int((BOOT_SECONDS + SLACK * expected) * patience())
     found = machine.run(programs, lambda hello: releases.append(hello.kernel), deadline)
     next(found)
     for number, (trace, answers) in enumerate(zip(wanted, found, strict=True)):

@@ -1,13 +1,12 @@
 """The scan command: what it prints, writes, refuses, and its exit codes. Kernels in name only."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from bench.__main__ import main
 from bench.commands import scan as command
-from bench.scan.results import load, save
+from bench.scan.results import load
 from support.fake_scan import PAGE, Cost, Fake, constant, per, scanned
 
 LAWS: dict[str, Cost] = {"munmap": constant, "core dump": per(PAGE, 120.0), "mincore": per(PAGE, 9.0)}
@@ -128,9 +127,3 @@ def test_a_scan_of_the_running_kernel(tmp_path: Path) -> None:
     (call,) = kernel.calls
     law = next(one.law("seconds") for one in call.series if one.layout == "rw")
     assert law is not None and law.kind != "linear"
-
-
-def test_the_committed_scan_is_what_save_writes(tmp_path: Path) -> None:
-    save(tmp_path / "scan.json", load(command.KEPT))
-    assert (tmp_path / "scan.json").read_bytes() == command.KEPT.read_bytes()
-    assert subprocess.run(["git", "check-ignore", "-q", str(command.KEPT)], check=False).returncode

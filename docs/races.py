@@ -98,17 +98,20 @@ every race here that is explored whole, and that ends, broken invariants and not
 
 ## A second opinion
 
-Twelve of the races of two tasks are written once more in Promela, from the facts of the kernels; the models share no code
-with this one: `tests/bench/races/spin`. Spin runs them without reduction, as the kernel has them and without each guard, and
-`tests/bench/races/test_spin.py` holds that both tools find the same set of states, the same ends, the same broken
+Nineteen of the races of two tasks are written once more in Promela, from the facts of the kernels; the models share no
+code with this one: `tests/bench/races/spin`. Spin runs them without reduction, as the kernel has them and without each
+guard, and `tests/bench/races/test_spin.py` holds that both tools find the same set of states, the same ends, the same broken
 invariants and the same notes. A state is what both know: VM_LOCKED and VM_IO of each VMA, whether its entry is none,
 maps the page, is in migration or swapped out, PG_lru, PG_unevictable, PG_mlocked, mlock_count, references, whether a
 cache has the page, whether somebody has the LRU lock, and what each CPU's vectors hold, in order. What one of them
 lacks is printed. How far each task has come is left out, so that many of either tool's own states are one of these.
 
 Spin's steps are cut at single stores and single looks at what others store, in the order of the sources of 6.1.192.
-Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In one place the steps of the
-explorer are not as fine as the kernel's, and Spin runs each race with both: reclaim of an anonymous page.
+Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In three places the steps of the
+explorer are not the kernel's, and Spin runs each race with both. Who isolates a page waits for the LRU lock and clears
+PG_lru in one step; isolate_lru_page() of 5.10 looks at PG_lru before it takes the lock, folio_isolate_lru() of 6.1 clears
+it before. mlock of 5.10 processes its CPU's vector at its end; the kernel leaves the last page there. And reclaim of an
+anonymous page:
 
 - The kernel asks for VM_LOCKED in folio_referenced_one(), before the page has a place in swap, and again in
   try_to_unmap_one(), after add_to_swap(); each time mlock_vma_folio() looks at vm_flags once more. Here there is one
@@ -119,7 +122,7 @@ explorer are not as fine as the kernel's, and Spin runs each race with both: rec
   puts it back on an LRU in the swap cache. Here such a page stays mapped, and an unmapped one is freed.
 
 With these steps as fine as the kernel's every race breaks the same invariants, has the same notes, and, but for more ends
-of mlock-vs-reclaim, the same ends. Those are of a page that is swapped out and still in the swap cache, evictable, or
+of mlock-vs-reclaim in 5.10 and in 6.1, the same ends. Those are of a page that is still in the swap cache, evictable, or
 unevictable and not mlocked. `tests/bench/races/test_spin.py` holds that, too.
 """
 

@@ -20,7 +20,7 @@ import pytest
 from bench.races import invariants as inv
 from bench.races.explorer import explore
 from bench.races.interleaving import Interleaving, Situation, View
-from bench.races.races import DRAINS, FLAGS_FIRST, MIGRATION_DRAIN, ONE_STORE, RACES, VM_IO_GUARD
+from bench.races.races import ALL_SPECIAL, DRAINS, FLAGS_FIRST, MIGRATION_DRAIN, ONE_STORE, RACES, VM_IO_GUARD
 from bench.races.results import variants
 from mmmodel import state as st
 from mmmodel import steps
@@ -29,7 +29,8 @@ from mmmodel.migrate import is_migration_entry
 from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE
 
 SOURCES = Path(__file__).parent / "spin"
-WITHOUT = ("", VM_IO_GUARD, ONE_STORE, FLAGS_FIRST, DRAINS, MIGRATION_DRAIN)  # by the numbers that page.pml gives them
+# By the numbers that page.pml gives them:
+WITHOUT = ("", VM_IO_GUARD, ONE_STORE, FLAGS_FIRST, DRAINS, MIGRATION_DRAIN, ALL_SPECIAL)
 MODELS = {  # a race, as its file and what is defined there
     "munlock-vs-truncate": ("munlock_vs_truncate.pml",),
     "munlock-vs-truncate-pinned": ("munlock_vs_truncate.pml", "PINNED"),
@@ -41,13 +42,20 @@ MODELS = {  # a race, as its file and what is defined there
     "munlock-vs-lru-add-compaction": ("munlock_vs_lru_add.pml", "COMPACTION"),
     "munlock-vs-lru-add-mlock": ("munlock_vs_lru_add.pml", "MLOCK_AGAIN"),
     "munlock-vs-lru-add-5.10": ("munlock_vs_lru_add_5_10.pml",),
+    "mlock-vs-migration-5.10": ("mlock_vs_migration_5_10.pml",),
+    "mlock-vs-reclaim-5.10": ("mlock_vs_reclaim_5_10.pml",),
     "two-lockers": ("two_lockers.pml",),
     "two-lockers-held": ("two_lockers.pml", "HELD"),
+    "driver-mmap": ("driver_mmap.pml",),
+    "munlock-vs-truncate-07": ("munlock_vs_truncate.pml", "PATCH_07"),
+    "mlock-vs-migration-07": ("mlock_vs_migration.pml", "PATCH_07"),
+    "two-lockers-07": ("two_lockers.pml", "PATCH_07"),
+    "two-lockers-held-07": ("two_lockers.pml", "PATCH_07", "HELD"),
 }
 CASES = [(name, without) for name in MODELS for without in variants(RACES[name])]
 # Where the kernel's own steps lead to more ends: a page that reclaim has unmapped stays in the swap cache while somebody else
 # refers to it.
-MORE_ENDS_IN_FULL = {"mlock-vs-reclaim"}
+MORE_ENDS_IN_FULL = {"mlock-vs-reclaim", "mlock-vs-reclaim-5.10"}
 IDS = [" without ".join([name, *without]) for name, without in CASES]
 
 pytestmark = pytest.mark.skipif(

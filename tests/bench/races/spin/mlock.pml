@@ -1,8 +1,13 @@
 /*
- * The task of mlock() and of munlock(): mlock_vma_pages_range() of Linux 6.1, and what it would be without a guard.
+ * The task of mlock() and of munlock(): mlock_vma_pages_range() of Linux 6.1, or of PATCH_07 which is the same, and what
+ * it would be without a guard.
  * VM_IO is stored together with VM_LOCKED, before the walk, and cleared after it; lru_add_drain() is called before and after.
  */
+#ifdef PATCH_07
+#include "patch_07.pml"
+#else
 #include "linux_6_1.pml"
+#endif
 
 /* The walk is told by vm_flags what to do, or where those come last by what they will be. */
 inline mlock_pte_range(m) {

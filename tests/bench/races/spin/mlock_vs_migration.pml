@@ -20,7 +20,9 @@ init {
 	:: without = VM_IO_GUARD
 	:: without = ONE_STORE
 	:: without = FLAGS_FIRST
+#ifndef PATCH_07
 	:: without = DRAINS
+#endif
 	fi;
 #endif
 	d_step {

@@ -9,7 +9,9 @@ init {
 	:: without = VM_IO_GUARD
 	:: without = ONE_STORE
 	:: without = FLAGS_FIRST
+#ifndef PATCH_07
 	:: without = DRAINS
+#endif
 	fi;
 	d_step {
 		mm[0].entry = MAPPED;

@@ -1,5 +1,6 @@
 /*
- * munlock on one CPU of a page that was just faulted in on another, where it waits in the mlock batch for its LRU.  Afterwards
+ * munlock on one CPU of a page that was just faulted in on another, where it waits in the mlock batch for its LRU, or
+ * with PATCH_07 in lru_add.  Afterwards
  * COMPACTION takes it off its LRU and puts it back, or MLOCK_AGAIN locks and unlocks it once more.
  */
 #include "mlock.pml"
@@ -12,28 +13,7 @@ proctype drain(byte on_cpu) {
 }
 
 #ifdef COMPACTION
-/*
- * As a migration that fails: folio_isolate_lru(), which is one step since nobody else is at the page, a list whose link
- * overwrites mlock_count, folio_putback_lru().
- */
-proctype compaction(byte on_cpu) {
-	LOCALS;
-	c = on_cpu;
-	d_step {
-		test_clear_lru();
-		if
-		:: isolated -> refs++; mlock_count = 0
-		:: else
-		fi;
-		tell()
-	}
-	if
-	:: isolated -> folio_putback_lru()
-	:: else
-	fi;
-	lru_add_drain();
-	done++
-}
+#include "compaction.pml"
 #endif
 
 init {
@@ -43,8 +23,12 @@ init {
 		mm[0].entry = MAPPED;
 		pg_mlocked = 1;
 		nr_mlock = 1;
+#ifdef PATCH_07
+		cpu[1].adds = 1;
+#else
 		cpu[1].nr = 1;
 		cpu[1].tag[0] = NEW_PAGE;
+#endif
 		refs = 2; /* of the entry and of the batch */
 		tell()
 	}

@@ -38,7 +38,9 @@ init {
 	if
 	:: without = 0
 	:: without = FLAGS_FIRST
+#ifndef PATCH_07
 	:: without = DRAINS
+#endif
 	fi;
 #endif
 	d_step {

@@ -11,8 +11,9 @@
  * - PG_unevictable with mlock_count, which is only looked at by who has cleared PG_lru and has the LRU lock;
  * - all that freeing the page does, since nobody can find it any more.
  *
- * Each race is run as the kernel has it, and without one of its guards.  It is also run twice: `in_full`, and with reclaim as
- * the explorer has it, which is simpler and makes other states (reclaim.pml).
+ * Each race is run as the kernel has it, and without one of its guards.  It is also run twice: `in_full`, and with some steps
+ * as the explorer has them, which makes other states: reclaim is simpler (reclaim.pml), a page is isolated in one step under
+ * the LRU lock, and mlock() of 5.10 drains at its end.
  *
  * After each step that changes anything "S WITHOUT IN_FULL ..." tells the state, "B WITHOUT IN_FULL NAME" each invariant that
  * is broken, "N ..." what is only worth telling; when all tasks are done "E ..." tells the end.  Only printf() reads some of
@@ -23,6 +24,7 @@
 #define FLAGS_FIRST 3
 #define DRAINS 4
 #define MIGRATION_DRAIN 5
+#define ALL_SPECIAL 6
 byte without; /* one of these, or 0 */
 bit in_full;
 

@@ -5,7 +5,9 @@ init {
 	choose_in_full();
 	if
 	:: without = 0
+#ifndef PATCH_07
 	:: without = DRAINS
+#endif
 	fi;
 	d_step {
 		mm[0].vm_locked = 1;

@@ -98,7 +98,7 @@ every race here that is explored whole, and that ends, broken invariants and not
 
 ## A second opinion
 
-Nineteen of the races of two tasks are written once more in Promela, from the facts of the kernels; the models share no
+Twenty of the races of two tasks are written once more in Promela, from the facts of the kernels; the models share no
 code with this one: `tests/bench/races/spin`. Spin runs them without reduction, as the kernel has them and without each
 guard, and `tests/bench/races/test_spin.py` holds that both tools find the same set of states, the same ends, the same broken
 invariants and the same notes. A state is what both know: VM_LOCKED and VM_IO of each VMA, whether its entry is none,
@@ -162,7 +162,9 @@ mlocks it. It ends mlocked with a count of 1 in every order.""",
     "mlock-vs-migration-07": """\
 What the mail argues about, as that patch left it: the guard tests VM_IO alone, and each of its three parts is needed.
 That 5.18 declines every flag of VM_SPECIAL makes no difference here, and a test holds that state by state: mlock_fixup()
-sets VM_LOCKED on no VMA that has one of these, so VM_IO is the only one that the hook can find beside it.""",
+sets VM_LOCKED on no VMA that has one of these, so VM_IO is the only one that the hook can find beside it. The new page is
+on its LRU before it is mapped, which patch 08 brought. Without that, Spin's model (`OFF_LRU`) leaves it stranded whatever
+the guards, as in `mlock-vs-reclaim-07`.""",
     "mlock-vs-migration-5.10": """\
 PG_mlocked is one bit: locking twice is locking once, and munlock clears it. mlock stores VM_LOCKED, gives mmap_lock
 back, and has populate look for the page, which waits for the end of the migration. In some orders the page waits in a

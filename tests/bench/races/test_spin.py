@@ -47,6 +47,7 @@ MODELS = {  # a race, as its file and what is defined there
     "two-lockers": ("two_lockers.pml",),
     "two-lockers-held": ("two_lockers.pml", "HELD"),
     "driver-mmap": ("driver_mmap.pml",),
+    "munlock-vs-truncate-5.10": ("munlock_vs_truncate_5_10.pml",),
     "munlock-vs-truncate-07": ("munlock_vs_truncate.pml", "PATCH_07"),
     "mlock-vs-migration-07": ("mlock_vs_migration.pml", "PATCH_07"),
     "two-lockers-07": ("two_lockers.pml", "PATCH_07"),

@@ -12,18 +12,13 @@ proctype map_page(byte on_cpu) {
 	take(mm[0].mmap_lock);
 	d_step { mm[0].vm_locked = 1; tell() }
 	take(mm[0].ptl);
-	if /* insert_page_into_pte_locked(): the hook is at the end of page_add_file_rmap(), before set_pte_at() */
-	:: in_full -> d_step { refs++; tell() }
-	:: else -> d_step { refs++; mm[0].entry = MAPPED; tell() }
-	fi;
+	/* insert_page_into_pte_locked(): the hook is at the end of page_add_file_rmap(), before set_pte_at() */
+	d_step { refs++; tell() }
 	if
 	:: without == ALL_SPECIAL -> mlock_vma_folio(0)
 	:: else
 	fi;
-	if
-	:: in_full -> d_step { mm[0].entry = MAPPED; tell() }
-	:: else
-	fi;
+	d_step { mm[0].entry = MAPPED; tell() }
 	drop(mm[0].ptl);
 	d_step { mm[0].vm_locked = 0; tell() }
 	drop(mm[0].mmap_lock);

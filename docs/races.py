@@ -163,8 +163,7 @@ mlocks it. It ends mlocked with a count of 1 in every order.""",
 What the mail argues about, as that patch left it: the guard tests VM_IO alone, and each of its three parts is needed.
 That 5.18 declines every flag of VM_SPECIAL makes no difference here, and a test holds that state by state: mlock_fixup()
 sets VM_LOCKED on no VMA that has one of these, so VM_IO is the only one that the hook can find beside it. The new page is
-on its LRU before it is mapped, which patch 08 brought. Without that, Spin's model (`OFF_LRU`) leaves it stranded whatever
-the guards, as in `mlock-vs-reclaim-07`.""",
+on its LRU before it is mapped, which patch 08 brought; how it was before that is not explored here.""",
     "mlock-vs-migration-5.10": """\
 PG_mlocked is one bit: locking twice is locking once, and munlock clears it. mlock stores VM_LOCKED, gives mmap_lock
 back, and has populate look for the page, which waits for the end of the migration. In some orders the page waits in a

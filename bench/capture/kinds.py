@@ -191,7 +191,7 @@ def _evidence(rule: Rule, place: _Place, signs: Mapping[str, str]) -> list[str]:
     vma, stretch = place.vma, place.stretch
     seen = []
     if rule.path:
-        seen.append(f"named {vma.path}" if len(vma.path) < 60 else "by its name")
+        seen.append(f"named {vma.path.rsplit('/', 1)[-1]}")
     if rule.sign:
         seen.append(f"{signs[rule.sign].rsplit('/', 1)[-1]} is mapped")
     if rule.start != Rule.start:

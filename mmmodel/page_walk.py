@@ -99,10 +99,11 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
     unlocked always.  Needs the page table lock.  Models the loop of mlock_pte_range(), v6.12.
     """
     entries, pages, pvec, size = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE]
-    slot = first
+    slot, special, compound = first, 0, 0
     while slot < end:
         pfn = mapped_page(entries, slot)
         if pfn == 0:
+            special += 1 if pte_present(entries[slot]) else 0
             slot += 1
             continue
         nr_entries = folio_mlock_step(entries, pages, slot, end)
@@ -110,7 +111,10 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
             batch_munlock_page(s, pages, pvec, size, compound_head(pages, pfn))
         elif is_mapped_whole(pages, pfn, slot, nr_entries, first, end):
             batch_mlock_folio(s, pages, pvec, size, compound_head(pages, pfn))
+        else:
+            compound += nr_entries
         slot += nr_entries
+    count_left_alone(s.counters, special, compound)
 
 
 @kernel

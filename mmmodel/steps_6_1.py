@@ -18,7 +18,7 @@ from mmmodel.page_walk import (
     walk_to_pmd,
 )
 from mmmodel.pages import compound_head, is_zero_pfn
-from mmmodel.pgtable import pte_offset, pte_pfn
+from mmmodel.pgtable import pte_offset, pte_pfn, pte_present
 from mmmodel.state import BATCH_SIZE, CPU, KERNEL, MLOCK_PVEC, State
 from mmmodel.steps import (
     BATCHES,
@@ -81,6 +81,9 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> Path:
             yield from munlock_page(s, int(compound_head(s.pages, pfn)))
         elif pfn and is_mapped_whole(s.pages, pfn, slot, nr_entries, first, end):
             yield from mlock_folio(s, int(compound_head(s.pages, pfn)))
+        else:
+            is_special = not pfn and bool(pte_present(s.entries[slot]))
+            count_left_alone(s.counters, int(is_special), nr_entries if pfn else 0)
         slot += nr_entries
 
 

@@ -234,7 +234,7 @@ def i_mmap(scene: Scene) -> None:
 
 def long_vector(scene: Scene) -> None:
     """A vector that should have been emptied."""
-    scene.state.pvecs[0, st.LRU_ADD_PVEC, 0] = mc.PAGEVEC_SIZE
+    scene.state.pvecs[0, st.LRU_ADD_PVEC, 0] = scene.state.ctl[st.BATCH_SIZE]
 
 
 def drop_vector(scene: Scene) -> None:

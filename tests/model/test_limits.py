@@ -12,6 +12,7 @@ import pytest
 
 from mmmodel import Mm, kernels
 from mmmodel.constants import DEFAULT_MAP_WINDOW, MAP_HUGETLB, MMAP_MIN_ADDR
+from mmmodel.kernels import LINUX_6_12, kernel_of
 from oracle import constants as c
 from support.facts import BASE, NONE, PAGE, RW, areas, changes, error_of, forget_cap, map_anon, rss_pages
 
@@ -130,15 +131,17 @@ def test_a_move_to_a_place_wants_five_to_spare(make_mm: MakeMm, impl: str, most:
     assert error_of(lambda: mm.mremap(BASE, 2 * PAGE, 2 * PAGE, MOVE | c.MREMAP_FIXED, THERE)) == answer
 
 
-# ---- batches of 15 ----
+# ---- batches ----
 
 
-@pytest.mark.parametrize(("pages", "culled"), [(14, 0), (15, 15), (16, 15), (29, 15), (30, 30)])
-def test_new_locked_pages_wait_in_batches_of_fifteen(make_mm: MakeMm, impl: str, pages: int, culled: int) -> None:
-    """What is locked when it comes is counted at once and culled with its batch."""
+@pytest.mark.parametrize(("batches", "more", "full"), [(1, -1, 0), (1, 0, 1), (1, 1, 1), (2, -1, 1), (2, 0, 2)])
+def test_new_locked_pages_wait_in_batches(make_mm: MakeMm, impl: str, batches: int, more: int, full: int) -> None:
+    """What is locked when it comes is counted at once and culled with its batch: 15 pages, 31 in 6.12."""
+    size = 31 if kernel_of(impl) == LINUX_6_12 else 15
+    pages, culled = batches * size + more, full * size
     mm = make_mm(impl)
-    map_anon(mm, 32)
-    mm.mlock2(BASE, 32 * PAGE, c.MLOCK_ONFAULT)
+    map_anon(mm, 64)
+    mm.mlock2(BASE, 64 * PAGE, c.MLOCK_ONFAULT)
     found = changes(mm, lambda: mm.touch(BASE, pages * PAGE, "write"))
     assert found == {"mlock": pages, "mlocked": pages} | ({"culled": culled, "unev": culled} if culled else {})
     assert changes(mm, mm.lru_add_drain_all) == ({"culled": pages - culled, "unev": pages - culled} if pages > culled else {})

@@ -427,8 +427,9 @@ def test_a_huge_page_is_mapped_again_by_migration(impl: str, locked: bool) -> No
     assert (int(mm.state.entries[pmd]) ^ entry) & ~0x60 == 0  # but accessed and dirty, which are not kept
     for field in ("refcount", "mapcount", "mapping", "compound"):
         assert mm.state.pages[head][field] == before.shared["pages"][head][field]
-    assert bool(mm.state.pages[head]["flags"] & PG_mlocked) == locked
-    assert mm.vmstat()["nr_mlock"] == (512 if locked else 0)
+    counted = locked and impl in OF_6_1  # the hook of 6.12 is of small folios
+    assert bool(mm.state.pages[head]["flags"] & PG_mlocked) == counted
+    assert mm.vmstat()["nr_mlock"] == (512 if counted else 0)
 
 
 @pytest.mark.parametrize("seed", range(EXAMPLES))

@@ -52,10 +52,10 @@ def sources_digest() -> str:
 def _comparable(point: Point) -> str:
     """Return what points have in common that must leave the same state.
 
-    mlockall() is compared within a kernel only: 5.10 locks what it can fault in, and so no page that is PROT_NONE now,
-    6.1 what is there (docs/differences.md).
+    Two calls are compared within a kernel only. mlockall(): 5.10 locks what it can fault in, and so no page that is PROT_NONE
+    now, 6.1 what is there (docs/differences.md). mmap(): 6.12 puts anonymous memory of 2 MiB or more at a multiple of that.
     """
-    if point.operation != "mlockall":
+    if point.operation not in ("mlockall", "mmap"):
         return point.group
     return f"{point.group} of {registry.implementation(point.implementation).kernel}"
 

@@ -38,7 +38,7 @@ def test_the_grid_is_every_combination_once() -> None:
 
 def test_the_default_grid_fits_and_has_names_of_its_own() -> None:
     points = request().points
-    assert len({point.name for point in points}) == len(points) == 27
+    assert len({point.name for point in points}) == len(points) == 36
     for point in points:
         assert model.needed_bytes(point) < 1 << 30
 
@@ -114,7 +114,7 @@ def test_counters_only(tmp_path: Path, capsys: pytest.CaptureFixture[str], log: 
     arguments = ["sweep", "--span", "2MiB", "--populate", "none,64KiB", "--counters-only", "--results", str(tmp_path)]
     assert main(arguments) == 0
     assert main(arguments) == 0
-    assert (len(log.counted), log.timed) == (12, [])
+    assert (len(log.counted), log.timed) == (16, [])
     out = capsys.readouterr().out
     assert "spread" not in out
     assert "512" in out  # pages of 2 MiB, which per-page looks up

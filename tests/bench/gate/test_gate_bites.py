@@ -65,7 +65,7 @@ def test_a_slower_tree_is_caught_and_the_others_are_not_blamed(expectation: Path
     junit, report = tmp_path / "junit.xml", tmp_path / "report.json"
     with gate_proofs.copy_of_the_tree() as tree:
         gate_proofs.break_it(tree, slower)
-        words = ("--only", "times", "--base", "HEAD", "--rounds", "6", "--junit", str(junit), "--json", str(report))
+        words = ("--only", "times", "--base", "HEAD", "--rounds", "8", "--junit", str(junit), "--json", str(report))
         done = run(tree, expectation, *words)
         assert not list((tree / ".git").glob("worktrees/*"))
     assert done.returncode == 1, done.stdout + done.stderr
@@ -97,7 +97,7 @@ def test_an_interrupted_timing_leaves_nothing(tmp_path: Path) -> None:
         (["--only", "times"], "need each other"),
         (["--only", "counters", "--base", "HEAD"], "need each other"),
         (["--only", "speed"], "unknown part 'speed'"),
-        (["--rounds", "6"], "at least 7 to judge 6"),
+        (["--rounds", "6"], "at least 8 to judge 8"),
         (["--tolerance", "-1"], "--tolerance must be"),
         (["--suite", "quick", "--only", "laws"], "has no laws"),
         (["--json", "/proc/y.json"], "cannot write to directory /proc: "),

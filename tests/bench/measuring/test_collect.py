@@ -245,8 +245,8 @@ def test_what_is_finished_is_told(tmp_path: Path, log: Log) -> None:
                 assert fails
         text = console.export_text()
         console.file.close()
-        assert "unlockall-bench: kept for the same command: 6 of 6 points" in text
-        assert "unlockall-bench: finished before: 6 of 6 points are counted, 1 are timed" in text
+        assert "unlockall-bench: kept for the same command: 8 of 8 points" in text
+        assert "unlockall-bench: finished before: 8 of 8 points are counted, 1 are timed" in text
         assert terminal or text.count("\n") == 2
 
 

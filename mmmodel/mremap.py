@@ -40,7 +40,7 @@ from mmmodel.pgtable import alloc_pmd, alloc_pte, next_pmd, pmd_huge, pmd_presen
 from mmmodel.rmap import anon_vma_clone, unlink_anon_vmas
 from mmmodel.split import split_huge_pmd
 from mmmodel.state import KERNEL, MAX_MAP_COUNT, State
-from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge, vma_merge_new_range, vma_pages
+from mmmodel.vma import find_vma, find_vma_intersection, split_vma, vma_merge_new_range, vma_pages
 
 
 @kernel
@@ -98,15 +98,11 @@ def copy_vma(s: State, mm: int, vma: int, address: int, length: int, pgoff: int,
     if fresh:
         pgoff = address >> PAGE_SHIFT
     adjacent = address == record["vm_end"] or record["vm_start"] == address + length
-    merged = -1
-    if s.ctl[KERNEL] >= V6_12:
-        apart = vma if fresh and keep_source else 0
+    apart = vma if fresh and keep_source else 0
+    if not (apart != 0 and adjacent and V6_1 <= s.ctl[KERNEL] < V6_12):
         merged = vma_merge_new_range(s, mm, address, address + length, vm_flags, anon_vma, file, pgoff, apart)
-    elif not (fresh and keep_source and adjacent and s.ctl[KERNEL] >= V6_1):
-        prev = find_vma(s, mm, address) - 1
-        merged = vma_merge(s, mm, prev, address, address + length, vm_flags, anon_vma, file, pgoff)
-    if merged >= 0:
-        return s.order[merged]
+        if merged >= 0:
+            return s.order[merged]
     new = insert_vma(s, mm, address, address + length, vm_flags, file, pgoff)
     s.vmas[new]["anon_vma"] = anon_vma
     anon_vma_clone(s, new, vma)
@@ -254,12 +250,7 @@ def _expand_in_place(s: State, mm: int, position: int, end: int) -> int:
     if s.ctl[KERNEL] >= V6_1:
         pgoff = record["vm_pgoff"] + vma_pages(s, vma)
         start = record["vm_end"]
-        anon_vma, file = record["anon_vma"], record["vm_file"]
-        if s.ctl[KERNEL] >= V6_12:
-            merged = vma_merge_new_range(s, mm, start, end, vm_flags, anon_vma, file, pgoff, 0)
-        else:
-            merged = vma_merge(s, mm, position, start, end, vm_flags, anon_vma, file, pgoff)
-        if merged < 0:
+        if vma_merge_new_range(s, mm, start, end, vm_flags, record["anon_vma"], record["vm_file"], pgoff, 0) < 0:
             return -ENOMEM
     else:
         record["vm_end"] = end

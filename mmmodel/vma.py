@@ -335,8 +335,11 @@ def vma_merge_new_range(
 ) -> int:
     """Let the free range [address, end) with these attributes join its neighbours: position of the merged VMA, or -1.
 
-    ``apart``: a VMA that it must not join, or 0.  Models vma_merge_new_range(), v6.12.
+    ``apart``: a VMA that it must not join, or 0, which only 6.12 heeds.  Models vma_merge_new_range(), v6.12; older kernels ask
+    vma_merge() with the VMA before the range.
     """
+    if s.ctl[KERNEL] < V6_12:
+        return vma_merge(s, mm, find_vma(s, mm, address) - 1, address, end, vm_flags, anon_vma, file, pgoff)
     if vm_flags & VM_SPECIAL != 0:
         return -1
     position = find_vma(s, mm, address)
@@ -368,11 +371,9 @@ def expand_for_mapping(s: State, mm: int, address: int, end: int, vm_flags: int,
     faulted does not join a faulted ``next``, which grows alone.
     6.12: vma_merge_new_range(), by the rules of 5.10 again.
     """
-    if s.ctl[KERNEL] >= V6_12:
+    if s.ctl[KERNEL] < V6_1 or s.ctl[KERNEL] >= V6_12:
         return vma_merge_new_range(s, mm, address, end, vm_flags, 0, file, pgoff, 0)
     position = find_vma(s, mm, address)
-    if s.ctl[KERNEL] < V6_1:
-        return vma_merge(s, mm, position - 1, address, end, vm_flags, 0, file, pgoff)
     if vm_flags & VM_SPECIAL != 0:
         return -1
     after = s.order[position] if position < s.mms[mm]["map_count"] else 0

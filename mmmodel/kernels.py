@@ -9,6 +9,8 @@ This module imports nothing but the standard library, so that a command line can
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -99,6 +101,18 @@ def implementation(name: str) -> Implementation:
     if name not in _implementations:
         raise ValueError(f"unknown implementation {name!r}: choose from {', '.join(_implementations)}")
     return _implementations[name]
+
+
+def version_of(release: str) -> int:
+    """A release as kernels are ordered here: 601 of "6.1" and of "6.1.0-50-cloud-amd64"; 0 if it begins with no two numbers."""
+    found = re.match(r"(\d+)\.(\d+)", release, re.ASCII)
+    return int(found[1]) * 100 + int(found[2]) if found else 0
+
+
+def newest_until(version: int, among: Iterable[Implementation] | None = None) -> Implementation | None:
+    """The first implementation, of all or ``among`` some, of the newest kernel that is not newer; None if all are newer."""
+    known = [one for one in (implementations() if among is None else among) if one.kernel.version <= version]
+    return max(known, key=lambda one: one.kernel.version, default=None)  # of equal ones the first
 
 
 def kernel_of(name: str) -> Kernel:

@@ -13,7 +13,7 @@ from bench.runs.kernel_record import KernelFacts
 from bench.runs.loaded import LoadedPoint, LoadedRun
 from bench.runs.record import Counted
 from mmmodel.constants import PAGE_SIZE
-from mmmodel.kernels import IMPLEMENTATIONS, implementations
+from mmmodel.kernels import IMPLEMENTATIONS, newest_until, version_of
 
 BASELINE = IMPLEMENTATIONS[0]  # what ratios are to
 LEVELS = ("pgd", "p4d", "pud", "pmd", "pte")
@@ -154,8 +154,8 @@ def kernel_speedup(first: LoadedPoint, one: LoadedPoint) -> stats.Interval | Non
 
 def implementation_of(release: str) -> str | None:
     """Return the implementation that models a kernel of this release, of its own series; None if none does."""
-    series = release.split("-")[0].split(".")[:2]
-    return next((one.name for one in implementations() if one.kernel.name.split(".") == series), None)
+    found = newest_until(version_of(release))
+    return found.name if found and found.kernel.version == version_of(release) else None
 
 
 class Prediction(msgspec.Struct, frozen=True):

@@ -9,12 +9,11 @@ from typing import NamedTuple
 from bench.commands.kernel_figures import say
 from bench.errors import EXIT_DIFFERENCES
 from bench.kernels.build import cache_directory
-from bench.kernels.selection import series_of
 from bench.measuring import timed_points
 from bench.prediction import times
 from bench.prediction.points import CALIBRATION, CALLS_OF, TRIAL, on, predicted
 from bench.prediction.times import COVERED, Calibration, Measured
-from bench.prediction.weights import Cost, KernelWeights, Weights, number_of
+from bench.prediction.weights import Cost, KernelWeights, Weights
 from bench.progress import interruptible, progress_bar
 from bench.runs import storage
 from bench.tables import formats
@@ -22,6 +21,7 @@ from bench.tables.prediction_tables import calibration_table, trial_table
 from bench.tables.table import Page
 from bench.targets import kernel, registry
 from bench.workloads.scenario import Operation, Scenario
+from mmmodel.kernels import version_of
 
 Points = tuple[tuple[Operation, Scenario], ...]
 
@@ -42,8 +42,8 @@ def calibration_file() -> Path:
 
 def weights_for(release: str, weights: Weights) -> KernelWeights:
     """Return the weights of a kernel's series, or of the nearest one that there are weights for."""
-    wanted = number_of(".".join(map(str, series_of(release))))
-    return min(weights.kernels, key=lambda one: abs(number_of(one.series) - wanted))
+    wanted = version_of(release)
+    return min(weights.kernels, key=lambda one: abs(version_of(one.series) - wanted))
 
 
 def _measure(word: str, points: Points, weights: Weights) -> Tried:

@@ -27,7 +27,7 @@ from bench.figures.ticks import MOST, log_limits, log_ticks, span_limits, span_t
 from bench.number_format import approximate, seconds
 from bench.runs.kernel_record import KernelFacts
 from bench.runs.storage import write_atomic
-from mmmodel.kernels import Look, implementations
+from mmmodel.kernels import Look, implementations, newest_until, version_of
 
 DPI = 200
 CREATOR = f"Matplotlib {mpl.__version__}"  # files of another version need not be the same
@@ -109,10 +109,7 @@ def looks(kernels: Mapping[str, KernelFacts] | None = None) -> dict[str, dict[st
 
 def model_of(release: str) -> str:
     """Return the first implementation of a release's series, else of the newest before it, else the first of all."""
-    numbers = [int(number) for number in re.findall(r"\d+", release)[:2]]
-    before = [one for one in implementations() if [int(part) for part in one.kernel.name.split(".")] <= numbers]
-    newest = max((one.kernel.version for one in before), default=implementations()[0].kernel.version)
-    return next(one.name for one in implementations() if one.kernel.version == newest)
+    return (newest_until(version_of(release)) or implementations()[0]).name
 
 
 def _look(look: Look) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from scipy import optimize, stats
 
 from bench.errors import MeasurementError
 from bench.prediction.terms import CALLS, Calls
-from bench.prediction.weights import Cost, number_of
+from bench.prediction.weights import Cost
 from bench.runs.storage import encode_json, load_json, write_atomic
+from mmmodel.kernels import version_of
 
 SCHEMA: Final = 1
 FILE: Final = "calibration.json"
@@ -80,9 +81,9 @@ class Calibrations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def nearest(self, series: str) -> Calibration | None:
         """Return the calibration whose kernel is nearest to a series, the later where two are; None without any."""
-        wanted = number_of(series)
+        wanted = version_of(series)
         return min(
-            self.targets.values(), key=lambda one: (abs(number_of(one.series) - wanted), -number_of(one.series)), default=None
+            self.targets.values(), key=lambda one: (abs(version_of(one.series) - wanted), -version_of(one.series)), default=None
         )
 
 

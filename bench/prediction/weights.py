@@ -11,10 +11,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from bench.errors import MeasurementError, one_line, unknown
+from bench.errors import MeasurementError, UsageError, one_line, unknown
 from bench.prediction.terms import CALLS, TERMS, Calls, events
 from bench.runs.storage import load_json
-from mmmodel.kernels import implementation, implementations
+from mmmodel.kernels import implementation, implementations, newest_until, version_of
 
 SCHEMA: Final = 1
 FILE: Final = "cost-weights.json"
@@ -77,19 +77,13 @@ class Cost(NamedTuple):
 
 
 def implementation_of(series: str) -> str:
-    """Return the implementation whose counters stand for a kernel: the first of its series, or of the one before."""
-    wanted = number_of(series)
-    return next(
-        one.name
-        for one in sorted(implementations(), key=lambda one: -one.kernel.version)
-        if one.kernel.version <= wanted and one is next(two for two in implementations() if two.kernel == one.kernel)
-    )
-
-
-def number_of(series: str) -> int:
-    """Return a kernel's series as the model orders them: 601 of "6.1"."""
-    major, _, minor = series.partition(".")
-    return int(major) * 100 + int(minor)
+    """Return the implementation whose counters stand for a kernel: of those that the cost model has terms for, the newest
+    that is not newer; UsageError if all are.
+    """
+    found = newest_until(version_of(series), [one for one in implementations() if one.algorithm in TERMS])
+    if found is None:
+        raise UsageError(f"the cost model is of no kernel as old as {one_line(series, 40)}")
+    return found.name
 
 
 def predict(kernel: KernelWeights, call: str, counters: Mapping[str, int]) -> Cost:

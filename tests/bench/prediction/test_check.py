@@ -10,8 +10,10 @@ import pytest
 
 from bench.__main__ import main
 from bench.prediction import weights
+from bench.prediction.terms import TERMS
 from bench.prediction.weights import SMALL, implementation_of
 from bench.traces.cost_format import encode_costs, load_costs
+from mmmodel.kernels import implementation
 
 RECORDS = Path(__file__).parents[3] / "results" / "records"
 MEASURED = RECORDS / "call-costs.jsonl"
@@ -110,3 +112,4 @@ def test_strides_are_numbers_or_hexadecimal_and_names_may_have_signs() -> None:
 def test_a_kernel_is_modelled_by_its_own_series_or_the_one_before() -> None:
     assert implementation_of("5.10") == implementation_of("5.15") == implementation_of("6.0") == "per-page"
     assert implementation_of("6.1") == implementation_of("6.2") == "page-walk"
+    assert implementation(implementation_of("6.12")).algorithm in TERMS  # folio-walk has none yet

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -15,7 +14,7 @@ from bench.kernels.session import patience
 from bench.measuring import kernel_boots
 from bench.measuring.kernel_boots import Boot, Cost, Start
 from bench.measuring.kernel_calls import BOOT_SECONDS, ROUNDS, SETTLE_NS
-from bench.targets.kernel import COMMAND_LINE, GUEST_MIB, GUEST_SETTINGS, KernelTarget
+from bench.targets.kernel import GUEST_MIB, KernelTarget, counting
 from mmmodel.constants import PAGE_SIZE
 
 MEMORY_MIB: Final = GUEST_MIB + 128  # the largest program has 64 MiB in huge pages
@@ -47,15 +46,7 @@ def _start(target: KernelTarget, boot: Boot, on_value: Callable[[], None]) -> No
         kernel = target.selected.kernel
         if not isinstance(kernel, Qemu):
             raise UsageError(f"{target.name} is timed, and pages are counted in instructions")
-        machine = replace(
-            kernel,
-            thp=thp,
-            memory_mib=MEMORY_MIB,
-            count_instructions=True,
-            command_line=COMMAND_LINE,
-            settings={**kernel.settings, **GUEST_SETTINGS},
-            swap_mib=SWAP_MIB,
-        )
+        machine = counting(kernel, thp, MEMORY_MIB, swap_mib=SWAP_MIB)
         for kind, nr_pages, cost in _values(machine, list(group), boot.releases):
             before = boot.costs.get(key(kind, nr_pages), Cost((), 0))
             boot.costs[key(kind, nr_pages)] = Cost((*before.values, cost), 0)

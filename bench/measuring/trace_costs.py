@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 from bench.errors import MeasurementError, UsageError
@@ -15,7 +14,7 @@ from bench.kernels.session import patience
 from bench.measuring import kernel_boots
 from bench.measuring.kernel_boots import Boot, Cost, Start
 from bench.measuring.kernel_calls import BOOT_SECONDS, SETTLE_NS, SLACK
-from bench.targets.kernel import COMMAND_LINE, GUEST_SETTINGS, LOOK_UP_SECONDS, PAGE_SECONDS, KernelTarget
+from bench.targets.kernel import LOOK_UP_SECONDS, PAGE_SECONDS, KernelTarget, counting
 from bench.traces.cost_format import Costs
 from bench.traces.ops import Mlock, Mmap, Op, SpanOp, Touch, Trace, op_name
 from mmmodel.constants import PAGE_SIZE
@@ -75,14 +74,7 @@ def _answers(
     kernel = target.selected.kernel
     if not isinstance(kernel, Qemu):
         raise UsageError(f"{target.name} is timed, and calls are counted in instructions: give versions or images for QEMU")
-    machine = replace(
-        kernel,
-        thp="never",
-        memory_mib=MEMORY_MIB,
-        count_instructions=True,
-        command_line=COMMAND_LINE,
-        settings={**kernel.settings, **GUEST_SETTINGS},
-    )
+    machine = counting(kernel, "never", MEMORY_MIB)
     wanted = [traces[0], *list(traces) * rounds]
     programs = [Program(0, PAGE_SIZE, (wait(SETTLE_NS),), 0), *(_program(one) for one in wanted)]
     expected = sum(_expected_seconds(target, one) + TRACE_SECONDS for one in wanted)

@@ -17,7 +17,7 @@ from bench.kernels.uml import Uml
 from bench.measuring.kernel_calls import SETTLE_NS, stamps_per_second
 from bench.scan.call import ABSENT, PLACE, REFUSED, SMALL_PLACE, Call, Place, probe, program
 from bench.scan.layouts import Layout
-from bench.targets.kernel import COMMAND_LINE, GUEST_MIB, GUEST_SETTINGS, KernelTarget, Unit
+from bench.targets.kernel import GUEST_MIB, GUEST_SETTINGS, KernelTarget, Unit, counting
 from mmmodel.constants import PAGE_SIZE
 
 Fate = Literal["done", "absent", "refused", "failed", "crashed", "hung"]
@@ -126,16 +126,9 @@ class KernelMachine:
         """Return how the kernel is started."""
         kernel = self._target.selected.kernel
         if isinstance(kernel, Qemu):
-            return replace(
-                kernel,
-                thp="madvise",
-                memory_mib=MEMORY_MIB * (2 if device == "nodes" else 1),
-                count_instructions=True,
-                command_line=COMMAND_LINE,
-                settings={**kernel.settings, **_GUEST_SETTINGS},
-                swap_mib=SWAP_MIB if device == "swap" else 0,
-                nodes=2 if device == "nodes" else 1,
-            )
+            nodes: Literal[1, 2] = 2 if device == "nodes" else 1
+            swap_mib = SWAP_MIB if device == "swap" else 0
+            return counting(kernel, "madvise", MEMORY_MIB * nodes, _GUEST_SETTINGS, swap_mib, nodes)
         if isinstance(kernel, Uml):
             return replace(kernel, memory_mib=MEMORY_MIB, settings={**kernel.settings, **_GUEST_SETTINGS})
         return kernel

@@ -6,7 +6,8 @@ import functools
 import hashlib
 import os
 import resource
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Final, Literal
@@ -125,10 +126,7 @@ class KernelTarget(msgspec.Struct, frozen=True):
             chosen = tuple(group)
             mib = GUEST_MIB + int(max(map(_nr_pages, chosen)) * PAGE_SIZE * (1 + TABLES)) // (1 << 20)
             if isinstance(kernel, Qemu):
-                settings = {**kernel.settings, **GUEST_SETTINGS}
-                machine: Kernel = Qemu(
-                    kernel.image, thp, memory_mib=mib, count_instructions=True, command_line=COMMAND_LINE, settings=settings
-                )
+                machine: Kernel = counting(kernel, thp, mib)
             elif isinstance(kernel, Uml):
                 machine = Uml(kernel.binary, memory_mib=mib, settings={**kernel.settings, **GUEST_SETTINGS})
             else:
@@ -144,6 +142,27 @@ GUEST_SETTINGS: Final = {
     "/proc/sys/vm/overcommit_memory": "1",
     "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs": "4000000000",
 }
+
+
+def counting(
+    kernel: Qemu,
+    thp: Literal["never", "always", "madvise"],
+    memory_mib: int,
+    settings: Mapping[str, str] = GUEST_SETTINGS,
+    swap_mib: int = 0,
+    nodes: Literal[1, 2] = 1,
+) -> Qemu:
+    """Return a kernel as it is booted to count instructions: nothing of its own accord, and `settings` beside its own."""
+    return replace(
+        kernel,
+        thp=thp,
+        memory_mib=memory_mib,
+        count_instructions=True,
+        command_line=COMMAND_LINE,
+        settings={**kernel.settings, **settings},
+        swap_mib=swap_mib,
+        nodes=nodes,
+    )
 
 
 def find(word: str, thp: Thp | None = None) -> KernelTarget:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import itertools
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 import msgspec
 
 from bench.commands import Actions
+from bench.commands.kernel_figures import say
 from bench.commands.kernel_shrink import CRASH, Reducer, prepare_directory, reduce_all
 from bench.commands.replay import Tick, TraceRunner, print_differences
 from bench.errors import EXIT_DIFFERENCES, EXIT_MEASUREMENT, UsageError, one_line
@@ -60,11 +60,6 @@ class Record(msgspec.Struct, frozen=True):
     crashes: Sequence[Crash]
 
 
-def _say(line: str) -> None:
-    """Tell on standard error what is being done."""
-    print(f"unlockall-bench: {line}", file=sys.stderr, flush=True)
-
-
 def _implementation(release: str, wanted: str | None) -> str:
     """Return the implementation that a kernel is held against: of its own series, else of the newest before it."""
     known = registry.trace_targets()
@@ -79,7 +74,7 @@ def _implementation(release: str, wanted: str | None) -> str:
         raise UsageError(f"no implementation models a kernel as old as {release}: choose one by --impl {', '.join(known)}")
     best = modelled[max(before)]
     if max(before) != series:
-        _say(f"no implementation models {release}: held against {best.name}, which models {best.kernel}")
+        say(f"no implementation models {release}: held against {best.name}, which models {best.kernel}")
     return best.name
 
 
@@ -159,7 +154,7 @@ def _conform(options: argparse.Namespace) -> int:
         check_parent(options.record)  # now, for a comparison may take an hour
     selected = select(options.on, options.thp, options.kvm)
     if selected.without_kvm:
-        _say(f"{selected.without_kvm}; the processor is emulated")
+        say(f"{selected.without_kvm}; the processor is emulated")
     jobs = _jobs(options)
     name = _implementation(selected.release, options.impl)
     runner = TraceRunner(registry.trace_targets()[name], TraceSettings(selected.thp, selected.ram))
@@ -177,7 +172,7 @@ def _conform(options: argparse.Namespace) -> int:
     begun = f" and the beginnings of {len(crashes)}" if crashes else ""
     said = f"{count(nr_traces)} traces{begun}, {count(comparison.nr_steps)} steps, {count(differing)} differences"
     hidden = f"; not compared: {', '.join(unseen)}" if unseen else ""
-    _say(f"{comparison.release} against {name}: {said}{hidden}")
+    say(f"{comparison.release} against {name}: {said}{hidden}")
     if options.record is not None:
         facts = (selected.word, comparison.release, selected.thp, name, source)
         numbers = (nr_traces, comparison.nr_steps, dict(comparison.compared), differing, crashes)
@@ -186,13 +181,13 @@ def _conform(options: argparse.Namespace) -> int:
         with interruptible():
             reducer = Reducer(selected.kernel, runner, jobs, options.shrink_seconds)
             found = [*comparison.found, *((traces.by_name[one.trace], one.step, CRASH) for one in crashes)]
-            reduce_all(found, reducer, options.shrink, _say, f"--impl {name} --thp {selected.thp}")
+            reduce_all(found, reducer, options.shrink, say, f"--impl {name} --thp {selected.thp}")
     elif differing or crashes:
         what = "differences" if differing else "crashes"
-        _say(f"--shrink DIRECTORY reduces {what} to small traces, on the kernel itself")
+        say(f"--shrink DIRECTORY reduces {what} to small traces, on the kernel itself")
     ended = {one.trace: f"ended the kernel at ops[{one.step}], {op_name(one.op)}" for one in crashes}
     for lost in comparison.lost:
-        _say(f"trace {lost.name} {ended.get(lost.name, 'was not finished')}: {lost.error}")
+        say(f"trace {lost.name} {ended.get(lost.name, 'was not finished')}: {lost.error}")
     if comparison.lost:
         return EXIT_MEASUREMENT
     return EXIT_DIFFERENCES if differing else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 import bench
 from bench import environment
 from bench.commands import parser_of
-from bench.commands.kernel_figures import draw
+from bench.commands.kernel_figures import draw, say
 from bench.errors import EXIT_DIFFERENCES, EXIT_MEASUREMENT, MeasurementError, UsageError, one_line
 from bench.figures.inputs import Skipped
 from bench.figures.kinds import KERNEL_KINDS
@@ -33,11 +32,6 @@ from bench.targets import kernel
 
 KEPT: Final = Path(bench.__file__).parent.parent / "results" / "records" / "scan.json"
 LONGEST: Final = 600.0  # seconds of --limit
-
-
-def _say(line: str) -> None:
-    """Tell on standard error."""
-    print(f"unlockall-bench: {line}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,7 +129,7 @@ def _measure(options: argparse.Namespace) -> Scan:
             if options.output:
                 save(options.output, _scan_of(done))
 
-        return _scan_of(scan(found, calls, _say, on_shot, options.limit, keep))
+        return _scan_of(scan(found, calls, say, on_shot, options.limit, keep))
 
 
 def _scan_of(kernels: Sequence[KernelScan]) -> Scan:
@@ -159,11 +153,11 @@ def _judge(kept: Scan, kernels: Sequence[KernelScan]) -> int:
         base = base_of(kept, one.release)
         changes = became_linear(base, one)
         for change in changes:
-            _say(f"{one.name}: {change.call} on {change.layout} became linear in the span: {change.before} in {base.release}")
+            say(f"{one.name}: {change.call} on {change.layout} became linear in the span: {change.before} in {base.release}")
         if doubtful := unclear(base, one):
-            _say(f"{one.name}: not clear, and of no span in {base.release}: {', '.join(doubtful)}")
+            say(f"{one.name}: not clear, and of no span in {base.release}: {', '.join(doubtful)}")
         said = f"{len(names(changes))} calls" if changes else "no call"
-        _say(f"{one.name} against {base.release}: {said} became linear")
+        say(f"{one.name} against {base.release}: {said} became linear")
         code = EXIT_DIFFERENCES if changes else code
     return code
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import UsageError, one_line
 from bench.prediction.terms import CALLS
@@ -12,6 +12,9 @@ from bench.traces.ops import Trace, op_name
 from bench.traces.replay import Machine
 from mmmodel.constants import MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_READ, PROT_WRITE
 from mmmodel.errors import NotModelled
+
+if TYPE_CHECKING:
+    from mmmodel import Mm
 
 
 class CountedOp(NamedTuple):
@@ -22,18 +25,26 @@ class CountedOp(NamedTuple):
     counters: Mapping[str, int]
 
 
-def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda: None) -> list[CountedOp]:
-    """Carry a trace out on the model; return its calls that lock, unlock or unmap.
+def with_program(implementation: str, thp: str = "never") -> Mm:
+    """Return the address space of the program that makes the calls, with nothing else in it.
 
-    The program that makes the calls has pages of its own, and so page tables: what lies in the same 512 GiB is not the first
-    there. UsageError for what the model does not have.
+    It has pages of its own, and so page tables: what lies in the same 512 GiB is not the first there.
     """
     from mmmodel import Mm  # here, because it loads the compiler
 
-    space = Mm(implementation)
+    space = Mm(implementation, thp=thp)
     space.mmap(PROGRAM_START, PROGRAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)
     space.touch(PROGRAM_START, 1, "write")
     space.lru_add_drain_all()
+    return space
+
+
+def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda: None) -> list[CountedOp]:
+    """Carry a trace out on the model; return its calls that lock, unlock or unmap.
+
+    UsageError for what the model does not have.
+    """
+    space = with_program(implementation)
     machine = Machine(space)
     found = []
     for number, op in enumerate(trace.ops):

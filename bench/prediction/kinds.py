@@ -9,11 +9,10 @@ from typing import Final
 from bench.errors import MeasurementError
 from bench.kernels.page_kinds import KINDS, PageKind
 from bench.kernels.protocol import SYS
+from bench.prediction.counted import with_program
 from bench.prediction.fitting import Row
 from bench.prediction.weights import implementation_of
 from bench.runs.kernel_costs import KernelCosts
-from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
-from mmmodel.constants import MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_READ, PROT_WRITE
 
 # The others are in cost files, of the very build that these weights are for.
 WANTED: Final = ("no PGD entry", "huge page", "huge page by PTEs")
@@ -35,12 +34,7 @@ def rows_of_kinds(costs: KernelCosts, series: str, source: int) -> list[Row]:
 
 def _counters(kind: PageKind, nr_pages: int, implementation: str) -> dict[str, int]:
     """Return the counters of the measured call, the last order of a kind's program."""
-    from mmmodel import Mm  # here, because it loads the compiler
-
-    space = Mm(implementation, thp=kind.thp)
-    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
-    space.mmap(PROGRAM_START, PROGRAM_BYTES, PROT_READ | PROT_WRITE, flags)
-    space.touch(PROGRAM_START, 1, "write")
+    space = with_program(implementation, kind.thp)
     names: Mapping[int, str] = {number: name for name, number in SYS.items()}
     for order in kind.program(nr_pages).orders:
         letter, _, *words = order.split()

@@ -70,11 +70,12 @@ def run(options: argparse.Namespace, weights: Weights) -> int:
     with progress_bar() as progress, interruptible():
         task = progress.add_task("layouts", total=len(captured) * len(kernels))
         for layout in captured:
+            cheap, dear = extremes(layout)
             for kernel in kernels:
-                told += [(one, _time(one, calibrations[kernel.series])) for one in _forecasts(layout, kernel, where)]
+                told += [(one, _time(one, calibrations[kernel.series])) for one in _forecasts(cheap, dear, kernel, where)]
                 progress.advance(task)
             if where is None:
-                blame.append(_blame(extremes(layout)[1], kernels[0]))
+                blame.append(_blame(dear, kernels[0]))
                 advice |= _advice(layout)
     told.sort(key=lambda pair: [one.name for one in captured].index(pair[0].layout))
     if options.format == "json":
@@ -86,9 +87,8 @@ def run(options: argparse.Namespace, weights: Weights) -> int:
     return EXIT_DIFFERENCES if late else 0
 
 
-def _forecasts(layout: Layout, kernel: KernelWeights, where: Range | None) -> list[Forecast]:
-    """Return what each call would cost; where pages are not known, with the most that there can be, beside the least."""
-    cheap, dear = extremes(layout)
+def _forecasts(cheap: Layout, dear: Layout, kernel: KernelWeights, where: Range | None) -> list[Forecast]:
+    """Return what each call would cost; where the two differ, with the most that there can be, beside the least."""
     found = forecast.forecast(dear, kernel, where)
     if cheap is dear:
         return found

@@ -13,6 +13,7 @@ from mmmodel.jit import step
 from mmmodel.pages import compound_head, page_trans_compound, thp_nr_pages
 from mmmodel.pgtable import pte_pfn, pte_present
 
+SPECIAL: Final = -1  # of mapped_page(): the zero page
 _COMPARED: Final = ~(PTE_PFN_MASK | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY)  # bits in which the entries of a batch agree
 
 
@@ -43,12 +44,14 @@ def folio_mlock_step(entries: Words, pages: Records, slot: int, end: int) -> int
 
 @step
 def mapped_page(entries: Words, slot: int) -> int:
-    """Page that an entry maps, small or part of a large folio; 0 if there is none, or the zero page.
+    """Page that an entry maps, small or part of a large folio; 0 if there is none, SPECIAL if it is the zero page.
 
-    Models vm_normal_folio(), simplified: special entries map zero pages only.
+    Models vm_normal_page() and vm_normal_folio(), simplified: special entries map zero pages only.
     """
     entry = entries[slot]
-    return 0 if not pte_present(entry) or entry & _PAGE_SPECIAL != 0 else pte_pfn(entry)
+    if not pte_present(entry):
+        return 0
+    return SPECIAL if entry & _PAGE_SPECIAL != 0 else pte_pfn(entry)
 
 
 @step

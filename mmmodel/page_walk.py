@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from mmmodel.arraytypes import Records, Words
 from mmmodel.constants import (
-    _PAGE_SPECIAL,
     P4D_SHIFT,
     P4D_SIZE,
     PAGE_SIZE,
@@ -39,16 +38,15 @@ from mmmodel.counters import (
     TABLES_ENTERED,
 )
 from mmmodel.counting import count
-from mmmodel.folio import folio_mlock_step, is_mapped_whole, mapped_page
+from mmmodel.folio import SPECIAL, folio_mlock_step, is_mapped_whole, mapped_page
 from mmmodel.jit import kernel, step, unit
 from mmmodel.kernels import V6_12
 from mmmodel.mlock_batch import batch_mlock_folio, batch_munlock_page, lru_add_drain, mlock_folio, munlock_page
 from mmmodel.pages import compound_head, is_zero_pfn, page_trans_compound
-from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn, pte_present
+from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn
 from mmmodel.state import BATCH_SIZE, CPU, KERNEL, MLOCK_PVEC, State
 
 HUGE = -1  # of begin_pte_range(): a huge PMD
-SPECIAL = -1  # of page_of_pte(): the zero page
 COMPOUND = -2  # of page_of_pte(): a part of a huge page
 
 
@@ -75,13 +73,8 @@ def begin_pte_range(s: State, pmd: int, address: int, end: int) -> int:
 @step
 def page_of_pte(entries: Words, pages: Records, slot: int) -> int:
     """6.1: page to lock or unlock by this entry: 0 if there is none, SPECIAL or COMPOUND for one that is left alone."""
-    entry = entries[slot]
-    if not pte_present(entry):
-        return 0
-    if entry & _PAGE_SPECIAL != 0:
-        return SPECIAL
-    pfn = pte_pfn(entry)
-    return COMPOUND if page_trans_compound(pages, pfn) else pfn
+    pfn = mapped_page(entries, slot)
+    return COMPOUND if pfn > 0 and page_trans_compound(pages, pfn) else pfn
 
 
 @step
@@ -102,8 +95,8 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
     slot, special, compound = first, 0, 0
     while slot < end:
         pfn = mapped_page(entries, slot)
-        if pfn == 0:
-            special += 1 if pte_present(entries[slot]) else 0
+        if pfn <= 0:
+            special += 1 if pfn == SPECIAL else 0
             slot += 1
             continue
         nr_entries = folio_mlock_step(entries, pages, slot, end)

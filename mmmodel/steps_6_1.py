@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from mmmodel.constants import VM_IO, VM_LOCKED
-from mmmodel.folio import folio_mlock_step, is_mapped_whole, mapped_page
+from mmmodel.folio import SPECIAL, folio_mlock_step, is_mapped_whole, mapped_page
 from mmmodel.kernels import V6_12
 from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE, batch_append, set_page_mlocked, test_set_page_mlocked
 from mmmodel.page_walk import (
     COMPOUND,
     HUGE,
-    SPECIAL,
     begin_pte_range,
     count_left_alone,
     is_walked,
@@ -18,7 +17,7 @@ from mmmodel.page_walk import (
     walk_to_pmd,
 )
 from mmmodel.pages import compound_head, is_zero_pfn
-from mmmodel.pgtable import pte_offset, pte_pfn, pte_present
+from mmmodel.pgtable import pte_offset, pte_pfn
 from mmmodel.state import BATCH_SIZE, CPU, KERNEL, MLOCK_PVEC, State
 from mmmodel.steps import (
     BATCHES,
@@ -76,14 +75,15 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> Path:
     slot = first
     while slot < end:
         pfn = int(mapped_page(s.entries, slot))
-        nr_entries = int(folio_mlock_step(s.entries, s.pages, slot, end)) if pfn else 1
-        if pfn and not lock:
+        nr_entries = int(folio_mlock_step(s.entries, s.pages, slot, end)) if pfn > 0 else 1
+        if pfn <= 0:
+            count_left_alone(s.counters, int(pfn == SPECIAL), 0)
+        elif not lock:
             yield from munlock_page(s, int(compound_head(s.pages, pfn)))
-        elif pfn and is_mapped_whole(s.pages, pfn, slot, nr_entries, first, end):
+        elif is_mapped_whole(s.pages, pfn, slot, nr_entries, first, end):
             yield from mlock_folio(s, int(compound_head(s.pages, pfn)))
         else:
-            is_special = not pfn and bool(pte_present(s.entries[slot]))
-            count_left_alone(s.counters, int(is_special), nr_entries if pfn else 0)
+            count_left_alone(s.counters, 0, nr_entries)
         slot += nr_entries
 
 

@@ -18,9 +18,9 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "6.1 drops the zero-page check",
-        "page_walk.py",
-        "if not pte_present(entry) or entry & _PAGE_SPECIAL != 0:",
-        "if not pte_present(entry):",
+        "folio.py",
+        "return SPECIAL if entry & _PAGE_SPECIAL != 0 else pte_pfn(entry)",
+        "return pte_pfn(entry)",
     ),
     Mutant(
         "5.10 drops the zero-page check",
@@ -67,13 +67,13 @@ MUTANTS = (
     Mutant(
         "an unlocked VMA is unlocked again",
         "mlock.py",
-        "if newflags == oldflags or oldflags & (VM_SPECIAL | VM_HUGETLB) != 0:",
-        "if oldflags & (VM_SPECIAL | VM_HUGETLB) != 0:",
+        "if newflags == oldflags or not vma_supports_mlock(oldflags):",
+        "if not vma_supports_mlock(oldflags):",
     ),
     Mutant(
         "6.1 populates for MLOCK_ONFAULT",
         "gup.py",
-        '    if s.vmas[s.order[position]]["vm_flags"] & VM_LOCKONFAULT != 0:\n        return 0\n',
+        "    if vm_flags & VM_LOCKONFAULT != 0:\n        return 0\n",
         "",
     ),
     Mutant(
@@ -127,7 +127,7 @@ MUTANTS = (
     Mutant(
         "6.1 counts parts of huge pages",
         "page_walk.py",
-        "    return 0 if page_trans_compound(pages, pfn) else pfn\n",
+        "    return COMPOUND if pfn > 0 and page_trans_compound(pages, pfn) else pfn\n",
         "    return pfn\n",
     ),
     Mutant(

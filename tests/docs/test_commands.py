@@ -70,6 +70,8 @@ def small(words: Sequence[str]) -> list[str]:
         return [name, "--show", str(ROOT / "results" / "records" / "scan.json")]
     if name == "scan":
         return [name, *(str(ROOT / word) if word.startswith("results/") else word for word in rest)]
+    if name == "races" and not rest:  # all of them: tests/docs/test_races.py
+        rest = ["munlock-vs-truncate"]
     if name == "kernel":
         rest = ["host" if before == "--on" else word for before, word in zip(["", *rest], without(rest, "--thp"), strict=False)]
     return [name, *rest]

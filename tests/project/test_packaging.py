@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(base), str(base / "tree")]
     subprocess.run(wheel, check=True, capture_output=True)
     (file,) = base.glob("*.whl")
-    assert file.stat().st_size < 1 << 20
+    with zipfile.ZipFile(file) as packed:
+        data = [one for one in packed.infolist() if not one.filename.endswith(".py")]
+    assert {one.filename.split("/")[0].split("-")[0] for one in data} == {"bench", "mmmodel", "unlockall_bench"}
+    assert sum(one.compress_size for one in data) < 1 << 20  # layouts and the reference: no other runs, records or figures
     subprocess.run([*pip, "install", "--no-deps", "--target", str(base / "site"), str(file)], check=True, capture_output=True)
     return base / "site"
 

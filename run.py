@@ -26,7 +26,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -127,10 +127,19 @@ def ensure_environment(extra: str) -> None:
         raise SetupError("cannot set up %s: %s" % (VENV, error)) from error
 
 
+# In one process, which explores each race once for all of them.
+RACE_TESTS = ("tests/bench/races", "tests/bench/commands/test_races.py", "tests/docs/test_races.py")
 BENCH_TESTS = ("tests/bench", "tests/mutations")
 # What depends on how the model is compiled; with bounds checking also every scenario and operation of the benchmark.
 MODEL_TESTS = ("tests/model",)
 BOUNDS_TESTS = (*MODEL_TESTS, "tests/bench/commands/test_report.py")
+
+
+def without(paths: "Iterable[str]") -> "list[str]":
+    """Return the options of pytest that leave paths out."""
+    return ["--ignore=" + path for path in paths]
+
+
 LONG = "--long"  # option of the test command
 AT_ONCE = 2  # steps, if there are as many CPUs
 
@@ -142,11 +151,12 @@ def test_steps() -> "list[tuple[str, dict[str, str], list[str]]]":
     """
     pytest = ["-m", "pytest", "-q"]
     return [
-        ("tests of the benchmark", {}, [*pytest, *BENCH_TESTS]),
+        ("tests of the benchmark", {}, [*pytest, *BENCH_TESTS, *without(RACE_TESTS)]),
         ("ruff", {}, ["-m", "ruff", "check", "."]),
         ("mypy", {}, ["-m", "mypy"]),
         ("tests of the model, compiled with bounds checking", {"NUMBA_BOUNDSCHECK": "1"}, [*pytest, *BOUNDS_TESTS]),
-        ("all other tests, compiled", {}, [*pytest, *("--ignore=" + path for path in BENCH_TESTS)]),
+        ("tests of the races", {}, [*pytest, *RACE_TESTS]),
+        ("all other tests, compiled", {}, [*pytest, *without((*BENCH_TESTS, *RACE_TESTS))]),
         ("tests of the model, plain Python", {"NUMBA_DISABLE_JIT": "1"}, [*pytest, *MODEL_TESTS]),
     ]
 

@@ -1,6 +1,5 @@
 """Address spaces of which only a text tells: as cheap and as dear as it allows, and what is true lies in between."""
 
-import os
 from pathlib import Path
 
 from hypothesis import given
@@ -12,6 +11,7 @@ from bench.capture.extremes import extremes
 from bench.prediction import forecast, weights
 from bench.workloads.layout import Layout, Unplaced, Vma
 from mmmodel.constants import HPAGE_PMD_NR, PAGE_SIZE
+from support.captured import child
 
 KNOWN = sources.read("python_plain")
 
@@ -53,10 +53,12 @@ def test_few_pages_spread_out_need_a_page_table_each() -> None:
 
 
 def test_what_a_process_would_cost_lies_between_what_its_smaps_tells(tmp_path: Path) -> None:
-    """Its own, read twice: pages that come meanwhile are few beside those that are there."""
+    """A child that waits, read twice."""
     text = tmp_path / "smaps.txt"
-    text.write_bytes(Path("/proc/self/smaps").read_bytes())
-    exact, told = sources.read(str(os.getpid())), sources.read(str(text))
+    with child() as one:
+        one.area("sparse", "area", 1 << 30, list(range(0, 1 << 18, 1 << 12)))
+        text.write_bytes(Path(f"/proc/{one.pid}/smaps").read_bytes())
+        exact, told = sources.read(str(one.pid)), sources.read(str(text))
     cheap, dear = extremes(told)
     for kernel in weights.shipped().kernels:
         costs = [

@@ -24,7 +24,7 @@ from bench.traces.trace_format import Trace, encode_lines
 from mmmodel import Mm, check_mm
 from mmmodel.kernels import implementations
 from oracle import OracleMm
-from support.setting import NUMBER, WITHOUT_JIT, examples
+from support.setting import NUMBER, SLOW, examples
 from support.strategies import all_ops_traces, swarm_traces, traces
 from support.subjects import of_kernel
 
@@ -33,7 +33,10 @@ FRESH = int(os.environ.get("RANDOM_TRACES", "0"))
 KERNELS = list(dict.fromkeys(one.kernel.name for one in implementations()))
 
 
-def hold_to_oracle(trace: Trace, kernel: str, thp: str, every: int = 1) -> None:
+CHECKED = 5  # every fifth step and the last: it takes longer than the rest; after each step by test_state_machine.py
+
+
+def hold_to_oracle(trace: Trace, kernel: str, thp: str) -> None:
     """Every field of every step is the same in the oracle and in each implementation; invariants hold at some steps."""
     machines = {impl: Mm(impl, thp=thp, ram=RECORDED_RAM) for impl in of_kernel(kernel)}
     oracle: Any = OracleMm(of_kernel(kernel)[0], thp=thp, ram=RECORDED_RAM)
@@ -43,7 +46,7 @@ def hold_to_oracle(trace: Trace, kernel: str, thp: str, every: int = 1) -> None:
             assert not differences(expected, step), (
                 f"{impl}, step {number}: {trace.ops[number]}\n{encode_lines([trace]).decode()}"
             )
-            if number % every == 0 or number == len(trace.ops) - 1:
+            if number % CHECKED == 0 or number == len(trace.ops) - 1:
                 check_mm(machines[impl])
 
 
@@ -79,5 +82,5 @@ def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str, kind: 
     if FRESH:
         first += 1000 * secrets.randbelow(1 << 40)
     usual, make = SEEDED[kind]
-    for trace in make(first, FRESH or (usual // 4 if WITHOUT_JIT else usual)).values():
-        hold_to_oracle(trace, kernel, thp, every=5)
+    for trace in make(first, FRESH or (usual // 4 if SLOW else usual)).values():
+        hold_to_oracle(trace, kernel, thp)

@@ -10,18 +10,19 @@ from hypothesis import HealthCheck, Phase, seed, settings
 
 WITHOUT_JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 BOUNDS_CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0"
+SLOW = WITHOUT_JIT or BOUNDS_CHECKED
 NUMBER = 1 if WITHOUT_JIT else 2 if BOUNDS_CHECKED else 0
 """Of the setting: part of the seeds."""
 
 
-def examples(compiled: int, plain: int, variable: str, **more: Any) -> tuple[settings, Callable[..., Callable[[Any], Any]]]:
+def examples(compiled: int, slow: int, variable: str, **more: Any) -> tuple[settings, Callable[..., Callable[[Any], Any]]]:
     """Settings of hypothesis, and `fixed(what)`, a decorator that chooses examples by the setting and what is tested.
 
-    With `variable` in the environment: as many examples as it says, and new ones.
+    `slow`: as plain Python, and with bounds checking, which compiles anew.  With `variable` in the environment: as many examples as it says, and new ones.
     """
     fresh = int(os.environ.get(variable, "0"))
     chosen = settings(
-        max_examples=fresh or (plain if WITHOUT_JIT else compiled),
+        max_examples=fresh or (slow if SLOW else compiled),
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],

@@ -1,7 +1,8 @@
 """Tasks of the model that run at the same time, as a system to explore: their steps in every order that their locks allow.
 
 The arrays of the machine, the place of each task in its path and the locks that it has are the state.  A path is a generator,
-which cannot be copied: a state is returned to by running the steps that led there once more.
+which cannot be copied: a state is returned to by running the steps that led there once more.  :meth:`Interleaving.visit_all`
+is the cheapest way to know every move.
 
 **Reduction.**  Steps that are marked quiet (:func:`mmmodel.steps.take`, :func:`mmmodel.steps.drop`) do nothing but take or drop
 locks.  A drop can as well come at once: whoever can go on before it can go on after it, to the same state.  A take can as well
@@ -74,14 +75,15 @@ class View:
 class Moment:
     """A state that was reached, equal to others by what can be told apart."""
 
-    __slots__ = ("actor", "enabled", "findings", "key", "parent", "steps")
+    __slots__ = ("actor", "enabled", "findings", "key", "parent", "pending", "steps")
 
-    def __init__(self, key: tuple[int, ...], parent: Moment | None, actor: int, enabled: Sequence[int], steps: int = 1) -> None:
+    def __init__(self, key: tuple[int, ...], parent: Moment | None, actor: int, steps: int) -> None:
         self.key = key
         self.parent = parent
         self.actor = actor
         self.steps = steps  # of the actor, from the parent
-        self.enabled = tuple(enabled)
+        self.enabled: tuple[int, ...] = ()
+        self.pending: tuple[Step | None, ...] = ()  # what each task would do next
         self.findings: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
@@ -149,6 +151,14 @@ class _Run:
                 self._take(actor, step)
             else:
                 self.step(actor)
+
+    def repeat(self, actor: int, steps: int) -> None:
+        """Take steps of a task that were taken from here before."""
+        for _ in range(steps):
+            step = self.pending[actor]
+            if step is None:
+                raise ValueError(f"{self.situation.tasks[actor].name} is done")
+            self._take(actor, step)
 
     def can_step(self, actor: int) -> bool:
         """Whether a task has a step to take, and all its locks are free."""
@@ -220,16 +230,17 @@ class _Run:
         parts += [arrays["munlock_pvecs"].tobytes(), self.machine.counters[[NR_MLOCK, NR_UNEVICTABLE]].tobytes()]
         return b"".join(parts)
 
-    def places(self) -> list[Hashable]:
-        """Where each task stands."""
-        return [(path and position(path), held) for path, held in zip(self.paths, self.held, strict=True)]
+    def place(self, actor: int) -> Hashable:
+        """Where a task stands."""
+        path = self.paths[actor]
+        return path and position(path), self.held[actor]
 
 
 class Interleaving:
     """A situation as a system to explore.
 
-    What follows a state is kept, so that a second exploration, in another order, drives the machine no more.  The first is
-    cheapest depth-first: it goes on where the machine stands.  `reduce`: steps that nobody can come between are one move.
+    What follows a state is kept, so that a second exploration, in another order, drives the machine no more.  `reduce`: steps
+    that nobody can come between are one move.
     """
 
     def __init__(self, situation: Situation, *, reduce: bool = False) -> None:
@@ -238,6 +249,8 @@ class Interleaving:
         self._run = _Run(situation)
         self._moves: dict[Moment, list[Move[Moment]]] = {}
         self._numbers: dict[Hashable, int] = {}  # of everything that a key is made of, in the order of its coming
+        self._told: dict[tuple[int, View], tuple[str, ...]] = {}  # by the judge, of what the arrays hold
+        self._waiting = [number for number, task in enumerate(situation.tasks) if task.after]
 
     def start(self) -> Moment:
         """Return the state before the first step."""
@@ -251,10 +264,31 @@ class Interleaving:
         found, schedule = [], state.schedule()
         for actor in state.enabled:
             self._run.go_to(schedule, known=True)
-            names = self._run.move(actor, self.reduce)
-            found.append(Move(actor, ", ".join(names), self._moment(state, actor, len(names)), len(names)))
+            found.append(self._new_move(state, actor))
         self._moves[state] = found
         return found
+
+    def visit_all(self) -> None:
+        """Drive the machine through every move of every state.
+
+        Each way begins at the start, prefers moves that were not taken yet, then such as lead to some, and ends where there are
+        none.  The ways are few, since each takes many new moves.
+        """
+        start = self.start()
+        ways = _Ways(start)
+        while ways.left(start):
+            state = start
+            self._run.rewind()
+            while ways.left(state):
+                number = ways.choose(state)
+                move = ways.taken[state][number]
+                if move is None:
+                    move = self._new_move(state, state.enabled[number])
+                    ways.take(state, number, move)
+                else:
+                    self._run.repeat(move.actor, move.steps)
+                state = move.state
+        self._moves |= ways.complete()
 
     def findings(self, state: Moment, *, last: bool) -> Sequence[str]:
         """Return what the situation's judge said of the state when it was reached."""
@@ -278,13 +312,76 @@ class Interleaving:
         """Return what a judge may know where the machine stands."""
         return self._run.view()
 
-    def pending(self, actor: int) -> Step | None:
-        """Return a task's next step where the machine stands."""
-        return self._run.pending[actor]
+    def _new_move(self, state: Moment, actor: int) -> Move[Moment]:
+        """Take the move of a task from where the machine stands."""
+        names = self._run.move(actor, self.reduce)
+        return Move(actor, ", ".join(names), self._moment(state, actor, len(names)), len(names))
+
+    def _number(self, part: Hashable) -> int:
+        return self._numbers.setdefault(part, len(self._numbers))
 
     def _moment(self, parent: Moment | None, actor: int, steps: int) -> Moment:
-        parts: list[Hashable] = [self._run.contents(), *self._run.places()]
-        key = tuple(self._numbers.setdefault(part, len(self._numbers)) for part in parts)
-        moment = Moment(key, parent, actor, self._run.enabled(), steps)
-        moment.findings = tuple(self.situation.judge(self.situation, self._run.view()))
+        """Return where the machine stands; it was at the parent before the actor's steps."""
+        if parent is None:
+            places = [self._number(self._run.place(task)) for task in range(len(self.situation.tasks))]
+        else:
+            places = list(parent.key[1:])
+            for task in (actor, *self._waiting):  # others stand where they stood
+                places[task] = self._number(self._run.place(task))
+        contents = self._number(self._run.contents())
+        moment, view = Moment((contents, *places), parent, actor, steps), self._run.view()
+        moment.enabled, moment.pending = tuple(self._run.enabled()), tuple(self._run.pending)
+        if (contents, view) not in self._told:
+            self._told[contents, view] = tuple(self.situation.judge(self.situation, view))
+        moment.findings = self._told[contents, view]
         return moment
+
+
+_NOT_TAKEN: Final = 1 << 62  # more than any number of moves
+
+
+class _Ways:
+    """Which moves were taken, and from which states there are some left."""
+
+    def __init__(self, start: Moment) -> None:
+        self.taken: dict[Moment, list[Move[Moment] | None]] = {}
+        self._left: dict[Moment, int] = {}  # of its moves, that were not taken or lead to where some are left
+        self._before: dict[Moment, list[Moment]] = {}
+        self._add(start)
+
+    def _add(self, state: Moment) -> None:
+        self.taken[state] = [None] * len(state.enabled)
+        self._left[state] = len(state.enabled)
+        self._before[state] = []
+
+    def left(self, state: Moment) -> bool:
+        """Whether there are moves left at a state or after it."""
+        return self._left[state] > 0
+
+    def choose(self, state: Moment) -> int:
+        """Return the number of a move that was not taken, or of the one that leads to where most are left."""
+        left = [_NOT_TAKEN if move is None else self._left[move.state] for move in self.taken[state]]
+        return left.index(max(left))
+
+    def take(self, state: Moment, number: int, move: Move[Moment]) -> None:
+        """Note where a move has led."""
+        self.taken[state][number] = move
+        if move.state not in self.taken:
+            self._add(move.state)
+        if self.left(move.state):
+            self._before[move.state].append(state)
+        else:
+            self._done(state)
+
+    def _done(self, state: Moment) -> None:
+        """A move of a state needs no more: nor do those that lead to it, if it was the last."""
+        waiting = [state]
+        while waiting:
+            one = waiting.pop()
+            self._left[one] -= 1
+            if not self._left[one]:
+                waiting += self._before[one]
+
+    def complete(self) -> dict[Moment, list[Move[Moment]]]:
+        """Return the moves of all states."""
+        return {state: [move for move in moves if move is not None] for state, moves in self.taken.items()}

@@ -96,25 +96,25 @@ def run(
     *,
     readable: bool = False,
     reduce: bool | None = None,
+    system: Interleaving | None = None,
 ) -> Result:
     """Explore a race, within the race's own bounds if none are given, and reduced if the race says so or `reduce` does.
 
     `readable`: schedules of the fewest preemptions in place of the shortest; states that several tasks lead to are matched more
-    often then.  A limit on preemptions implies it.
+    often then.  A limit on preemptions implies it.  `system`: that of the race, for who wants to ask it more.
     """
     without = check_guards(race, without)
-    situation = race.build(race.kernel, without)
     limits = Limits(preemptions=race.preemptions) if limits is None else limits
-    reduce = race.reduce if reduce is None else reduce
-    system = Interleaving(situation, reduce=reduce)
+    if system is None:
+        system = Interleaving(race.build(race.kernel, without), reduce=race.reduce if reduce is None else reduce)
     readable = readable or limits.preemptions is not None
     if limits == NO_LIMITS:
-        explore(system)
+        system.visit_all()
     found = explore(system, FEWEST_PREEMPTIONS if readable else BREADTH_FIRST, limits)
     outcomes = set()
     for end in found.ends:
         system.go_to(end.schedule())
-        outcomes.add(outcome(situation))
+        outcomes.add(outcome(system.situation))
     broken, notes = (_witnesses(found, names) for names in (INVARIANTS, NOTES))
     if readable and found.complete:
         for kind in (broken, notes):
@@ -126,7 +126,7 @@ def run(
         found.stored,
         found.matched,
         found.depth,
-        reduce,
+        system.reduce,
         found.limit,
         tuple(sorted(outcomes)),
         broken,

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from bench.races import invariants as inv
+from bench.races.interleaving import Interleaving, Situation, View
 from bench.races.races import RACES
 from bench.races.results import Result, run
+from support.projected import State, can_be_projected, projected
+
+
+class Explored(NamedTuple):
+    """What exploring a race gives, and what was asked for it."""
+
+    result: Result
+    system: Interleaving
+    states: frozenset[State]  # none if this race's cannot be projected
+    ends: frozenset[State]
+
+
+def explore_anew(name: str, without: tuple[str, ...], *, reduce: bool | None = None) -> Explored:
+    """Explore a race without some guards."""
+    race = RACES[name]
+    situation = race.build(race.kernel, without)
+    states, ends = set(), set()
+
+    def judge(situation: Situation, view: View) -> Sequence[str]:
+        state = projected(situation, view)
+        states.add(state)
+        if view.last:
+            ends.add(state)
+        return inv.judge(situation, view)
+
+    if can_be_projected(situation):
+        situation = dataclasses.replace(situation, judge=judge)
+    system = Interleaving(situation, reduce=race.reduce if reduce is None else reduce)
+    return Explored(run(race, without, system=system), system, frozenset(states), frozenset(ends))
 
 
 @functools.cache
+def explored(name: str, *without: str) -> Explored:
+    """Explore a race without some guards, if that has not been done yet."""
+    return explore_anew(name, without)
+
+
 def raced(name: str, *without: str) -> Result:
     """Return what exploring a race without some guards gives."""
-    return run(RACES[name], without)
+    return explored(name, *without).result
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from bench.races.interleaving import Interleaving, Moment
 from bench.races.races import RACES
 from bench.races.results import variants
 from mmmodel.steps import Step
-from support.raced import raced, reduced
+from support.raced import explored, raced, reduced
 
 WHOLE = [name for name, race in RACES.items() if not race.reduce]  # explored with and without
 ALL = [(name, without) for name in WHOLE for without in variants(RACES[name])]
@@ -25,30 +25,18 @@ def test_it_changes_neither_ends_nor_what_is_told(name: str, without: tuple[str,
 
 
 class Followed:
-    """A system that notes what each state's tasks would do next, and where each step of theirs leads."""
+    """All states of a race: what each state's tasks would do next, and where each step of theirs leads."""
 
     def __init__(self, system: Interleaving) -> None:
-        self.system = system
-        self.pending: dict[Moment, list[Step | None]] = {}
+        self.pending: dict[Moment, tuple[Step | None, ...]] = {}
         self.after: dict[Moment, dict[int, Moment]] = {}
-
-    def note(self, moment: Moment) -> None:
-        if moment not in self.pending:
-            self.system.go_to(moment.schedule())
-            self.pending[moment] = [self.system.pending(task) for task in range(len(self.system.situation.tasks))]
-            self.after[moment] = {move.actor: move.state for move in self.system.moves(moment)}
-
-
-def followed(name: str, without: tuple[str, ...]) -> Followed:
-    """Return all states of a race with what follows them."""
-    system = Interleaving(RACES[name].build(RACES[name].kernel, without))
-    whole, waiting = Followed(system), [system.start()]
-    while waiting:
-        moment = waiting.pop()
-        if moment not in whole.pending:
-            whole.note(moment)
-            waiting += whole.after[moment].values()
-    return whole
+        waiting = [system.start()]
+        while waiting:
+            moment = waiting.pop()
+            if moment not in self.pending:
+                self.pending[moment] = moment.pending
+                self.after[moment] = {move.actor: move.state for move in system.moves(moment)}
+                waiting += self.after[moment].values()
 
 
 def unsound(whole: Followed) -> list[str]:
@@ -73,7 +61,7 @@ def unsound(whole: Followed) -> list[str]:
 
 @pytest.mark.parametrize(("name", "without"), ALL, ids=IDS)
 def test_quiet_steps_are_quiet_in_every_state(name: str, without: tuple[str, ...]) -> None:
-    whole = followed(name, without)
+    whole = Followed(explored(name, *without).system)
     assert len(whole.pending) == raced(name, *without).stored
     assert unsound(whole) == []
     kinds = {bool(step.drops) for pending in whole.pending.values() for step in pending if step is not None and step.quiet}

@@ -6,27 +6,20 @@ these states are compared, the states in which a race can end, which invariants 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from bench.races import invariants as inv
-from bench.races.explorer import explore
-from bench.races.interleaving import Interleaving, Situation, View
 from bench.races.races import ALL_SPECIAL, DRAINS, FLAGS_FIRST, MIGRATION_DRAIN, ONE_STORE, RACES, VM_IO_GUARD
 from bench.races.results import variants
-from mmmodel import state as st
 from mmmodel import steps
-from mmmodel.constants import VM_IO, VM_LOCKED, PG_lru
-from mmmodel.migrate import is_migration_entry
-from mmmodel.mlock_batch import LRU_PAGE, MUNLOCK_ENTRY, NEW_PAGE
+from support.projected import State, Vma
+from support.raced import explore_anew, explored
 
 SOURCES = Path(__file__).parent / "spin"
 # By the numbers that page.pml gives them:
@@ -64,50 +57,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Vma(NamedTuple):
-    """One address space's VMA, and its entry for the page."""
-
-    locked: int  # VM_LOCKED
-    io: int  # VM_IO
-    entry: int  # one of ENTRIES
-
-
-class State(NamedTuple):
-    """What both tools know of a state."""
-
-    vmas: tuple[Vma, Vma]  # the second is of zeros in races of one address space
-    lru: int
-    unevictable: int
-    mlocked: int
-    mlock_count: int
-    cached: int  # in the page cache or the swap cache
-    lru_lock: int  # somebody has it
-    references: int
-    batches: tuple[str, str]  # by CPU: how often the page is in lru_add, and its tags in the mlock batch, in their order
-
-    def __str__(self) -> str:
-        """The state in words."""
-        words = []
-        for vma in self.vmas:
-            flags = [name for name, bit in (("VM_LOCKED", vma.locked), ("VM_IO", vma.io)) if bit]
-            words.append(" ".join([*flags, ENTRIES[vma.entry]]))
-        page = (
-            ("PG_lru", self.lru),
-            ("PG_unevictable", self.unevictable),
-            ("PG_mlocked", self.mlocked),
-            ("cached", self.cached),
-        )
-        words.append(" ".join(name for name, bit in page if bit) or "no flags")
-        words.append(f"mlock_count {self.mlock_count}, {self.references} references")
-        words += ["LRU lock"] * self.lru_lock
-        batches = (
-            " ".join(["lru_add"] * int(one[0]) + [TAGS[int(tag)] for tag in one[1:] if tag != "0"]) for one in self.batches
-        )
-        return "; ".join([*words, *(f"CPU {cpu}: {batch}" for cpu, batch in enumerate(batches) if batch)])
-
-
-ENTRIES = ("no entry", "mapped", "in migration", "swapped out")
-TAGS = ("", "mlock", "new", "munlock")
 Facts = frozenset[State] | frozenset[str]
 
 
@@ -138,7 +87,7 @@ def verify(name: str, directory: Path) -> str:
     model, *defined = MODELS[name]
     for command in (
         ["spin", "-o1", "-o2", "-o3", *(f"-D{word}" for word in defined), "-a", model],
-        ["gcc", "-O0", "-w", "-DNOREDUCE", "-DSAFETY", "-DPRINTF", "-o", "pan", "pan.c"],
+        ["gcc", "-O0", "-w", "-DNOREDUCE", "-DSAFETY", "-DNOFAIR", "-DPRINTF", "-o", "pan", "pan.c"],
     ):
         subprocess.run(command, cwd=directory, check=True, capture_output=True)
     said = subprocess.run(["./pan", "-n"], cwd=directory, check=True, capture_output=True, text=True).stdout
@@ -176,63 +125,11 @@ def spin(tmp_path_factory: pytest.TempPathFactory) -> Verifier:
 # ---- by our explorer ----
 
 
-def vma_of(situation: Situation, vma: int, slot: int) -> Vma:
-    """Return an address space's VMA and its entry."""
-    state = situation.mm.state
-    flags, entry = int(state.vmas[vma]["vm_flags"]), int(state.entries[slot])
-    if not entry:
-        kind = 0
-    elif entry & 1:
-        kind = 1
-    else:
-        kind = 2 if is_migration_entry(entry) else 3
-    return Vma(int(bool(flags & VM_LOCKED)), int(bool(flags & VM_IO)), kind)
-
-
-def batches_of(situation: Situation, cpu: int) -> str:
-    """Return what a CPU's batches have of the page."""
-    vectors, pfn = situation.mm.machine.arrays["pvecs"][cpu].tolist(), situation.pages[0]
-    adds = vectors[st.LRU_ADD_PVEC][1 : vectors[st.LRU_ADD_PVEC][0] + 1].count(pfn)
-    queued = vectors[st.MLOCK_PVEC][1 : vectors[st.MLOCK_PVEC][0] + 1]
-    tags = ["123"[(LRU_PAGE, NEW_PAGE, MUNLOCK_ENTRY).index(one & 3)] for one in queued if one >> 2 == pfn]
-    return f"{adds}{''.join(tags):0<3}"
-
-
-def projected(situation: Situation, view: View) -> State:
-    """Return what both tools know of the state in which a situation is."""
-    lru_lock = any(lock.kind == "lru_lock" for held in view.held for lock in held)
-    page = inv.facts_of(situation, situation.pages[0])
-    vmas = [vma_of(situation, vma, slot) for vma, slot in situation.entries] + [Vma(0, 0, 0)]
-    return State(
-        (vmas[0], vmas[1]),
-        int(bool(page.flags & PG_lru)),
-        int(page.unevictable),
-        int(page.mlocked),
-        page.count,
-        int(page.cached),
-        int(lru_lock),
-        page.refcount,
-        (batches_of(situation, 0), batches_of(situation, 1)),
-    )
-
-
-def by_explorer(name: str, without: Sequence[str]) -> Projection:
-    """Explore the race, and tell of each state what both tools know of it."""
-    states, ends = set(), set()
-
-    def judge(situation: Situation, view: View) -> Sequence[str]:
-        states.add(projected(situation, view))
-        if view.last:
-            ends.add(projected(situation, view))
-        return inv.judge(situation, view)
-
-    race = RACES[name]
-    found = explore(Interleaving(dataclasses.replace(race.build(race.kernel, without), judge=judge)))
-    assert found.complete
-    told = found.findings.keys()
-    return Projection(
-        frozenset(states), frozenset(ends), frozenset(told & inv.INVARIANTS.keys()), frozenset(told & inv.NOTES.keys())
-    )
+def ours(name: str, *without: str) -> Projection:
+    """Return what exploring the race tells of it."""
+    found = explored(name, *without)
+    assert found.result.limit is None
+    return Projection(found.states, found.ends, frozenset(found.result.broken), frozenset(found.result.notes))
 
 
 # ---- both ----
@@ -244,12 +141,6 @@ def difference(ours: Facts, spins: Facts) -> str:
     return "\n".join(sorted(lines))
 
 
-@cache
-def by_explorer_once(name: str, without: tuple[str, ...]) -> Projection:
-    """Explore the race, if that has not been done yet."""
-    return by_explorer(name, without)
-
-
 def assert_same(ours: Projection, spins: Projection, fields: Sequence[str] = Projection._fields) -> None:
     """Fail with the states that one of them lacks."""
     assert ours.states and ours.ends
@@ -259,16 +150,16 @@ def assert_same(ours: Projection, spins: Projection, fields: Sequence[str] = Pro
 
 @pytest.mark.parametrize(("name", "without"), CASES, ids=IDS)
 def test_spin_finds_the_same_states(name: str, without: tuple[str, ...], spin: Verifier) -> None:
-    assert_same(by_explorer_once(name, without), spin.projection(name, without))
+    assert_same(ours(name, *without), spin.projection(name, without))
 
 
 @pytest.mark.parametrize(("name", "without"), CASES, ids=IDS)
 def test_steps_as_fine_as_the_kernels_change_no_verdict(name: str, without: tuple[str, ...], spin: Verifier) -> None:
-    ours, full = by_explorer_once(name, without), spin.projection(name, without, in_full=True)
-    assert_same(ours, full, ("broken", "notes"))
-    assert not ours.ends - full.ends
+    mine, full = ours(name, *without), spin.projection(name, without, in_full=True)
+    assert_same(mine, full, ("broken", "notes"))
+    assert not mine.ends - full.ends
     if name not in MORE_ENDS_IN_FULL:
-        assert difference(ours.ends, full.ends) == ""
+        assert difference(mine.ends, full.ends) == ""
 
 
 # ---- that a difference is told ----
@@ -282,12 +173,11 @@ def test_a_step_of_a_promela_model_that_is_another_is_told(tmp_path: Path) -> No
     assert text.count(look) == 1
     path.write_text(text.replace(look, ":: isolated && pg_unevictable && pg_mlocked -> rescue()"), encoding="utf-8")
     (tmp_path / "run").mkdir()
-    ours = by_explorer_once("munlock-vs-lru-add", ())
     spins = Verifier(tmp_path, tmp_path / "run").projection("munlock-vs-lru-add", ())
-    assert "only ours: mapped; no entry; PG_lru; mlock_count 0" in difference(ours.states, spins.states)
+    assert "only ours: mapped; no entry; PG_lru; mlock_count 0" in difference(ours("munlock-vs-lru-add").states, spins.states)
 
 
 def test_a_step_of_ours_that_is_another_is_told(spin: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "count_munlock", lambda pages, pfn: False)  # mlock_count stays
-    ours, spins = by_explorer("munlock-vs-lru-add", ()), spin.projection("munlock-vs-lru-add", ())
-    assert "only Spin's: mapped; no entry; PG_unevictable; mlock_count 0" in difference(ours.states, spins.states)
+    other, spins = explore_anew("munlock-vs-lru-add", ()), spin.projection("munlock-vs-lru-add", ())
+    assert "only Spin's: mapped; no entry; PG_unevictable; mlock_count 0" in difference(other.states, spins.states)

@@ -16,8 +16,8 @@
  * the LRU lock, and mlock() of 5.10 drains at its end.
  *
  * After each step that changes anything "S WITHOUT IN_FULL ..." tells the state, "B WITHOUT IN_FULL NAME" each invariant that
- * is broken, "N ..." what is only worth telling; when all tasks are done "E ..." tells the end.  Only printf() reads some of
- * the variables: spin must be run with -o1 -o2 -o3, or it takes them for needless.
+ * is broken, "N ..." what is only worth telling; when all tasks are done "E ..." tells the end.  Only C reads some of the
+ * variables: spin must be run with -o1 -o2 -o3, or it takes them for needless.
  */
 #define VM_IO_GUARD 1
 #define ONE_STORE 2
@@ -50,52 +50,75 @@ bit lru_lock;
 byte done; /* tasks that are */
 
 #define MAPPED_IN(m) (mm[m].entry == MAPPED)
-#define LOCKED_IN(m) (MAPPED_IN(m) && mm[m].vm_locked)
-#define MAPPINGS (MAPPED_IN(0) + MAPPED_IN(1))
-#define LOCKS (LOCKED_IN(0) + LOCKED_IN(1))
-#define AT_WORK (mm[0].mmap_lock || mm[1].mmap_lock || mm[0].ptl || mm[1].ptl)
-#define QUEUED_IN(c) (cpu[c].adds + cpu[c].nr)
-#define QUEUED (QUEUED_IN(0) + QUEUED_IN(1) + QUEUED_IN(2))
-#define MUNLOCKS_IN(c) ((cpu[c].tag[0] == MUNLOCK) + (cpu[c].tag[1] == MUNLOCK) + (cpu[c].tag[2] == MUNLOCK))
-#define MUNLOCKS (MUNLOCKS_IN(0) + MUNLOCKS_IN(1) + MUNLOCKS_IN(2))
 
-#define VMA(m) mm[m].vm_locked, mm[m].vm_io, mm[m].entry
-#define BATCHES(c) cpu[c].adds, cpu[c].tag[0], cpu[c].tag[1], cpu[c].tag[2]
-#define IF(condition, kind, text) if :: (condition) -> printf(kind); printf("%d %d ", without, in_full); printf(text) :: else fi
+/* What is told of a state, in C: written out at each step it would make the verifiers many times larger. */
+c_code {
+	#define MAPPED_HERE(m) (now.mm[m].entry == MAPPED)
+	#define LOCKED_HERE(m) (MAPPED_HERE(m) && now.mm[m].vm_locked)
 
-inline tell_state() {
-	printf("%d %d ", without, in_full);
-	printf("%d%d%d %d%d%d ", VMA(0), VMA(1));
-	printf("%d%d%d %d %d ", pg_lru, pg_unevictable, pg_mlocked, mlock_count, cached);
-	printf("%d %d ", lru_lock, refs);
-	printf("%d%d%d%d %d%d%d%d\n", BATCHES(0), BATCHES(1))
-}
+	static int tags(int tag)
+	{
+		int cpu, i, found = 0;
 
-/* What is told of every state. */
-inline tell() {
-	printf("S ");
-	tell_state();
-	IF(refs < MAPPINGS + cached + QUEUED, "B ", "reference missing\n");
-	IF(MAPPINGS > 0 && !AT_WORK && mlock_count > LOCKS + MUNLOCKS, "B ", "count too high\n");
-	IF(!lru_lock && nr_mlock != pg_mlocked, "B ", "nr_mlock wrong\n");
-	IF(refs > 0 && pg_mlocked && MAPPINGS == 0 && QUEUED == 0 && !AT_WORK, "N ", "mlocked, not mapped\n")
-}
+		for (cpu = 0; cpu < 3; cpu++)
+			for (i = 0; i < 3; i++)
+				found += tag ? now.cpu[cpu].tag[i] == tag : now.cpu[cpu].tag[i] != 0;
+		return found;
+	}
 
-/* What is told when all tasks are done. */
-inline tell_end() {
-	printf("E ");
-	tell_state();
-	if
-	:: refs > 0 ->
-		IF(QUEUED > 0 && LOCKS > 0, "B ", "reference left\n");
-		IF(QUEUED == 0 && !pg_lru, "B ", "off its LRU\n");
-		IF(pg_mlocked && LOCKS == 0, "B ", "stranded, mlocked\n");
-		IF(pg_unevictable && !pg_mlocked && LOCKS == 0, "B ", "stranded, not mlocked\n");
-		IF(QUEUED > 0 && LOCKS == 0, "N ", "in a vector\n");
-		IF(LOCKS > 0 && !pg_mlocked, "N ", "undercount\n")
-	:: else
-	fi
-}
+	static int queued(void) { return now.cpu[0].adds + now.cpu[1].adds + now.cpu[2].adds + tags(0); }
+
+	static int locks(void) { return LOCKED_HERE(0) + LOCKED_HERE(1); }
+
+	static void tell_if(int told, const char *kind, const char *text)
+	{
+		if (told)
+			printf("%s %d %d %s\n", kind, now.without, now.in_full, text);
+	}
+
+	static void tell_state(const char *kind)
+	{
+		int m, c;
+
+		printf("%s %d %d ", kind, now.without, now.in_full);
+		for (m = 0; m < 2; m++)
+			printf("%d%d%d ", now.mm[m].vm_locked, now.mm[m].vm_io, now.mm[m].entry);
+		printf("%d%d%d %d %d ", now.pg_lru, now.pg_unevictable, now.pg_mlocked, now.mlock_count, now.cached);
+		printf("%d %d", now.lru_lock, now.refs);
+		for (c = 0; c < 2; c++)
+			printf(" %d%d%d%d", now.cpu[c].adds, now.cpu[c].tag[0], now.cpu[c].tag[1], now.cpu[c].tag[2]);
+		printf("\n");
+	}
+
+	static void tell_any(void)
+	{
+		int at_work = now.mm[0].mmap_lock || now.mm[1].mmap_lock || now.mm[0].ptl || now.mm[1].ptl;
+		int mapped = MAPPED_HERE(0) + MAPPED_HERE(1);
+
+		tell_state("S");
+		tell_if(now.refs < mapped + now.cached + queued(), "B", "reference missing");
+		tell_if(mapped > 0 && !at_work && now.mlock_count > locks() + tags(MUNLOCK), "B", "count too high");
+		tell_if(!now.lru_lock && now.nr_mlock != now.pg_mlocked, "B", "nr_mlock wrong");
+		tell_if(now.refs > 0 && now.pg_mlocked && mapped == 0 && queued() == 0 && !at_work, "N", "mlocked, not mapped");
+	}
+
+	static void tell_last(void)
+	{
+		tell_state("E");
+		if (now.refs == 0)
+			return;
+		tell_if(queued() > 0 && locks() > 0, "B", "reference left");
+		tell_if(queued() == 0 && !now.pg_lru, "B", "off its LRU");
+		tell_if(now.pg_mlocked && locks() == 0, "B", "stranded, mlocked");
+		tell_if(now.pg_unevictable && !now.pg_mlocked && locks() == 0, "B", "stranded, not mlocked");
+		tell_if(queued() > 0 && locks() == 0, "N", "in a vector");
+		tell_if(locks() > 0 && !now.pg_mlocked, "N", "undercount");
+	}
+};
+
+/* What is told of every state, and when all tasks are done. */
+inline tell() { c_code { tell_any(); } }
+inline tell_end() { c_code { tell_last(); } }
 
 /* The beginning of an init. */
 inline choose_in_full() {

@@ -14,6 +14,7 @@ import resource
 import sys
 import textwrap
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from bench.runs.storage import write_atomic
 
 PAGE = Path(__file__).resolve().with_suffix(".md")
 RECORD = PAGE.parents[1] / "results" / "records" / "races.json"
+MODELS = PAGE.parents[1] / "tests" / "bench" / "races" / "spin" / "races.toml"
 
 HEAD = """\
 # Races
@@ -53,6 +55,8 @@ bound was hit stands in the table. `--reduce` leaves out states that tell nothin
   for a page put back with PG_mlocked, and mlock adds its own. The patch that brought the batches begins at none.
 - The batches brought another: munlock of a page off its LRU does without the LRU lock (`munlock-vs-lru-add`). That is
   in 6.1 and in 6.12; only isolating the page repairs it.
+- Patch 07 needs patch 08: if migration puts the page on its LRU only after it has mapped it, the page is stranded though
+  every guard is there (`mlock-vs-migration-07` without lru-first), as it is by reclaim.
 - With patch 07 and with the batches, a page of two lockers can lose PG_mlocked while one of them still counts
   (`two-lockers`).
 - In 6.1 a huge page that is split between munlock's store and its walk stays mlocked (`huge-munlock-vs-split`). 6.12
@@ -98,13 +102,15 @@ every race here that is explored whole, and that ends, broken invariants and not
 
 ## A second opinion
 
-Twenty of the races of two tasks are written once more in Promela, from the facts of the kernels; the models share no
-code with this one: `tests/bench/races/spin`. Spin runs them without reduction, as the kernel has them and without each
-guard, and `tests/bench/races/test_spin.py` holds that both tools find the same set of states, the same ends, the same broken
-invariants and the same notes. A state is what both know: VM_LOCKED and VM_IO of each VMA, whether its entry is none,
-maps the page, is in migration or swapped out, PG_lru, PG_unevictable, PG_mlocked, mlock_count, references, whether a
-cache has the page, whether somebody has the LRU lock, and what each CPU's vectors hold, in order. What one of them
-lacks is printed. How far each task has come is left out, so that many of either tool's own states are one of these.
+{models}
+
+The models share no code with this one: `tests/bench/races/spin`. Spin runs them without reduction, as the kernel has
+them and without each guard, and `tests/bench/races/test_spin.py` holds that both tools find the same set of states,
+the same ends, the same broken invariants and the same notes. A state is what both know: VM_LOCKED and VM_IO of each
+VMA, whether its entry is none, maps the page, is in migration or swapped out, PG_lru, PG_unevictable, PG_mlocked,
+mlock_count, references, whether a cache has the page, whether somebody has the LRU lock, and what each CPU's vectors
+hold, in order. What one of them lacks is printed. How far each task has come is left out, so that many of either
+tool's own states are one of these.
 
 Spin's steps are cut at single stores and single looks at what others store, in the order of the sources of 6.1.192.
 Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In three places the steps of the
@@ -121,9 +127,12 @@ anonymous page:
 - The kernel notices that somebody else refers to the page only after it has unmapped it, in __remove_mapping(), and then
   puts it back on an LRU in the swap cache. Here such a page stays mapped, and an unmapped one is freed.
 
-With these steps as fine as the kernel's every race breaks the same invariants, has the same notes, and, but for more ends
-of mlock-vs-reclaim in 5.10 and in 6.1, the same ends. Those are of a page that is still in the swap cache, evictable, or
-unevictable and not mlocked. `tests/bench/races/test_spin.py` holds that, too.
+With these steps as fine as the kernel's every race has the same notes, and the same ends but for those where reclaim
+and mlock meet: there are more, of a page that is still in the swap cache, evictable, or unevictable and not mlocked.
+Every race breaks the same invariants but for mlock-vs-migration-vs-reclaim, where such a page can be mlocked, too:
+mlock has set PG_mlocked, munlock has cleared VM_LOCKED and not walked yet, reclaim unmaps the page and does not
+munlock it, and does not free it since migration still refers to it. munlock then finds a swap entry.
+`tests/bench/races/test_spin.py` holds that, too.
 """
 
 TEXT = {
@@ -149,7 +158,9 @@ of the two back, and the page stays on the unevictable LRU though nobody locks i
 VM_LOCKED, makes the hook decline. It must be one store: between two, the hook sees VM_LOCKED alone. It must come
 before the walk: if munlock cleared the flag after it, migration could map and count a page that the walk has already
 passed. With all guards nothing breaks; a reference can wait in migration's vector, since migration looks at VM_LOCKED
-once for the hook and once more for the drain, and munlock may clear it in between.""",
+once for the hook and once more for the drain, and munlock may clear it in between. If the page came to its LRU only
+afterwards, as before patch 08, it could not be stranded with PG_mlocked, but left on the unevictable LRU without, as in
+`munlock-vs-lru-add`.""",
     "mlock-vs-migration-held": """\
 What the guard costs: if the walk passes while the migration entry is still there, and migration maps the page while
 VM_IO is still set, nobody counts it. A VM_LOCKED VMA then maps a page that is not mlocked; the mail of the patch does
@@ -162,8 +173,11 @@ mlocks it. It ends mlocked with a count of 1 in every order.""",
     "mlock-vs-migration-07": """\
 What the mail argues about, as that patch left it: the guard tests VM_IO alone, and each of its three parts is needed.
 That 5.18 declines every flag of VM_SPECIAL makes no difference here, and a test holds that state by state: mlock_fixup()
-sets VM_LOCKED on no VMA that has one of these, so VM_IO is the only one that the hook can find beside it. The new page is
-on its LRU before it is mapped, which patch 08 brought; how it was before that is not explored here.""",
+sets VM_LOCKED on no VMA that has one of these, so VM_IO is the only one that the hook can find beside it. lru-first is the
+next patch: until then migration put the new page on its LRU after it had mapped it and dropped the page lock. mlock that
+finds the page off its LRU sets PG_mlocked alone; then the page is put there, with a count of 1 for that flag, and mlock,
+whose next look finds it on its LRU, adds its own. munlock takes one of the two back. VM_IO does not help, since the hook
+has no part in this. Patch 08 repairs it, and so does the count that patch 10 begins at 0.""",
     "mlock-vs-migration-5.10": """\
 PG_mlocked is one bit: locking twice is locking once, and munlock clears it. mlock stores VM_LOCKED, gives mmap_lock
 back, and has populate look for the page, which waits for the end of the migration. In some orders the page waits in a
@@ -304,10 +318,24 @@ def told(record: dict[str, Any]) -> str:
     )
 
 
+def models() -> str:
+    """Return which races are written in Promela, and of all others why not."""
+    known = tomllib.loads(MODELS.read_text(encoding="utf-8"))
+    reasons: dict[str, list[str]] = {}
+    for name, reason in known["without-a-model"].items():
+        reasons.setdefault(reason, []).append(name)
+    said = f"{len(known['models'])} of the {len(RACES)} races are written once more in Promela, from the facts of the kernels."
+    lines = [
+        textwrap.fill(f"- {', '.join(names)}: {reason}.", 118, subsequent_indent="  ", break_on_hyphens=False)
+        for reason, names in reasons.items()
+    ]
+    return "\n".join([f"{said} The others are not:\n", *lines])
+
+
 def render(explored: Explored, record: dict[str, Any]) -> str:
     """Return the page; `explored` gives what a race without some guards came to, reduced if asked for."""
     measured = textwrap.fill(f"{saved(explored)} {told(record)}", 118, break_on_hyphens=False)
-    parts = [HEAD.replace("{measured}", measured)]
+    parts = [HEAD.replace("{measured}", measured).replace("{models}", models())]
     for name, race in RACES.items():
         parts.append(f"## {name}\n\n{race.summary[0].upper()}{race.summary[1:]}; Linux {race.kernel.name}.\n\n{TEXT[name]}\n")
         rows = [_cells(explored(name, without, None), explored(name, without, True)) for without in variants(race)]

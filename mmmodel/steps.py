@@ -163,11 +163,12 @@ def put_one_page(s: State, pfn: int) -> Path:
 
 
 def lru_add_fn(s: State, pfn: int, held: Lock) -> Path:
-    """One page of a vector goes to its list."""
+    """One page of a vector goes to its list.  PG_lru comes first until 6.1, so also after patch 07."""
     version = int(s.ctl[KERNEL])
+    lru_first = version < V6_1 or left_out(s, BATCHES)
     yield Step("TestClearPageUnevictable", needs=(held,))
     was_unevictable = test_clear_page_unevictable(s.pages, pfn)
-    if version < V6_1:
+    if lru_first:
         yield Step("SetPageLRU", needs=(held,))
         set_page_lru(s.pages, pfn)
     yield Step("page_evictable", needs=(held,))
@@ -176,7 +177,7 @@ def lru_add_fn(s: State, pfn: int, held: Lock) -> Path:
     lru_add_list(s.pages, s.counters, version, pfn, evictable, was_unevictable)
     if not evictable and left_out(s, BATCHES):
         s.pages[pfn]["lru_prev"] = 1 if int(s.pages[pfn]["flags"]) & PG_mlocked else 0  # mlock_count, until patch 10
-    if version >= V6_1:
+    if not lru_first:
         yield Step("SetPageLRU", needs=(held,))
         set_page_lru(s.pages, pfn)
 

@@ -12,6 +12,7 @@ ONE_STORE: Final = "one-store"
 FLAGS_FIRST: Final = "flags-first"
 DRAINS: Final = "drains"
 MIGRATION_DRAIN: Final = "migration-drain"
+LRU_FIRST: Final = "lru-first"
 BATCHES: Final = "batches"  # left out with ALL_SPECIAL in races of patch 07: pages wait in a batch of their CPU
 GUARDS: Final = {
     VM_IO_GUARD: "VM_IO is set while mlock walks, so that others do not count what the walk will",
@@ -20,6 +21,7 @@ GUARDS: Final = {
     FLAGS_FIRST: "VM_LOCKED is changed before the walk, not after it",
     DRAINS: "mlock and munlock process this CPU's batch before and after the walk",
     MIGRATION_DRAIN: "migration processes this CPU's batch before it drops the page table lock",
+    LRU_FIRST: "migration puts the page on its LRU before it maps it, as patch 08 does; without, afterwards",
 }
 BITS: Final = {  # of ctl[LEFT_OUT]
     VM_IO_GUARD: steps.VM_IO_GUARD,
@@ -28,5 +30,6 @@ BITS: Final = {  # of ctl[LEFT_OUT]
     FLAGS_FIRST: steps.FLAGS_FIRST,
     DRAINS: steps.DRAINS,
     MIGRATION_DRAIN: steps.MIGRATION_DRAIN,
+    LRU_FIRST: 0,  # of no step: another path
     BATCHES: steps.BATCHES,
 }

@@ -274,21 +274,23 @@ class Interleaving:
         Each way begins at the start, prefers moves that were not taken yet, then such as lead to some, and ends where there are
         none.  The ways are few, since each takes many new moves.
         """
-        start = self.start()
-        ways = _Ways(start)
-        while ways.left(start):
-            state = start
+        ways = _Ways()
+        start = ways.place(self.start())
+        while start.left:
+            place = start
             self._run.rewind()
-            while ways.left(state):
-                number = ways.choose(state)
-                move = ways.taken[state][number]
+            while place.left:
+                number = place.choose()
+                move = place.moves[number]
                 if move is None:
-                    move = self._new_move(state, state.enabled[number])
-                    ways.take(state, number, move)
+                    move = self._new_move(place.moment, place.moment.enabled[number])
+                    ways.take(place, number, move)
                 else:
                     self._run.repeat(move.actor, move.steps)
-                state = move.state
-        self._moves |= ways.complete()
+                after = place.after[number]
+                assert after is not None
+                place = after
+        self._moves |= ways.moves()
 
     def findings(self, state: Moment, *, last: bool) -> Sequence[str]:
         """Return what the situation's judge said of the state when it was reached."""
@@ -340,48 +342,50 @@ class Interleaving:
 _NOT_TAKEN: Final = 1 << 62  # more than any number of moves
 
 
+class _Place:
+    """A state, and what is known of its moves."""
+
+    __slots__ = ("after", "before", "left", "moment", "moves")
+
+    def __init__(self, moment: Moment) -> None:
+        self.moment = moment
+        self.moves: list[Move[Moment] | None] = [None] * len(moment.enabled)
+        self.after: list[_Place | None] = [None] * len(moment.enabled)  # by move
+        self.before: list[_Place] = []  # that have moves to here, until there are none left
+        self.left = len(moment.enabled)  # moves that were not taken, or lead to where some are left
+
+    def choose(self) -> int:
+        """Return the number of a move that was not taken, or of the one that leads to where most are left."""
+        left = [_NOT_TAKEN if after is None else after.left for after in self.after]
+        return left.index(max(left))
+
+
 class _Ways:
     """Which moves were taken, and from which states there are some left."""
 
-    def __init__(self, start: Moment) -> None:
-        self.taken: dict[Moment, list[Move[Moment] | None]] = {}
-        self._left: dict[Moment, int] = {}  # of its moves, that were not taken or lead to where some are left
-        self._before: dict[Moment, list[Moment]] = {}
-        self._add(start)
+    def __init__(self) -> None:
+        self._places: dict[Moment, _Place] = {}
 
-    def _add(self, state: Moment) -> None:
-        self.taken[state] = [None] * len(state.enabled)
-        self._left[state] = len(state.enabled)
-        self._before[state] = []
+    def place(self, moment: Moment) -> _Place:
+        """Return the place of a state."""
+        if moment not in self._places:
+            self._places[moment] = _Place(moment)
+        return self._places[moment]
 
-    def left(self, state: Moment) -> bool:
-        """Whether there are moves left at a state or after it."""
-        return self._left[state] > 0
-
-    def choose(self, state: Moment) -> int:
-        """Return the number of a move that was not taken, or of the one that leads to where most are left."""
-        left = [_NOT_TAKEN if move is None else self._left[move.state] for move in self.taken[state]]
-        return left.index(max(left))
-
-    def take(self, state: Moment, number: int, move: Move[Moment]) -> None:
+    def take(self, place: _Place, number: int, move: Move[Moment]) -> None:
         """Note where a move has led."""
-        self.taken[state][number] = move
-        if move.state not in self.taken:
-            self._add(move.state)
-        if self.left(move.state):
-            self._before[move.state].append(state)
-        else:
-            self._done(state)
+        place.moves[number] = move
+        place.after[number] = after = self.place(move.state)
+        if after.left:
+            after.before.append(place)
+            return
+        done = [place]
+        while done:  # a move of theirs needs no more: nor do those that lead there, if it was the last
+            one = done.pop()
+            one.left -= 1
+            if not one.left:
+                done += one.before
 
-    def _done(self, state: Moment) -> None:
-        """A move of a state needs no more: nor do those that lead to it, if it was the last."""
-        waiting = [state]
-        while waiting:
-            one = waiting.pop()
-            self._left[one] -= 1
-            if not self._left[one]:
-                waiting += self._before[one]
-
-    def complete(self) -> dict[Moment, list[Move[Moment]]]:
+    def moves(self) -> dict[Moment, list[Move[Moment]]]:
         """Return the moves of all states."""
-        return {state: [move for move in moves if move is not None] for state, moves in self.taken.items()}
+        return {place.moment: [move for move in place.moves if move is not None] for place in self._places.values()}

@@ -13,7 +13,7 @@ from mmmodel import state as st
 from mmmodel.constants import PAGE_SIZE, PMD_SIZE
 from mmmodel.filemap import cache_slot
 from mmmodel.kernels import LINUX_6_1, V6_1, Kernel, implementations
-from mmmodel.lru import put_page
+from mmmodel.lru import isolate_locked, put_page
 from mmmodel.migrate import is_migration_entry, make_migration_entry
 from mmmodel.pages import get_page
 from mmmodel.pgtable import any_pmd_slot, pte_offset, pte_pfn
@@ -138,14 +138,17 @@ def not_mapped_yet(kernel: Kernel, without: Collection[str]) -> tuple[Mm, int, i
     return mm, pfn, entry, file
 
 
-def in_migration(mm: Mm, page: int = 0) -> int:
-    """Replace the entry of a page by a migration entry: its frame, which is on its LRU."""
+def in_migration(mm: Mm, page: int = 0, *, on_lru: bool = True) -> int:
+    """Replace the entry of a page by a migration entry: its frame, which is on its LRU or on its way there."""
     pfn = pfn_of(mm, page)
     get_page(mm.state.pages, pfn)  # of the one who migrates
     for _step in try_to_migrate_one(mm.state, vma_of(mm), BASE + page * PAGE_SIZE):
         pass
     if not is_migration_entry(mm.state.entries[slot_of(mm, page)]):
         raise AssertionError("the page is not in migration")
+    if not on_lru:
+        isolate_locked(mm.state, pfn)
+        put_page(mm.state, pfn)  # one reference is enough
     return pfn
 
 

@@ -13,6 +13,7 @@ from bench.races.guards import (
     DRAINS,
     FLAGS_FIRST,
     GUARDS,
+    LRU_FIRST,
     MIGRATION_DRAIN,
     ONE_STORE,
     VM_IO_GUARD,
@@ -27,6 +28,7 @@ __all__ = [
     "DRAINS",
     "FLAGS_FIRST",
     "GUARDS",
+    "LRU_FIRST",
     "MIGRATION_DRAIN",
     "ONE_STORE",
     "RACES",
@@ -73,10 +75,10 @@ def _migration() -> tuple[Race, ...]:
     repaired = partial(of.mlock_vs_migration, locks=_ALONE, repaired=True)
     said, again = f"{_THEN} migration maps the page again", "mlock alone, while migration maps the page again"
     return (
-        Race("mlock-vs-migration", said, LINUX_6_1, _MLOCK, both),
+        Race("mlock-vs-migration", said, LINUX_6_1, (*_MLOCK, LRU_FIRST), both),
         Race("mlock-vs-migration-held", again, LINUX_6_1, (VM_IO_GUARD, MIGRATION_DRAIN), alone),
         Race("mlock-vs-migration-reclaim", "the same, and reclaim meets the page afterwards", LINUX_6_1, (), repaired),
-        Race("mlock-vs-migration-07", f"{said}, after patch 07 alone", PATCH_07, _MLOCK_07, both),
+        Race("mlock-vs-migration-07", f"{said}, after patch 07 alone", PATCH_07, (*_MLOCK_07, LRU_FIRST), both),
         Race("mlock-vs-migration-5.10", f"{said}, in 5.10", LINUX_5_10, (), both),
     )
 

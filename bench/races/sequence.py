@@ -98,7 +98,7 @@ def _takeovers(story: Story, cpus: list[int]) -> Iterator[str]:
         start, end = (_x(story, cpus, one.task) + _TEXT for one in (step, then))
         if start != end:
             head = -4 if end > start else 4
-            y, end = _y(row) + 2, end + head
+            y, end = _y(row) + 1, end + head
             yield f'<path d="M{start} {y}H{end}" fill="none" stroke="{_NOTE}" stroke-dasharray="2 3"/>'
             yield f'<path d="M{end} {y - 3}l{-head} 3l{head} 3z" fill="{_NOTE}"/>'
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 
 from bench.races import machines as at
+from bench.races.guards import LRU_FIRST
 from bench.races.interleaving import Situation, Task
 from bench.races.tasks import (
     change_locks,
@@ -58,9 +60,9 @@ def munlock_vs_truncate(kernel: Kernel, without: Collection[str], pinned: bool =
 
 def mlock_vs_migration(kernel: Kernel, without: Collection[str], locks: tuple[bool, ...], repaired: bool = False) -> Situation:
     """An anonymous page that migration maps again; `repaired`: reclaim comes by afterwards."""
-    mm = at.anonymous(kernel, without)
-    pfn = at.in_migration(mm)
-    tasks = [_locker(mm, 0, *locks), _migrator(mm, pfn, migration_end)]
+    mm, on_lru = at.anonymous(kernel, without), LRU_FIRST not in without
+    pfn = at.in_migration(mm, on_lru=on_lru)
+    tasks = [_locker(mm, 0, *locks), _migrator(mm, pfn, partial(migration_end, on_lru=on_lru))]
     if repaired:
         tasks.append(Task("reclaim", 1, lambda: reclaim(mm, pfn), after=(0, 1)))
     return at.of_pages(mm, tasks, (pfn,))

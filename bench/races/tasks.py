@@ -69,14 +69,21 @@ def page_lock(pfn: int) -> Lock:
     return Lock("page", pfn)
 
 
-def migration_end(mm: Mm, pfn: int, page: int = 0) -> Path:
-    """remove_migration_ptes() of one mapping, and the end of a migration.  Has the page lock."""
+def migration_end(mm: Mm, pfn: int, page: int = 0, *, on_lru: bool = True) -> Path:
+    """remove_migration_ptes() of one mapping, and the end of a migration, which puts the page on its LRU if it is on none.
+
+    Has the page lock.
+    """
     rmap = Lock("rmap", int(mm.state.pages[pfn]["mapping"]), shared=True)
     yield take("lock reverse map", rmap)
     yield from remove_migration_pte(mm.state, vma_of(mm), BASE + page * PAGE_SIZE)
     yield drop("unlock reverse map", rmap)
     yield Step("unlock page", needs=(page_lock(pfn),), drops=(page_lock(pfn),))
-    yield from put_one_page(mm.state, pfn)
+    if on_lru:
+        yield from put_one_page(mm.state, pfn)
+    else:
+        yield from putback_lru_page(mm.state, pfn)
+        yield from lru_add_drain(mm.state)
 
 
 def huge_migration_end(mm: Mm, pfn: int) -> Path:

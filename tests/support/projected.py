@@ -31,7 +31,7 @@ class State(NamedTuple):
     cached: int  # in the page cache or the swap cache
     lru_lock: int  # somebody has it
     references: int
-    batches: tuple[str, str]  # by CPU: how often the page is in lru_add, and its tags in the mlock batch, in their order
+    batches: tuple[str, str, str]  # by CPU: how often the page is in lru_add, and its tags in the mlock batch, in their order
 
     def __str__(self) -> str:
         """The state in words."""
@@ -94,7 +94,7 @@ def projected(situation: Situation, view: View) -> State:
         int(page.cached),
         int(lru_lock),
         page.refcount,
-        (batches_of(situation, 0), batches_of(situation, 1)),
+        (batches_of(situation, 0), batches_of(situation, 1), batches_of(situation, 2)),
     )
 
 

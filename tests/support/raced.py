@@ -48,6 +48,12 @@ def explored(name: str, *without: str) -> Explored:
     return explore_anew(name, without)
 
 
+@functools.cache
+def explored_whole(name: str, *without: str) -> Explored:
+    """Explore a race in single steps, though it may be one that is only explored reduced elsewhere."""
+    return explore_anew(name, without, reduce=False) if RACES[name].reduce else explored(name, *without)
+
+
 def raced(name: str, *without: str) -> Result:
     """Return what exploring a race without some guards gives."""
     return explored(name, *without).result

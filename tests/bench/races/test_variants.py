@@ -28,6 +28,11 @@ def last(steps: list[Shown], task: int, name: str) -> int:
     return max(number for number, step in enumerate(steps) if (step.task, step.name) == (task, name))
 
 
+def first(steps: list[Shown], task: int, name: str) -> int:
+    """Return where a task takes a step of this name for the first time."""
+    return min(number for number, step in enumerate(steps) if (step.task, step.name) == (task, name))
+
+
 # ---- 5.10: one bit ----
 
 
@@ -52,6 +57,13 @@ def test_5_10_strands_nothing(race: str, ends: set[str]) -> None:
 def test_after_patch_07_every_guard_is_needed(guard: str) -> None:
     assert not raced("mlock-vs-migration-07").broken
     assert inv.STRANDED_MLOCKED in raced("mlock-vs-migration-07", guard).broken
+
+
+def test_after_patch_07_migration_must_put_the_page_on_its_lru_before_it_maps_it() -> None:
+    assert set(raced("mlock-vs-migration-07", "lru-first").broken) == {inv.STRANDED_MLOCKED, inv.COUNT_TOO_HIGH}
+    steps = steps_of(raced("mlock-vs-migration-07", "lru-first"), inv.STRANDED_MLOCKED)
+    assert last(steps, 0, "TestSetPageMlocked") < last(steps, 1, "add to list") < first(steps, 0, "mlock_count")
+    assert inv.STRANDED_MLOCKED not in raced("mlock-vs-migration", "lru-first").broken  # its count begins at 0
 
 
 def test_batches_opened_the_race_with_lru_add() -> None:
@@ -125,9 +137,9 @@ def test_a_driver_that_maps_pages_needs_all_of_vm_special_declined() -> None:
 def test_a_page_on_its_lru_munlocked_before_keeps_the_race_with_lru_add_away() -> None:
     assert raced("munlock-vs-lru-add-second").outcomes == ("evictable; evictable",)
     assert not raced("munlock-vs-lru-add-second").broken
-    first = raced("munlock-vs-lru-add-first")
-    assert inv.STRANDED in first.broken
-    assert all(end.endswith("; evictable") for end in first.outcomes)  # never the other page
+    mine = raced("munlock-vs-lru-add-first")
+    assert inv.STRANDED in mine.broken
+    assert all(end.endswith("; evictable") for end in mine.outcomes)  # never the other page
 
 
 def test_two_pages_are_told_apart() -> None:

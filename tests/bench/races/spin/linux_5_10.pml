@@ -6,7 +6,6 @@
 
 #define LOCALS bit isolated, changed, found, freeing; byte c
 
-bit page_lock; /* PG_locked */
 bit old_page_lock; /* that of the page from which the page is migrated */
 
 /* __pagevec_lru_add_fn(), under the LRU lock, with smp_mb() between the store and the look. */

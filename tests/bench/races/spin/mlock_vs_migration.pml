@@ -1,8 +1,18 @@
-/* mlock, then munlock unless HELD, while migration maps the page again: the destination is on an evictable LRU. */
+/*
+ * mlock, then munlock unless HELD, while migration maps the page again: the destination is on an evictable LRU.  RECLAIM meets
+ * the page afterwards; with AND_RECLAIM or AND_TRUNCATE a third task is at it at the same time, on CPU 2, and CPU 1 drains last.
+ */
 #include "mlock.pml"
 #include "migration.pml"
-#ifdef RECLAIM
-#include "reclaim.pml" /* meets the page afterwards */
+#if defined(RECLAIM) || defined(AND_RECLAIM)
+#include "reclaim.pml"
+#endif
+#ifdef AND_TRUNCATE
+#include "punch_hole.pml"
+#endif
+#if defined(AND_RECLAIM) || defined(AND_TRUNCATE)
+#include "drain.pml"
+#define THREE
 #endif
 
 init {
@@ -14,6 +24,11 @@ init {
 	:: without = VM_IO_GUARD
 	:: without = MIGRATION_DRAIN
 	fi;
+#elif defined(THREE)
+	if
+	:: without = 0
+	:: without = VM_IO_GUARD
+	fi;
 #else
 	if
 	:: without = 0
@@ -23,12 +38,18 @@ init {
 #ifndef PATCH_07
 	:: without = DRAINS
 #endif
+	:: without = LRU_FIRST
 	fi;
 #endif
 	d_step {
 		mm[0].entry = MIGRATION;
-		pg_lru = 1;
+		pg_lru = (without != LRU_FIRST);
+		page_lock = 1;
 		refs = 1; /* of who migrates */
+#ifdef AND_TRUNCATE
+		cached = 1;
+		refs++;
+#endif
 		tell()
 	}
 	atomic {
@@ -37,11 +58,20 @@ init {
 #else
 		run change_locks(0, 0, 1, 1);
 #endif
+#ifdef AND_RECLAIM
+		run reclaim(2);
+#endif
+#ifdef AND_TRUNCATE
+		run punch_hole(2);
+#endif
 		run migration(1)
 	}
-#ifdef RECLAIM
+#if defined(RECLAIM)
 	atomic { done == 2 -> run reclaim(1) }
 	all_done(3)
+#elif defined(THREE)
+	atomic { done == 3 -> run drain(1) }
+	all_done(4)
 #else
 	all_done(2)
 #endif

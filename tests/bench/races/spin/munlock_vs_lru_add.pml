@@ -5,12 +5,7 @@
  */
 #include "mlock.pml"
 
-proctype drain(byte on_cpu) {
-	LOCALS;
-	c = on_cpu;
-	lru_add_drain();
-	done++
-}
+#include "drain.pml"
 
 #ifdef COMPACTION
 #include "compaction.pml"

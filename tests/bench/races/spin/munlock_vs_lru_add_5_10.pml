@@ -1,12 +1,7 @@
 /* munlock under Linux 5.10 of a page that was just faulted in on another CPU, where it waits in the lru_add pagevec. */
 #include "linux_5_10.pml"
 
-proctype drain(byte on_cpu) {
-	LOCALS;
-	c = on_cpu;
-	lru_add_drain();
-	done++
-}
+#include "drain.pml"
 
 init {
 	choose_in_full();

@@ -25,6 +25,7 @@
 #define DRAINS 4
 #define MIGRATION_DRAIN 5
 #define ALL_SPECIAL 6
+#define LRU_FIRST 7
 byte without; /* one of these, or 0 */
 bit in_full;
 
@@ -47,6 +48,7 @@ byte mlock_count; /* 0 while PG_unevictable is clear: it lies over lru.prev */
 byte refs, nr_mlock;
 bit cached; /* in the page cache or the swap cache, which has a reference */
 bit lru_lock;
+bit page_lock; /* PG_locked */
 byte done; /* tasks that are */
 
 #define MAPPED_IN(m) (mm[m].entry == MAPPED)
@@ -85,7 +87,7 @@ c_code {
 			printf("%d%d%d ", now.mm[m].vm_locked, now.mm[m].vm_io, now.mm[m].entry);
 		printf("%d%d%d %d %d ", now.pg_lru, now.pg_unevictable, now.pg_mlocked, now.mlock_count, now.cached);
 		printf("%d %d", now.lru_lock, now.refs);
-		for (c = 0; c < 2; c++)
+		for (c = 0; c < 3; c++)
 			printf(" %d%d%d%d", now.cpu[c].adds, now.cpu[c].tag[0], now.cpu[c].tag[1], now.cpu[c].tag[2]);
 		printf("\n");
 	}

@@ -36,7 +36,7 @@ inline try_to_unmap_one() {
 	drop(mm[0].ptl)
 }
 
-/* Leaves `isolated` set if the page is to be put back. */
+/* Leaves `kept` set if the page is to be put back. */
 inline shrink_folio_list() {
 	folio_referenced_one();
 	if
@@ -52,7 +52,7 @@ inline shrink_folio_list() {
 		:: else ->
 			d_step { /* __remove_mapping(): nobody else has a reference */
 				if
-				:: refs == 2 -> isolated = 0; cached = 0; refs = 0; free_page(); tell()
+				:: refs == 2 -> kept = 0; cached = 0; refs = 0; free_page(); tell()
 				:: else
 				fi
 			}
@@ -68,8 +68,8 @@ inline shrink_folio_list() {
 inline shrink_simply() {
 	take(mm[0].ptl);
 	if
-	:: mm[0].vm_locked -> mlock_vma_folio(0) /* which looks at vm_flags again */
-	:: else ->
+	:: MAPPED_IN(0) && mm[0].vm_locked -> mlock_vma_folio(0) /* which looks at vm_flags again */
+	:: MAPPED_IN(0) && !mm[0].vm_locked ->
 		d_step {
 			unmapped = (refs == 2); /* of the entry and of the isolation */
 			if
@@ -78,39 +78,46 @@ inline shrink_simply() {
 			fi;
 			tell()
 		}
+	:: else
 	fi;
 	drop(mm[0].ptl);
 	if
-	:: unmapped -> put_page(); isolated = 0
+	:: unmapped -> put_page(); kept = 0
 	:: else
 	fi
 }
 
 proctype reclaim(byte on_cpu) {
 	LOCALS;
-	bit seen, unmapped;
+	bit seen, unmapped, found, kept;
 	c = on_cpu;
 	atomic { /* isolate_lru_folios(), under the LRU lock, off an evictable list */
 		!lru_lock ->
-		isolated = pg_lru && !pg_unevictable;
+		kept = pg_lru && !pg_unevictable;
 		if
-		:: isolated -> pg_lru = 0; refs++
+		:: kept -> pg_lru = 0; refs++
 		:: else
 		fi;
 		tell()
 	}
 	if
-	:: isolated ->
+	:: kept ->
+		atomic { found = !page_lock; page_lock = 1 } /* folio_trylock() */
 		if
-		:: !pg_mlocked -> /* folio_evictable() */
+		:: found ->
 			if
-			:: in_full -> shrink_folio_list()
-			:: else -> shrink_simply()
-			fi
+			:: !pg_mlocked -> /* folio_evictable() */
+				if
+				:: in_full -> shrink_folio_list()
+				:: else -> shrink_simply()
+				fi
+			:: else
+			fi;
+			page_lock = 0
 		:: else
 		fi;
 		if
-		:: isolated -> folio_putback_lru()
+		:: kept -> folio_putback_lru()
 		:: else
 		fi
 	:: else

@@ -1,11 +1,17 @@
-/* Two processes map a page of a file: one unlocks it, the other locks it, and unlocks it again unless HELD, on another CPU. */
+/*
+ * Two processes map a page of a file: one unlocks it, the other locks it, and unlocks it again unless HELD, on another CPU.
+ * COMPACTION takes it off its LRU meanwhile, on a third.
+ */
 #include "mlock.pml"
+#ifdef COMPACTION
+#include "compaction.pml"
+#endif
 
 init {
 	choose_in_full();
 	if
 	:: without = 0
-#ifndef PATCH_07
+#if !defined(PATCH_07) && !defined(COMPACTION)
 	:: without = DRAINS
 #endif
 	fi;
@@ -24,11 +30,18 @@ init {
 	}
 	atomic {
 		run change_locks(0, 0, 0, 1);
+#ifdef COMPACTION
+		run compaction(2);
+#endif
 #ifdef HELD
 		run change_locks(1, 1, 1, 0)
 #else
 		run change_locks(1, 1, 1, 1)
 #endif
 	}
+#ifdef COMPACTION
+	all_done(3)
+#else
 	all_done(2)
+#endif
 }

@@ -18,7 +18,7 @@ NUMBER = 1 if WITHOUT_JIT else 2 if BOUNDS_CHECKED else 0
 def examples(compiled: int, slow: int, variable: str, **more: Any) -> tuple[settings, Callable[..., Callable[[Any], Any]]]:
     """Settings of hypothesis, and `fixed(what)`, a decorator that chooses examples by the setting and what is tested.
 
-    `slow`: as plain Python, and with bounds checking, which compiles anew.  With `variable` in the environment: as many examples as it says, and new ones.
+    `slow`: of the two settings but the compiled one.  With `variable` in the environment: as many as it says, and new ones.
     """
     fresh = int(os.environ.get(variable, "0"))
     chosen = settings(

@@ -85,6 +85,9 @@ def try_out(options: argparse.Namespace, weights: Weights) -> int:
     intervals = [times.seconds_of(cost, one.call, calibration) for one, cost in zip(done.measured, done.costs, strict=True)]
     table, inside = trial_table(options.try_on, done.measured, intervals)
     total = len(intervals)
-    said = f"{inside} of {total} lie in their {COVERED:.0%} interval."
+    said = (
+        f"{inside.points} of {total} lie in their {COVERED * 100:g} % interval by the median of {inside.of_calls // total}"
+        f" calls; of single calls {inside.calls} of {inside.of_calls}."
+    )
     formats.show(Page((table,), remarks=(said,)), options.format, wide=options.wide)
-    return 0 if inside >= COVERED * total else EXIT_DIFFERENCES
+    return 0 if inside.points >= COVERED * total else EXIT_DIFFERENCES

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -107,7 +107,7 @@ def boot(
     points: Sequence[Point],
     hello: Callable[[Hello], None] = lambda _: None,
     rounds: int = ROUNDS,
-) -> Iterator[Value]:
+) -> Generator[Value, None, None]:
     """Start a kernel once for every machine that the points need, and yield what each call cost, as it comes.
 
     GuestError for a guest that failed; what was yielded before is good.

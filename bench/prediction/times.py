@@ -1,7 +1,8 @@
 """From instructions to seconds: a factor and an overhead measured on a target, with the interval that nine of ten lie in.
 
-What a call takes is modelled as `overhead + instructions * factor`. A calibration has points of several kinds on a target; how
-far they scatter about that line, on a log scale, is the interval of others. Without one, factors come from published figures:
+What a call takes is modelled as `overhead + instructions * factor`. A calibration has points of several kinds on a target, each
+called in several rounds; how far single calls scatter about that line, on a log scale, is the interval of others. So it has
+what instructions do not tell, as caches, and what else the machine did meanwhile. Without one, factors are published figures:
 6.9 ns (a user-mode Linux) and 7.8 ns (the report, in a virtual machine) for a look-up of 97 to 118 instructions, to four times
 that for pages of which nothing is in a cache.
 """
@@ -15,14 +16,16 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize, stats
 
-from bench.errors import MeasurementError
+from bench.errors import MeasurementError, one_line
 from bench.prediction.terms import CALLS, Calls
 from bench.prediction.weights import Cost
 from bench.runs.storage import encode_json, load_json, write_atomic
 from mmmodel.kernels import version_of
 
+Floats = npt.NDArray[np.float64]
 SCHEMA: Final = 1
 FILE: Final = "calibration.json"
 COVERED: Final = 0.9
@@ -88,19 +91,40 @@ class Calibrations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def fit_line(measured: Sequence[Measured]) -> Line:
-    """Return the line through calls of one kind; MeasurementError for fewer than three."""
+    """Return the line through calls of one kind; MeasurementError for fewer than three, or for what took no time.
+
+    The spread is that of a single call: of its point about the line and of the call about its point.
+    """
     if len(measured) < 3:
         raise MeasurementError("a calibration needs three calls of a kind or more")
+    for one in measured:
+        if not one.seconds or min(one.seconds) <= 0:
+            raise MeasurementError(f"calibration: {one_line(one.name, 80)} took no time")
     instructions = np.array([one.instructions for one in measured])
-    seconds = np.array([float(np.median(one.seconds)) for one in measured])
-    scaled = np.column_stack([1 / seconds, instructions / seconds])
-    norms = np.linalg.norm(scaled, axis=0)
-    found, _ = optimize.nnls(scaled / norms, np.ones(len(seconds)))
-    overhead, factor = map(float, found / norms)
-    logs = np.log(seconds / (overhead + factor * instructions))
-    degrees = max(1, len(logs) - 2)
-    deviation = math.sqrt(float(logs @ logs) / degrees)
-    return Line(overhead, factor, float(stats.t.ppf((1 + COVERED) / 2, degrees)) * deviation * math.sqrt(1 + 1 / len(logs)))
+    logs = np.log([float(np.median(one.seconds)) for one in measured])
+    overhead, factor = _line(instructions, logs)
+    told = np.log(overhead + factor * instructions)
+    squares = [np.mean((np.log(one.seconds) - each) ** 2) for one, each in zip(measured, told, strict=True)]
+    degrees = max(1, len(measured) - 2)  # calls of one point are not independent of each other: points count, not calls
+    deviation = math.sqrt(float(np.sum(squares)) / degrees)
+    quantile = float(stats.t.ppf((1 + COVERED) / 2, degrees))
+    return Line(overhead, factor, quantile * deviation * math.sqrt(1 + 1 / len(measured)))
+
+
+def _line(instructions: Floats, logs: Floats) -> tuple[float, float]:
+    """Return the overhead and the factor, both of at least 0, with the least squares of the logarithms of seconds.
+
+    A point that took twice as long then counts as one that took half: an error relative to the measured would favour the low.
+    """
+    seconds = np.exp(logs)
+    scale = np.array([seconds.min(), float(np.median(seconds / instructions))])
+
+    def residuals(relative: Floats) -> Floats:
+        return np.asarray(np.log(scale[0] * relative[0] + scale[1] * relative[1] * instructions) - logs, dtype=np.float64)
+
+    found = optimize.least_squares(residuals, [1.0, 1.0], bounds=([0.0, 1e-9], np.inf), x_scale="jac", xtol=1e-12, ftol=1e-12)
+    overhead, factor = map(float, scale * found.x)
+    return overhead, factor
 
 
 def lines_of(measured: Sequence[Measured]) -> dict[Calls, Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from bench import number_format as fmt
 from bench.prediction.checking import Checked
@@ -172,13 +173,23 @@ def calibration_table(one: Calibration) -> Table:
     return Table(title, ("call",), ("instructions", "told", "measured"), (tuple(rows),))
 
 
-def trial_table(target: str, measured: Sequence[Measured], told: Sequence[Interval]) -> tuple[Table, int]:
-    """Return calls beside the interval that they were told to lie in, and how many of their medians do."""
-    rows, inside = [], 0
+class Inside(NamedTuple):
+    """How many lie in their intervals."""
+
+    points: int  # by the median of their calls
+    calls: int  # each of them
+    of_calls: int
+
+
+def trial_table(target: str, measured: Sequence[Measured], told: Sequence[Interval]) -> tuple[Table, Inside]:
+    """Return calls beside the interval that they were told to lie in, and how many do."""
+    rows, inside, calls = [], 0, 0
     for one, interval in zip(measured, told, strict=True):
         seconds = sorted(one.seconds)[len(one.seconds) // 2]
         lies = interval.low <= seconds <= interval.high
         inside += lies
+        calls += sum(interval.low <= one_call <= interval.high for one_call in one.seconds)
         low_high = fmt.seconds_range(interval.low, interval.high, interval.seconds)
         rows.append((one.name, fmt.seconds(seconds) + ("" if lies else " !"), fmt.seconds(interval.seconds), low_high))
-    return Table(f"Times on {target}", ("call",), ("measured", "told", "90 % interval"), (tuple(rows),)), inside
+    table = Table(f"Times on {target}", ("call",), ("measured", "told", "90 % interval"), (tuple(rows),))
+    return table, Inside(inside, calls, sum(len(one.seconds) for one in measured))

@@ -67,3 +67,25 @@ def test_what_is_no_duration(text: str) -> None:
 def test_what_is_no_range(text: str) -> None:
     with pytest.raises(UsageError):
         address_range(text)
+
+
+def steady(calls: float) -> list[Measured]:
+    """Return points on a line, each called twice: once faster and once slower by a factor."""
+    return [Measured(one.name, one.call, one.instructions, (one.seconds[0] / calls, one.seconds[0] * calls)) for one in EXACT]
+
+
+def test_calls_that_scatter_about_their_point_widen_the_interval_too() -> None:
+    spread = times.fit_line(steady(1.5)).spread
+    assert spread > 2 * math.log(1.5)  # the deviation of a call, with few points to tell it by
+    assert times.fit_line(steady(1.0)).spread < 0.1 * spread
+
+
+def test_a_point_twice_too_slow_counts_as_one_twice_too_fast() -> None:
+    points = [Measured(f"p{n}", "munlock", 1e6, (1e-4 * factor,)) for n, factor in enumerate((0.5, 2.0, 0.5, 2.0))]
+    assert times.fit_line(points).interval(Cost(1e6, 1e6, 1e6)).seconds == pytest.approx(1e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize("points", [EXACT[:2], [*EXACT, Measured("none", "munlock", 1e3, (0.0,))]])
+def test_too_few_points_and_none_that_took_time_are_refused(points: list[Measured]) -> None:
+    with pytest.raises(MeasurementError):
+        times.fit_line(points)

@@ -2,7 +2,7 @@
 """Write docs/gallery.md: what real programs reserve, who pays for it, and what it costs where that was measured.
 
 python3 docs/gallery.py                     write the page, from results/records/gallery.json
-python3 docs/gallery.py --count             count first what the model does on each layout that has no count yet
+python3 docs/gallery.py --count             count first what the model does on each layout that has no count yet (minutes)
 python3 docs/gallery.py --check             exit code 1 if the page is not what would be written
 python3 docs/gallery.py --layouts DIR       print the page for the layouts of a directory, counted now
 """
@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,10 @@ from bench.capture.kinds import KindSum, by_kind
 from bench.figures.address_space.numbers import AddressSpace, looked_up, prepare
 from bench.measuring.counting import count
 from bench.number_format import NONE, approximate, percent, significant
+from bench.prediction.forecast import forecast
+from bench.prediction.times import Interval, Measured, fit_line
+from bench.prediction.weights import Cost, predict
+from bench.prediction.weights import shipped as shipped_weights
 from bench.runs.storage import write_atomic
 from bench.tables.formats import markdown_table
 from bench.tables.table import Table
@@ -33,6 +37,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "gallery.md"
 RECORD: Final = ROOT / "results" / "records" / "gallery.json"
 OWN: Final = ROOT / "results" / "layouts"
+BEFORE_SERIES: Final = "5.10"  # of the weights that tell instructions
+AFTER_SERIES: Final = "6.1"
 AFTER: Final = "page-walk"  # whose counts are taken of the model; those of 5.10 follow from the layout
 LARGEST_UML: Final = 1 << 39  # bytes of its address space: programs that reserve more reserve less there, or fail
 ENTRIES: Final = ("model_pgd_read", "model_p4d_read", "model_pud_read", "model_pmd_read", "model_pte_read")
@@ -58,9 +64,30 @@ python3 run.py capture PID -o mine.json.gz    # another one
 """
 
 
+PREDICTIONS: Final = """\
+What `predict` tells of munlockall() before the fix (5.10) and after it (6.1), beside what was measured.
+
+- **visits**: pages looked up, counted by the model; **instructions** by the weights of [prediction.md](prediction.md).
+- **told**: milliseconds on the machine of the measured times, by a line `overhead + instructions * factor` through those of
+  all **other** layouts, with the interval that nine of ten should lie in: no prediction knows its own answer. Of the measured
+  times {inside} lie in theirs.
+- **error**: of what was told, by what was measured. Layouts above 512 GiB and with huge pages have none, and are in no line:
+  user-mode Linux has no room for the ones and none of the others, so what ran there was something else. Other programs may be
+  a little different there, too: Java takes its heap by the memory that there is.
+"""
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """What munlockall() does on one kernel, counted by the model."""
+
+    visited: int  # pages looked up
+    counters: dict[str, int]  # those that are not 0: what its instructions are predicted from
+
+
 class Counts(msgspec.Struct, frozen=True):
     """What is known of a layout beside its file."""
 
+    visits: dict[str, Visit] = {}  # by the kernel's series; of those that were counted
     entries_read: int | None = None  # of page tables, by 6.1; None: not counted
     measured: tuple[float | None, float | None, float | None] | None = None  # ms on 5.10, 6.1, 6.18
 
@@ -81,6 +108,12 @@ def counted(path: Path) -> int:
     return sum(counters[name] for name in ENTRIES)
 
 
+def visit(one: Layout, series: str) -> Visit:
+    """Return what munlockall() does on a kernel, counted by the model."""
+    (found,) = forecast(one, shipped_weights().of(series), calls=("munlockall",))
+    return Visit(found.visited, {name: value for name, value in sorted(found.counters.items()) if value})
+
+
 def record() -> dict[str, Counts]:
     """Return what was counted and measured, by the layout's name."""
     return msgspec.json.decode(RECORD.read_bytes(), type=dict[str, Counts])
@@ -89,6 +122,11 @@ def record() -> dict[str, Counts]:
 def _ms(value: float | None) -> str:
     """Return a measured time."""
     return NONE if value is None else significant(value)
+
+
+COLUMN: Final = {BEFORE_SERIES: 0, AFTER_SERIES: 1}  # of the measured times
+LEAST_OTHERS: Final = 5  # measured layouts, to tell the time of one more
+PREDICTED: Final = ("visits", "instructions", "told ms", "90 %", "measured ms", "error")
 
 
 def _row(one: Layout, known: Counts) -> tuple[str, ...]:
@@ -112,6 +150,68 @@ def _row(one: Layout, known: Counts) -> tuple[str, ...]:
 
 HEADS: Final = ("VMAs", "reserved", "PROT_NONE", "pages in memory", "looked up", "entries read",
                 "5.10 ms", "6.1 ms", "6.18 ms", "ns/page")  # fmt: skip
+
+
+def as_captured(one: Layout) -> bool:
+    """Tell whether a user-mode Linux, which measured 5.10 and 6.1, can have a layout as it was captured."""
+    return one.span <= LARGEST_UML and not any(vma.thp for vma in one.vmas)
+
+
+class Told(NamedTuple):
+    """What is told of munlockall() on a layout and a kernel."""
+
+    visited: int
+    cost: Cost
+    time: Interval | None  # None: too little was measured
+    took: float | None  # seconds, measured; None: it was not, or of a smaller reservation
+
+
+def told(layouts: Sequence[Layout], known: Mapping[str, Counts], series: str) -> dict[str, Told]:
+    """Return what is told of munlockall() on a kernel, by the layout's name, of those that were counted.
+
+    A time is told by the line of all other layouts: the measured time of the layout itself is not in it.
+    """
+    counted_ones = {one.name: known[one.name] for one in layouts if series in known.get(one.name, Counts()).visits}
+    costs: dict[str, Cost] = {}
+    measured: dict[str, Measured] = {}
+    for one in layouts:
+        if one.name not in counted_ones:
+            continue
+        counts = counted_ones[one.name]
+        costs[one.name] = predict(shipped_weights().of(series), "munlockall", counts.visits[series].counters)
+        took = counts.measured[COLUMN[series]] if counts.measured else None
+        if took is not None and as_captured(one):
+            measured[one.name] = Measured(one.name, "munlockall", costs[one.name].instructions, (took / 1e3,))
+    found = {}
+    for name, cost in costs.items():
+        others = [one for one in measured.values() if one.name != name]
+        time = fit_line(others).interval(cost) if len(others) >= LEAST_OTHERS else None
+        took = measured[name].seconds[0] if name in measured else None
+        found[name] = Told(counted_ones[name].visits[series].visited, cost, time, took)
+    return found
+
+
+def _predicted(name: str, series: str, one: Told) -> tuple[str, ...]:
+    """Return a row of predictions."""
+    time, error = (NONE, NONE), NONE
+    if one.time is not None:
+        low, high = (significant(each * 1e3, 2) for each in (one.time.low, one.time.high))
+        time = (significant(one.time.seconds * 1e3), f"{low} .. {high}")
+        error = NONE if one.took is None else f"{(one.time.seconds / one.took - 1) * 100:+.0f} %"
+    took = NONE if one.took is None else significant(one.took * 1e3)
+    return (name, series, f"{one.visited:,}", f"{one.cost.instructions:,.0f}", *time, took, error)
+
+
+def _predictions(rows: Sequence[Layout], known: Mapping[str, Counts]) -> str:
+    """Return the section of predictions."""
+    every = {series: told(rows, known, series) for series in COLUMN}
+    cells = [_predicted(one.name, series, each[one.name]) for one in rows for series, each in every.items() if one.name in each]
+    said = []
+    for series, each in every.items():
+        pairs = [(one.time, one.took) for one in each.values() if one.time is not None and one.took is not None]
+        said.append(f"{sum(time.low <= took <= time.high for time, took in pairs)} of {len(pairs)} on {series}")
+    table = Table("", ("layout", "kernel"), PREDICTED, (tuple(cells),))
+    return PREDICTIONS.format(inside=", ".join(said)) + "\n" + markdown_table(table) + "\n"
 
 
 def _payers(one: Layout) -> list[tuple[str, ...]]:
@@ -138,6 +238,7 @@ def render(layouts: Sequence[Layout], known: Mapping[str, Counts]) -> str:
     parts = [
         HEAD,
         "## What it costs\n\nThe dearest first.\n\n" + markdown_table(costs) + "\n",
+        "## Predicted and measured\n\n" + _predictions(rows, known),
         "## Who pays\n\nKinds of reservations with 2 % or more of the pages that 5.10 looks up, by the rules in"
         " `bench/capture/kind_rules.py`: **seen** is\nthe evidence. `unknown` means that no rule holds.\n\n"
         + markdown_table(payers)
@@ -154,9 +255,21 @@ def _count() -> None:
         before = found.get(one.name, Counts())
         if before.entries_read is None:
             print(one.name, file=sys.stderr, flush=True)
-            found[one.name] = Counts(counted(path), before.measured)
-            data = msgspec.json.encode(dict(sorted(found.items())))
-            write_atomic(RECORD, msgspec.json.format(data, indent=1) + b"\n")
+            found[one.name] = msgspec.structs.replace(before, entries_read=counted(path))
+            _keep(found)
+    for one in sorted(every.values(), key=lambda one: (sum(map(looked_up, one.vmas)), one.name)):
+        for series in (AFTER_SERIES, BEFORE_SERIES):
+            before = found[one.name]
+            if series not in before.visits:
+                print(f"{one.name} on {series}", file=sys.stderr, flush=True)
+                found[one.name] = msgspec.structs.replace(before, visits={**before.visits, series: visit(one, series)})
+                _keep(found)
+
+
+def _keep(found: Mapping[str, Counts]) -> None:
+    """Write the record."""
+    data = msgspec.json.encode(dict(sorted(found.items())), order="sorted")
+    write_atomic(RECORD, msgspec.json.format(data, indent=1) + b"\n")
 
 
 def main() -> int:
@@ -168,7 +281,10 @@ def main() -> int:
     options = parser.parse_args()
     if options.layouts:
         paths = sorted(options.layouts.glob("*" + SUFFIX))
-        known = {layout.load_file(path).name: Counts(counted(path)) for path in paths}
+        known = {}
+        for path in paths:
+            one = layout.load_file(path)
+            known[one.name] = Counts({series: visit(one, series) for series in COLUMN}, counted(path))
         print(render(layouts_of([options.layouts]), known), end="")
         return 0
     if options.count:

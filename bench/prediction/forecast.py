@@ -50,12 +50,15 @@ class Share(NamedTuple):
     share: float  # of all VMAs' together
 
 
-def forecast(captured: Layout, kernel: KernelWeights, where: Range | None = None) -> list[Forecast]:
+def forecast(
+    captured: Layout, kernel: KernelWeights, where: Range | None = None, calls: Sequence[str] | None = None
+) -> list[Forecast]:
     """Return what each call would cost a kernel; `where`: the range of those that take one, and of munmap().
 
-    UsageError for a layout that cannot be built, or a range that it does not have.
+    `calls`: these alone. UsageError for a layout that cannot be built, or a range that it does not have.
     """
-    calls = ALL_CALLS if where is None else (*RANGE_CALLS, "munmap")
+    if calls is None:
+        calls = ALL_CALLS if where is None else (*RANGE_CALLS, "munmap")
     if where is not None and not any(vma.first < where.end and vma.last > where.start for vma in captured.vmas):
         raise UsageError(f"{one_line(captured.name, 80)} has nothing mapped in {where.start:#x}-{where.end:#x}")
     try:

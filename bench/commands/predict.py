@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.commands import parser_of, predict_calibrate, predict_check, predict_fit, predict_layouts
+from bench.commands.predict_fleet import TOP
 from bench.errors import UsageError
 from bench.prediction import weights
 from bench.prediction.checking import BAR, SMALL_BAR
@@ -21,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=Path,
         metavar="PID|FILE",
-        help="processes, layouts, smaps, maps, pmap -X, or -; cost files with --check, --fit",
+        help="processes, layouts, smaps, maps, pmap -X, directories of them, or -; cost files with --check, --fit",
     )
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--check", action="store_true", help="hold predictions against the instructions that cost files have")
@@ -30,6 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     modes.add_argument("--try", dest="try_on", metavar="TARGET", help="hold predicted times against the calls of a target")
     parser.add_argument("--kernel", action="append", metavar="SERIES", help="predict for this kernel alone: 5.10, 6.1, 6.12")
     parser.add_argument("--range", metavar="START-END", help="predict mlock(), munlock() and munmap() of these addresses")
+    parser.add_argument("--rank", action="store_true", help="many files, as those of directories: one table, the worst first")
+    parser.add_argument("--top", type=int, metavar="N", default=TOP, help="files in that table (default %(default)s)")
+    parser.add_argument("--scheduler", default="", metavar="ADDRESS", help="Dask scheduler whose workers predict them")
+    parser.add_argument("--fresh", action="store_true", help="do not go on with what an interrupted command kept")
     parser.add_argument("--fail-over", metavar="TIME", help="exit 1 if a call may take longer: 100ms")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="use these weights, not those that come with the package")
     parser.add_argument("--out", type=Path, metavar="FILE", help="with --fit: write the weights there")

@@ -12,7 +12,9 @@ from bench import number_format as fmt
 from bench.capture import sources
 from bench.capture.extremes import extremes
 from bench.capture.kinds import by_kind, classify
+from bench.commands import predict_fleet
 from bench.commands.predict_calibrate import calibration_file
+from bench.commands.predict_fleet import Request
 from bench.errors import EXIT_DIFFERENCES, UsageError, one_line
 from bench.prediction import forecast, times
 from bench.prediction.forecast import BLAMED, Forecast, Range
@@ -59,9 +61,11 @@ def run(options: argparse.Namespace, weights: Weights) -> int:
     fail_over = duration(options.fail_over) if options.fail_over else None
     where = address_range(options.range) if options.range else None
     kernels = [weights.of(series) for series in options.kernel] if options.kernel else list(weights.kernels)
-    captured = [read(str(word)) for word in options.file]
     known = times.load(calibration_file())
     calibrations = {one.series: known.nearest(one.series) for one in kernels}
+    if options.rank or any(word.is_dir() for word in options.file):
+        return predict_fleet.run(options, Request(tuple(kernels), calibrations), fail_over)
+    captured = [read(str(word)) for word in options.file]
     with progress_bar() as progress:
         registry.load([one.implementation for one in kernels], progress)
     told: Told = []

@@ -1,4 +1,4 @@
-"""Points counted by other processes: those of a local pool, or the workers of an existing Dask cluster.
+"""Points counted, and other questions answered, by other processes: those of a local pool, or workers of a Dask cluster.
 
 Points are independent of each other, and a count is exact, so who counts does
 not matter as long as it runs the same sources, which every reply is asked.
@@ -18,7 +18,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +34,7 @@ from bench.workloads.scenario import Point
 
 PROCESS_BYTES = 256 << 20  # memory of a worker process that has the compiler loaded
 CONNECT_SECONDS = 3.0  # to reach a scheduler
+AT_ONCE = 1000  # tasks that are handed out, and not yet done
 CHECK_SECONDS = 5.0  # between checks that the workers are still there
 
 
@@ -42,6 +43,17 @@ class Reply(msgspec.Struct, frozen=True):
 
     sources: str
     done: CountResult
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A question to a worker."""
+
+    name: str  # of what is asked about, in messages
+    request: bytes
+    needed: int = 0  # bytes of memory that it takes
+
+
+Function = Callable[[bytes], bytes]  # a module's own, so that a worker finds it by name
 
 
 class Workers(msgspec.Struct, frozen=True):
@@ -78,51 +90,90 @@ def count_each(points: Sequence[Point], scheduler: str = "") -> Generator[tuple[
         yield from ((index, counting.count(point)) for index, point in enumerate(points))
 
 
+def answer_each(function: Function, tasks: Iterable[Task], scheduler: str = "") -> Generator[tuple[int, bytes], None, None]:
+    """Have other processes answer questions; yield each one's index and answer as it comes, in no particular order.
+
+    Tasks are taken as they are needed, never more than AT_ONCE of them ahead. `scheduler` as for count_each().
+    MeasurementError names the task at which a worker failed: what may be wrong with a question, `function` answers itself.
+    """
+    nr_workers = len(os.sched_getaffinity(0))
+    if scheduler:
+        with _cluster(scheduler) as workers:
+            yield from _answered(workers, function, tasks)
+    elif nr_workers > 1:
+        with _local_processes(nr_workers) as workers:
+            yield from _answered(workers, function, tasks)
+    else:
+        yield from ((index, function(task.request)) for index, task in enumerate(tasks))
+
+
+def _answered(workers: Workers, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[int, bytes]]:
+    """Have workers answer questions."""
+    for index, task, future in _results(workers, function, tasks):
+        yield index, _bytes_of(future, task.name)
+
+
 def _replies(workers: Workers, points: Sequence[Point]) -> Iterator[tuple[int, CountResult]]:
     """Have workers count points, in order, never more at once than there is memory for."""
-    waiting = deque((index, needed_bytes(point)) for index, point in enumerate(points))
-    running: dict[Future[bytes], tuple[int, int]] = {}
+    tasks = [Task(point.name, msgspec.json.encode(point), needed_bytes(point)) for point in points]
+    for index, _, future in _results(workers, count_request, tasks):
+        yield index, _result(future, points[index])
+
+
+def _results(workers: Workers, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[int, Task, Future[bytes]]]:
+    """Hand tasks to workers, in order, never more at once than there is memory for; yield each that is done."""
+    coming = enumerate(tasks)
+    waiting = deque([first] if (first := next(coming, None)) else [])
+    running: dict[Future[bytes], tuple[int, Task]] = {}
     while waiting or running:
-        while waiting and len(running) < workers.nr_workers and _fits(waiting[0][1], running.values(), workers.memory):
-            index, needed = waiting.popleft()
-            running[_submit(workers, points[index])] = index, needed
+        while waiting and len(running) < min(workers.nr_workers, AT_ONCE) and _fits(waiting[0][1], running, workers.memory):
+            index, task = waiting.popleft()
+            running[_submit(workers, function, task)] = index, task
+            waiting.extend([following] if (following := next(coming, None)) else [])
         finished, _ = wait(running, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
         if not finished:
             workers.check_alive()
         for future in finished:
-            index, _ = running.pop(future)
-            yield index, _result(future, points[index])
+            yield (*running.pop(future), future)
 
 
-def _fits(needed: int, running: Iterable[tuple[int, int]], memory: float) -> bool:
-    """Tell whether a point may be counted beside those that are running."""
-    taken = [bytes_ for _, bytes_ in running]
-    return not taken or sum(taken) + needed <= memory
+def _fits(task: Task, running: Mapping[Future[bytes], tuple[int, Task]], memory: float) -> bool:
+    """Tell whether a task may be worked on beside those that are running."""
+    return not running or sum(one.needed for _, one in running.values()) + task.needed <= memory
 
 
-def _submit(workers: Workers, point: Point) -> Future[bytes]:
-    """Hand a point to a worker."""
+def _submit(workers: Workers, function: Function, task: Task) -> Future[bytes]:
+    """Hand a task to a worker."""
     # A process that is started here inherits that SIGINT is blocked: Ctrl-C is for this one, which ends the others.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return workers.executor.submit(count_request, msgspec.json.encode(point))
+        return workers.executor.submit(function, task.request)
     except RuntimeError as error:  # the pool is broken, or the client closed
-        raise MeasurementError(f"counting {point.name} failed: {one_line(error)}") from None
+        raise MeasurementError(f"counting {task.name} failed: {one_line(error)}") from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _result(future: Future[bytes], point: Point) -> CountResult:
-    """Return what came back for a point; raise unless it is about that point and from these sources."""
+def _bytes_of(future: Future[bytes], name: str) -> bytes:
+    """Return what came back; raise if nothing did."""
     try:
-        found = msgspec.json.decode(future.result(), type=Reply)
+        return future.result()
     except BenchError:
         raise
     except CancelledError:
-        raise MeasurementError(f"counting {point.name} failed: it was cancelled, or its workers went away") from None
+        raise MeasurementError(f"counting {name} failed: it was cancelled, or its workers went away") from None
     except Exception as error:  # whatever a worker may die of
         reason = one_line(f"{type(error).__name__}: {error}")
-        raise MeasurementError(f"counting {point.name} failed: {reason}") from None
+        raise MeasurementError(f"counting {name} failed: {reason}") from None
+
+
+def _result(future: Future[bytes], point: Point) -> CountResult:
+    """Return what came back for a point; raise unless it is about that point and from these sources."""
+    answer = _bytes_of(future, point.name)
+    try:
+        found = msgspec.json.decode(answer, type=Reply)
+    except msgspec.DecodeError as error:  # of other sources
+        raise MeasurementError(f"counting {point.name} failed: {one_line(error)}") from None
     if found.sources != counting.sources_digest():
         raise MeasurementError(
             f"counting {point.name} failed: its worker runs other sources, library versions or settings than this process"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from bench import number_format as fmt
 from bench.prediction.checking import Checked
 from bench.prediction.fitting import Fit, LeftOut
+from bench.prediction.fleet import Ranked
 from bench.prediction.forecast import Forecast, Share
 from bench.prediction.terms import CALLS
 from bench.prediction.times import Calibration, Interval, Measured
@@ -134,6 +135,26 @@ def _forecast(one: Forecast, time: Interval | None, fail_over: float | None) -> 
         instructions = f"{fmt.significant(one.least.cost.instructions, 4)} .. {instructions}"
         return (one.layout, one.call, one.series, visits, instructions, fmt.NONE + over, low_high)
     return (one.layout, one.call, one.series, fmt.count(one.visited), instructions, fmt.seconds(time.seconds) + over, low_high)
+
+
+def fleet_table(found: Sequence[Ranked], fail_over: float | None = None) -> Table:
+    """Return files as they are ranked, each on its worst kernel; what may take longer than `fail_over` s is marked."""
+    rows = []
+    for number, one in enumerate(found, 1):
+        most, least, time = one.worst.most, one.worst.least, one.time
+        visits, instructions = fmt.count(most.visited), fmt.significant(most.cost.instructions, 4)
+        shown = fmt.seconds(time.seconds)
+        if least is not None:  # which pages are in memory is not known: a range, no guess
+            visits = f"{fmt.count(least.visited)} .. {visits}"
+            instructions = f"{fmt.significant(least.cost.instructions, 4)} .. {instructions}"
+            shown = fmt.NONE
+        over = " !" if fail_over is not None and time.high > fail_over else ""
+        low_high = fmt.seconds_range(time.low, time.high, time.seconds)
+        reserved = fmt.approximate(one.answer.span)
+        rows.append((str(number), one.name, one.worst.series, reserved, visits, instructions, shown + over, low_high))
+    heads = ("reserved", "visits", "instructions", "time", "90 % interval")
+    title = "What munlockall() would cost, the worst first"
+    return Table(title, ("#", "file", "kernel"), heads, (tuple(rows),), less=("visits", "instructions", "reserved"))
 
 
 def blame_table(layout: str, series: str, found: Sequence[tuple[Share, str]]) -> Table:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,25 @@ def test_workers_do_not_outlive_their_parent(end: str, tmp_path: Path) -> None:
         time.sleep(0.02)
     with pytest.raises(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("is_cluster", [False, True])
+def test_other_questions_are_answered_too(is_cluster: bool, request: pytest.FixtureRequest) -> None:
+    scheduler = request.getfixturevalue("cluster") if is_cluster else ""
+    tasks = [pool.Task(f"task {number}", f"a{number}".encode()) for number in range(20)]
+    found = dict(pool.answer_each(bytes.upper, tasks, scheduler))
+    assert found == {number: f"A{number}".encode() for number in range(20)}
+
+
+def test_tasks_are_taken_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "AT_ONCE", 3)
+    taken: list[int] = []
+
+    def tasks() -> Iterator[pool.Task]:
+        for number in range(100):
+            taken.append(number)
+            yield pool.Task(str(number), b"x")
+
+    with closing(pool.answer_each(bytes.upper, tasks())) as answers:
+        next(answers)
+        assert len(taken) <= 4  # one is looked at

@@ -95,6 +95,9 @@ def _select_cache() -> Path:
 CACHE_DIRECTORY: Final = _select_cache()
 
 
+_ideas: Final[dict[str, str]] = {}  # by the file of an idea: the folder of its compiled code
+
+
 class SharedCode(UserProvidedCacheLocator):  # type: ignore[misc]  # numba has no types
     """Where numba keeps the model's machine code: all checkouts of the same sources share it.
 
@@ -104,7 +107,8 @@ class SharedCode(UserProvidedCacheLocator):  # type: ignore[misc]  # numba has n
     def __init__(self, py_func: Any, py_file: str) -> None:
         """See numba's class."""
         super().__init__(py_func, py_file)
-        self._cache_path = str(CACHE_DIRECTORY / Path(py_file).relative_to(_PACKAGE).parent)  # the name has the module alone
+        folder = _ideas.get(py_file) or Path(py_file).relative_to(_PACKAGE).parent
+        self._cache_path = str(CACHE_DIRECTORY / folder)  # the name has the module alone
 
     def get_source_stamp(self) -> str:
         """Return what makes cached code invalid when it differs."""
@@ -113,7 +117,7 @@ class SharedCode(UserProvidedCacheLocator):  # type: ignore[misc]  # numba has n
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Any:
         """Return the locator of a function of the model; None leaves others to numba's."""
-        own = Path(py_file).is_relative_to(_PACKAGE)
+        own = py_file in _ideas or Path(py_file).is_relative_to(_PACKAGE)
         return super(UserProvidedCacheLocator, cls).from_function(py_func, py_file) if own else None
 
 
@@ -260,6 +264,18 @@ def load_units(progress: Progress | None = None) -> None:
             progress(len(_machine_code), len(_UNITS), f"loading {symbol}")
         _machine_code[symbol] = _compile_unit(symbol)
         llvmlite.binding.add_symbol(symbol, _machine_code[symbol].address)
+
+
+def compile_idea(function: Callable[..., None], nr_numbers: int, digest: str, *, bounds: bool) -> Any:
+    """Machine code of a function from outside the package, of a State and so many ints, compiled as a unit or from the cache.
+
+    ``digest``: of its file, by which it is cached.  ``bounds``: every index is checked.
+    """
+    from mmmodel.statetype import STATE_TYPE
+
+    _ideas[function.__code__.co_filename] = f"ideas/{digest}{'-bounds' if bounds else ''}"
+    signature = numba.types.void(STATE_TYPE, *nr_numbers * [numba.types.int64])
+    return numba.cfunc(signature, **_OPTIONS, cache=True, **({"boundscheck": True} if bounds else {}))(function)
 
 
 # ---- the first time ----

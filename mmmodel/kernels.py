@@ -9,6 +9,7 @@ This module imports nothing but the standard library, so that a command line can
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ PER_PAGE: Final = 0
 HOLE_SKIP: Final = 1
 PAGE_WALK: Final = 2
 FOLIO_WALK: Final = 3
+IDEA: Final = 255  # a function out of a file
 # The kernels that an algorithm fits: from one, up to but without another.  The first two clear one PG_mlocked for all VMAs,
 # the others keep an mlock_count, the last of them of large folios that entries map, too.
 _FITS: Final = {
@@ -31,6 +33,7 @@ _FITS: Final = {
     HOLE_SKIP: (V5_10, V6_1),
     PAGE_WALK: (V6_1, V6_12),
     FOLIO_WALK: (V6_12, 1 << 31),
+    IDEA: (V5_10, 1 << 31),
 }
 
 
@@ -62,15 +65,43 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Idea:
+    """An implementation that somebody wrote into one file (:mod:`mmmodel.idea_file`); the text is all that there is of it."""
+
+    name: str  # of the file, without .py
+    kernel: str  # whose rules it lives by: "5.10"
+    summary: str  # one line
+    text: str  # of the file; "" where it is only known by what it did
+    path: str  # as it was given, for messages
+
+    @property
+    def function(self) -> str:
+        """The function that the file must define: the kernel's name for it."""
+        return "munlock_vma_pages_range" if version_of(self.kernel) < V6_1 else "mlock_vma_pages_range"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Its parameters: the kernel's, after the state of the machine."""
+        common = ("s", "mm", "vma", "start", "end")
+        return common if version_of(self.kernel) < V6_1 else (*common, "newflags")
+
+    @property
+    def digest(self) -> str:
+        """Digest of the text: 16 hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
 class Implementation:
     """One way to lock and unlock the pages of a range, in one kernel."""
 
     name: str  # in command lines, names of points and files: lower case, with hyphens
     kernel: Kernel
-    algorithm: int  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK
+    algorithm: int  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK, IDEA
     summary: str  # one line
     steps_over_holes: bool  # False: every page of a hole is looked up, so cost grows with the span
     look: Look
+    idea: Idea | None = None  # of IDEA
 
 
 _implementations: Final[dict[str, Implementation]] = {}
@@ -162,6 +193,55 @@ register(
         look=Look("#7A2E8E", "h", (0, (9, 3)), 1.3, 9.6, filled=False),
     )
 )
+
+# Of ideas, in the order that they are registered in: no colour and no marker of the above.
+_IDEA_LOOKS: Final = (
+    Look("#111111", "P", (0, (3, 1)), 1.3, 6.2, filled=False),
+    Look("#2E7D32", "X", (0, (6, 2)), 1.3, 5.4, filled=False),
+    Look("#B0307A", "d", (0, (2, 2)), 1.3, 5.4, filled=True),
+)
+
+
+def register_idea(idea: Idea) -> None:
+    """Make an idea known as an implementation; nothing happens if it is known, or another version of it and this has no text.
+
+    ValueError: its name is that of an implementation which is something else, or the kernel is not modelled.
+    """
+    known = _implementations.get(idea.name)
+    if known is not None:
+        if known.idea is None:
+            raise ValueError(f"{idea.name} is the name of an implementation that comes with the model: rename the file")
+        if idea.text in ("", known.idea.text):
+            return
+        if known.idea.text:
+            raise ValueError(f"two files of one name, {idea.name}: rename one, for results go by it")
+        del _implementations[idea.name]
+    nr_known = sum(one.idea is not None for one in implementations())
+    register(
+        Implementation(
+            idea.name,
+            kernel_named(idea.kernel),
+            IDEA,
+            f"Linux {idea.kernel}, an idea: {idea.summary}",
+            steps_over_holes=False,  # nobody knows, and what is expected to take long is only announced
+            look=_IDEA_LOOKS[nr_known % len(_IDEA_LOOKS)],
+            idea=idea,
+        )
+    )
+
+
+def kernel_named(name: str) -> Kernel:
+    """The kernel of that name, "5.10"; ValueError names those that there are."""
+    found = {one.kernel.name: one.kernel for one in implementations()}
+    if name not in found:
+        raise ValueError(f"unknown kernel {name!r}: choose from {', '.join(found)}")
+    return found[name]
+
+
+def baseline_of(kernel: str) -> Implementation:
+    """The first implementation of a kernel: what others of it must do the same as."""
+    return next(one for one in implementations() if one.kernel.name == kernel)
+
 
 DEFAULT_IMPLEMENTATION: Final = "page-walk"  # of an address space that names none
 IMPLEMENTATIONS: Final = tuple(_implementations)  # names of those that come with the model

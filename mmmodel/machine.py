@@ -16,6 +16,7 @@ import psutil
 from mmmodel import state as st
 from mmmodel.constants import PAGE_SHIFT, PTRS_PER_TABLE, THP_MODES
 from mmmodel.counters import NAMES, NR_COUNTERS, VMSTAT_NAMES
+from mmmodel.idea_code import load_idea
 from mmmodel.kernels import implementation
 from mmmodel.pages import FRAMES_PER_FAULT
 from mmmodel.state import State
@@ -95,6 +96,8 @@ class Machine:
         self.ctl[st.PAGES_TOP] = st.FIRST_PFN
         self.ctl[st.KERNEL] = self.implementation.kernel.version
         self.ctl[st.ALGORITHM] = self.implementation.algorithm
+        if self.implementation.idea is not None:
+            self.ctl[st.IDEA_CODE] = load_idea(self.implementation.idea)
         self.ctl[st.BATCH_SIZE] = self.implementation.kernel.batch_size
         self.ctl[st.THP] = THP_MODES.index(thp)
         self.ctl[st.MAX_MAP_COUNT] = max_map_count

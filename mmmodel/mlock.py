@@ -25,9 +25,9 @@ from mmmodel.counting import count
 from mmmodel.errno_codes import EINVAL, ENOMEM, EPERM
 from mmmodel.jit import kernel, unit
 from mmmodel.kernels import V6_1, V6_12
-from mmmodel.page_walk import mlock_vma_pages_range
+from mmmodel.page_walk import mlock_range
 from mmmodel.pagenumber import page_address, page_number
-from mmmodel.per_page import munlock_vma_pages_range
+from mmmodel.per_page import munlock_range
 from mmmodel.state import KERNEL, State
 from mmmodel.vma import find_vma, vma_modify_flags
 
@@ -68,9 +68,9 @@ def _change_pages(s: State, mm: int, vma: int, start: int, end: int, oldflags: i
     if newflags & VM_LOCKED != 0 and (s.ctl[KERNEL] < V6_1 or oldflags & VM_LOCKED != 0):
         s.vmas[vma]["vm_flags"] = newflags
     elif s.ctl[KERNEL] >= V6_1:
-        mlock_vma_pages_range(s, mm, vma, start, end, newflags)
+        mlock_range(s, mm, vma, start, end, newflags)
     else:
-        munlock_vma_pages_range(s, mm, vma, start, end)
+        munlock_range(s, mm, vma, start, end)
 
 
 @kernel

@@ -48,7 +48,7 @@ from mmmodel.kernels import V6_1, V6_12
 from mmmodel.mlock import can_do_mlock, over_limit, vma_supports_mlock
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pagenumber import page_address, page_align, page_count
-from mmmodel.per_page import munlock_vma_pages_range
+from mmmodel.per_page import munlock_range
 from mmmodel.pgtable import free_pgd_range, free_table
 from mmmodel.state import KERNEL, MAX_MAP_COUNT, RAM_PAGES, State
 from mmmodel.vma import (
@@ -187,7 +187,7 @@ def _unlock_range(s: State, mm: int, first: int, last: int) -> None:
             continue
         s.mms[mm]["locked_vm"] -= vma_pages(s, vma)
         if five_ten:
-            munlock_vma_pages_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
+            munlock_range(s, mm, vma, s.vmas[vma]["vm_start"], s.vmas[vma]["vm_end"])
 
 
 @unit

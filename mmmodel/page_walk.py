@@ -39,12 +39,13 @@ from mmmodel.counters import (
 )
 from mmmodel.counting import count
 from mmmodel.folio import SPECIAL, folio_mlock_step, is_mapped_whole, mapped_page
+from mmmodel.idea_code import call_mlock
 from mmmodel.jit import kernel, step, unit
-from mmmodel.kernels import V6_12
+from mmmodel.kernels import IDEA, V6_12
 from mmmodel.mlock_batch import batch_mlock_folio, batch_munlock_page, lru_add_drain, mlock_folio, munlock_page
 from mmmodel.pages import compound_head, is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn
-from mmmodel.state import BATCH_SIZE, CPU, KERNEL, MLOCK_PVEC, State
+from mmmodel.state import ALGORITHM, BATCH_SIZE, CPU, IDEA_CODE, KERNEL, MLOCK_PVEC, State
 
 HUGE = -1  # of begin_pte_range(): a huge PMD
 COMPOUND = -2  # of page_of_pte(): a part of a huge page
@@ -265,3 +266,12 @@ def mlock_vma_pages_range(s: State, mm: int, vma: int, start: int, end: int, new
         walk_page_range(s, mm, start, end, lock)
     lru_add_drain(s)
     set_vm_flags(s, vma, newflags)
+
+
+@kernel
+def mlock_range(s: State, mm: int, vma: int, start: int, end: int, newflags: int) -> None:
+    """Mlock or munlock a range by the machine's algorithm."""
+    if s.ctl[ALGORITHM] == IDEA:
+        call_mlock(s.ctl[IDEA_CODE], s, mm, vma, start, end, newflags)
+    else:
+        mlock_vma_pages_range(s, mm, vma, start, end, newflags)

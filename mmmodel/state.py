@@ -120,7 +120,7 @@ FILES_TOP: Final = 17
 FILES_FREE: Final = 18
 FILES_NFREE: Final = 19
 MMS_TOP: Final = 20
-ALGORITHM: Final = 21  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK
+ALGORITHM: Final = 21  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK, IDEA
 CPU: Final = 22  # that runs the calls
 NODE: Final = 23  # that new pages come from
 THP: Final = 24  # index in THP_MODES
@@ -132,7 +132,8 @@ MAX_CHAIN: Final = 29  # longest anon_vma_chain so far: bounds what a split may 
 KERNEL: Final = 30  # V5_10, V6_1, V6_12: ordered
 BATCH_SIZE: Final = 31  # pages of a full per-CPU vector
 LEFT_OUT: Final = 32  # bits of what the steps of a path leave out (mmmodel.steps): no call looks at it
-NR_CTL: Final = 33
+IDEA_CODE: Final = 33  # of IDEA alone: where its function is (mmmodel.idea_code)
+NR_CTL: Final = 34
 
 # The first frames hold the LRU list heads, a node's five lists in a row, so that list surgery needs no special case.
 NR_LRU_HEADS: Final = MAX_NUMNODES * NR_LRU_LISTS

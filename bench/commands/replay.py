@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
-from bench.commands import parser_of
+from bench.commands import own_ideas, parser_of
 from bench.errors import EXIT_DIFFERENCES, MeasurementError, UsageError, one_line, unknown
+from bench.measuring.idea_checks import Task
 from bench.number_format import count
 from bench.progress import interruptible, progress_bar
 from bench.runs.storage import write_atomic
@@ -36,6 +37,7 @@ from bench.traces.trace_format import (
     load_traces,
     op_name,
 )
+from bench.workloads import ideas
 from bench.workloads.sizes import parse_bytes
 from mmmodel.errors import NotModelled
 
@@ -160,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = parser_of("replay")
     known = ", ".join(registry.trace_targets())
     parser.add_argument("file", nargs="?", type=Path, help="traces, one JSON object a line")
-    parser.add_argument("--impl", help=f"implementation: {known}")
+    parser.add_argument("--impl", help=f"implementation: {known}, or an idea of your own: FILE.py")
     parser.add_argument("--thp", choices=("never", "always"), default="never", help="transparent_hugepage= (default never)")
     parser.add_argument("--against", type=Path, metavar="RESULTS", help="compare with these results instead of printing")
     parser.add_argument("--ram", metavar="BYTES", help="memory of the modelled machine (default 960MiB, as recorded)")
@@ -176,6 +178,8 @@ def _parser() -> argparse.ArgumentParser:
 def read_request(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments; UsageError for those that do not go together."""
     options = _parser().parse_args(argv)
+    if options.impl is not None and ideas.is_file(options.impl):
+        options.impl = registry.from_file(options.impl)
     known = registry.trace_targets()
     if options.impl not in (None, *known):
         raise unknown(f"unknown implementation {one_line(options.impl, 60)!r}; known are ", options.impl, known)
@@ -207,12 +211,21 @@ def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
         raise UsageError(f"cannot write {one_line(path, 120)}: {error.strerror}") from None
 
 
+def _wanted(options: argparse.Namespace) -> list[str]:
+    """Return the implementations that traces run on; random ones of an idea also on the first of its kernel."""
+    known = {name: one for name, one in registry.trace_targets().items() if name in (*registry.names(), options.impl)}
+    if options.impl is None:
+        return list(known)
+    alike = [name for name, one in known.items() if one.kernel == known[options.impl].kernel]
+    both = options.random is not None and options.impl not in registry.names()
+    return [*alike[:both], options.impl]
+
+
 def main(argv: Sequence[str]) -> int:
     """Replay traces: print results, or compare, or report what random ones reached."""
     options = read_request(argv)
     settings = TraceSettings(options.thp, None if options.ram is None else parse_bytes(options.ram))
-    wanted = tuple(registry.trace_targets()) if options.impl is None else (options.impl,)
-    runners = [TraceRunner(registry.trace_targets()[name], settings) for name in wanted]
+    runners = [TraceRunner(registry.trace_targets()[name], settings) for name in _wanted(options)]
     if options.random is not None:
         made = MAKERS[options.ops or "basic"](options.seed, options.random)
         traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})
@@ -223,14 +236,15 @@ def main(argv: Sequence[str]) -> int:
     results = load_results(options.against) if options.against is not None else None
     if results is not None:
         expected_steps(traces, results)
+    with progress_bar() as progress:
+        checks = Task(nr_traces=0, traces=tuple(traces.by_name.values()), settings=settings)
+        own_ideas.load([runner.name for runner in runners], progress, checks)
     return _run(traces, runners, results, random=options.random is not None)
 
 
 def _run(traces: Loaded[Trace], runners: Sequence[TraceRunner], results: Loaded[Result] | None, *, random: bool) -> int:
     """Do what was asked for; return the exit code."""
     nr_ops = sum(len(trace.ops) for trace in traces.by_name.values())
-    with progress_bar() as progress:
-        registry.load([runner.name for runner in runners], progress)
     with progress_bar() as progress, interruptible():
         task = progress.add_task("ops", total=nr_ops * len(runners))
 

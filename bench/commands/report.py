@@ -12,7 +12,7 @@ import msgspec
 
 from bench import environment
 from bench.analysis import report_rows, reported
-from bench.commands import parser_of
+from bench.commands import own_ideas, parser_of
 from bench.figures import inputs, kinds
 from bench.measuring import collect
 from bench.measuring.collect_kernels import work_on
@@ -22,7 +22,6 @@ from bench.progress import progress_bar
 from bench.runs import loading, storage
 from bench.tables import formats, report_tables
 from bench.tables.table import Page
-from bench.targets import registry
 from bench.targets import selection as targets
 from bench.targets.selection import Chosen
 from bench.workloads import scenario, selection, sizes
@@ -46,6 +45,7 @@ class Request(msgspec.Struct, frozen=True):
     plots: Path | None  # None: beside the run
     fresh: bool  # what an interrupted report kept is not used
     wide: bool  # every column of the table
+    counterexample: Path | None  # where a trace goes on which an idea is wrong
 
     def measurements(self) -> collect.Request:
         """Return what is to be measured."""
@@ -67,6 +67,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = parser_of("report")
     selection.add_arguments(parser)
     targets.add_argument(parser)
+    own_ideas.add_argument(parser)
     parser.add_argument("--processes", type=int, help="worker processes for each measurement, starts of a real kernel")
     parser.add_argument("--values", type=int, help="timed values in each process")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
@@ -95,6 +96,7 @@ def read_request(argv: Sequence[str]) -> Request:
         plots=args.plots,
         fresh=args.fresh,
         wide=args.wide,
+        counterexample=args.counterexample,
     )
 
 
@@ -122,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
         storage.make_directory(directory)
     measurements = request.measurements()
     with progress_bar() as progress:
-        registry.load(request.chosen.implementations, progress)
+        own_ideas.load(request.chosen.implementations, progress, measurements.points, request.counterexample)
         machine = environment.machine_facts()
         with collect.collected(
             measurements, request.results, progress, fresh=request.fresh, kernels=request.chosen.kernels

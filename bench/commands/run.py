@@ -25,7 +25,7 @@ import pyperf
 from rich.progress import Progress
 
 from bench import environment
-from bench.commands import parser_of, run_kernels
+from bench.commands import own_ideas, parser_of, run_kernels
 from bench.errors import BenchError, UsageError, one_line
 from bench.measuring import counting, kernel_points, timing
 from bench.measuring.counting import CountResult
@@ -55,6 +55,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.usage = "%(prog)s [scenario ...] [--op OP] [--impl IMPL] [--on TARGET] [--size SIZE] [pyperf options]"
     selection.add_arguments(parser)
     targets.add_argument(parser)
+    own_ideas.add_argument(parser)
     selection.add_operations(parser)
     parser.add_argument("--suite", choices=tuple(suite.SUITES), help="points to measure when none is named, default default")
     parser.add_argument("--results", type=Path, help="directory for a new run, default results/; not with -o")
@@ -135,7 +136,8 @@ def refuse_mixture(old: Mapping[str, pyperf.Benchmark], new: Mapping[str, str], 
 def refuse_mixtures(old: Mapping[str, pyperf.Benchmark], plan: timing.Plan) -> None:
     """Raise UsageError if a file has runs that those of a plan must not be added to."""
     for point in plan.points:
-        new = {"digest": point.digest, "source": environment.source_digest(), "counters": plan.counters[point.name]}
+        source = registry.implementation(point.implementation).source_digest()
+        new = {"digest": point.digest, "source": source, "counters": plan.counters[point.name]}
         refuse_mixture(old, new, point)
 
 
@@ -183,7 +185,7 @@ def main(argv: Sequence[str]) -> int:
     )
     old = storage.load_wall(destination.append) if destination.append and destination.append.exists() else {}
     with progress_bar() as progress:
-        registry.load([point.implementation for point in points], progress)
+        own_ideas.load([point.implementation for point in points], progress, points, args.counterexample)
         results = _count(points, progress)
     counted = [one.counted for one in results]
     plan = timing.Plan(points, {one.name: record.digest_of(one.counters) for one in counted})
@@ -193,7 +195,7 @@ def main(argv: Sequence[str]) -> int:
     with _scratch_files(args, destination) as part:
         if points:
             args.plan = str(part.with_name("plan.json"))
-            storage.write_atomic(Path(args.plan), msgspec.json.encode(plan))
+            storage.write_atomic(Path(args.plan), plan.encoded())
             _time(program, plan, results)
         costs, failure = _measure_kernels(kernel_work, part)
         if failure and not points and not costs:

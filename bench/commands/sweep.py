@@ -11,7 +11,7 @@ import msgspec
 
 from bench import environment
 from bench.analysis import report_rows
-from bench.commands import parser_of
+from bench.commands import own_ideas, parser_of
 from bench.errors import UsageError, one_line, unknown
 from bench.measuring import collect
 from bench.measuring.collect_kernels import work_on
@@ -23,10 +23,9 @@ from bench.runs.pyperf_file import seconds_by_process
 from bench.tables import formats
 from bench.tables.report_tables import kernels_table, sweep_table
 from bench.tables.table import Page
-from bench.targets import registry
 from bench.targets import selection as targets
 from bench.targets.selection import Chosen
-from bench.workloads import scenario, selection, sizes
+from bench.workloads import ideas, scenario, selection, sizes
 from bench.workloads.scenario import FAMILIES, LEAST_SPAN, Operation, Pattern, Scenario
 from bench.workloads.suite import Group
 
@@ -63,9 +62,9 @@ class Grid(msgspec.Struct, frozen=True):
         steps = ",".join(sizes.format_size(step) if step else NONE for step in self.steps)
         spans = ",".join(sizes.format_size(span) for span in self.spans)
         random = ("--seed", str(self.seed)) if "random" in self.patterns else ()
-        named = () if self.chosen.order else (("--impl", self.chosen.implementations),)
+        named = () if self.chosen.order else (("--impl", tuple(map(ideas.word_of, self.chosen.implementations))),)
         lists = (("--pattern", self.patterns), *named, ("--op", self.operations))
-        rest = [word for name in self.chosen.order for word in ("--on", name)]
+        rest = [word for name in self.chosen.order for word in ("--on", ideas.word_of(name))]
         rest += [word for option, values in lists for word in (option, ",".join(values))]
         return ["--span", spans, "--populate", steps, *rest, *random]
 
@@ -80,8 +79,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--pattern", action="append", help=f"where these pages are: {patterns}; default every")
     parser.add_argument("--seed", default=str(scenario.DEFAULT_SEED), help="of the pattern random, default %(default)s")
-    parser.add_argument("--impl", action="append", default=[], help="implementations, default all")
+    parser.add_argument("--impl", action="append", default=[], help="implementations, default all, and ideas: FILE.py")
     targets.add_argument(parser)
+    own_ideas.add_argument(parser)
     selection.add_operations(parser)
     parser.add_argument("--counters-only", action="store_true", help="count, do not time; not with real kernels")
     parser.add_argument("--results", type=Path, help="directory for raw data, default results/")
@@ -169,7 +169,7 @@ def main(argv: Sequence[str]) -> int:
     request, chosen = read_request(args), targets.chosen(args.on, args.impl)
     directory = args.results or environment.base_directory() / "results"
     with progress_bar() as progress:
-        registry.load(chosen.implementations, progress)
+        own_ideas.load(chosen.implementations, progress, request.points, args.counterexample)
         machine = environment.machine_facts()
         with collect.collected(request, directory, progress, args.scheduler, args.fresh, chosen.kernels) as done:
             run = storage.run_name("sweep", storage.now(), str(machine["source_digest"]))

@@ -43,6 +43,7 @@ from bench.runs.kernel_record import KernelCost
 from bench.runs.record import Counted
 from bench.targets import registry
 from bench.targets.kernel import KernelTarget
+from bench.workloads import ideas
 from bench.workloads.scenario import Point
 
 LOCK_FILE = "lock"
@@ -289,7 +290,8 @@ def _check_memory(request: Request, scheduler: str) -> None:
 
 def _digest(request: Request) -> str:
     """Return a digest of all that finished points depend on."""
-    content = (request, counting.sources_digest(), environment.machine_facts())
+    known = ideas.packed(point.implementation for point in request.points)
+    content = (request, counting.sources_digest(), environment.machine_facts(), *known)
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 

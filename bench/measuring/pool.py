@@ -30,12 +30,21 @@ from bench.errors import BenchError, MeasurementError, UsageError, one_line
 from bench.measuring import counting
 from bench.measuring.counting import CountResult
 from bench.targets.registry import needed_bytes
+from bench.workloads import ideas
+from bench.workloads.ideas import Packed
 from bench.workloads.scenario import Point
 
 PROCESS_BYTES = 256 << 20  # memory of a worker process that has the compiler loaded
 CONNECT_SECONDS = 3.0  # to reach a scheduler
 AT_ONCE = 1000  # tasks that are handed out, and not yet done
 CHECK_SECONDS = 5.0  # between checks that the workers are still there
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a worker is asked for."""
+
+    point: Point
+    ideas: list[Packed] = []  # what it must know of the implementation
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -68,7 +77,9 @@ class Workers(msgspec.Struct, frozen=True):
 def count_request(request: bytes) -> bytes:
     """Count a point. Runs in the workers."""
     sources = counting.sources_digest()
-    return msgspec.json.encode(Reply(sources, counting.count(msgspec.json.decode(request, type=Point))))
+    asked = msgspec.json.decode(request, type=Request)
+    ideas.unpack(asked.ideas)
+    return msgspec.json.encode(Reply(sources, counting.count(asked.point)))
 
 
 def count_each(points: Sequence[Point], scheduler: str = "") -> Generator[tuple[int, CountResult], None, None]:
@@ -115,7 +126,8 @@ def _answered(workers: Workers, function: Function, tasks: Iterable[Task]) -> It
 
 def _replies(workers: Workers, points: Sequence[Point]) -> Iterator[tuple[int, CountResult]]:
     """Have workers count points, in order, never more at once than there is memory for."""
-    tasks = [Task(point.name, msgspec.json.encode(point), needed_bytes(point)) for point in points]
+    requests = [msgspec.json.encode(Request(point, ideas.packed([point.implementation]))) for point in points]
+    tasks = [Task(point.name, asked, needed_bytes(point)) for point, asked in zip(points, requests, strict=True)]
     for index, _, future in _results(workers, count_request, tasks):
         yield index, _result(future, points[index])
 

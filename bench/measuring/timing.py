@@ -33,6 +33,8 @@ from bench.runs.record import digest_of
 from bench.runs.storage import PREFIX, load_wall, write_atomic
 from bench.targets import registry
 from bench.targets.target import Prepared
+from bench.workloads import ideas
+from bench.workloads.ideas import Packed
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Point
 
 WARM_UP_SPAN = 1 << 22  # bytes
@@ -47,6 +49,19 @@ class Plan(msgspec.Struct, frozen=True):
     points: tuple[Point, ...]
     counters: dict[str, str] = {}  # digest of the counters that the call of a name must show, where it is known
     loops: dict[str, int] = {}  # calls for each of pyperf's loops, where the points of one process need different numbers
+    ideas: tuple[Packed, ...] = ()  # of their implementations: what a process must know to be able to measure them
+
+    def encoded(self) -> bytes:
+        """Return it for another process."""
+        known = ideas.packed(point.implementation for point in self.points)
+        return msgspec.json.encode(msgspec.structs.replace(self, ideas=tuple(known)))
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Plan:
+        """Return the plan of another process, with its ideas known here."""
+        plan = msgspec.json.decode(data, type=cls)
+        ideas.unpack(plan.ideas)
+        return plan
 
 
 def time_calls(prepared: Prepared, loops: int) -> float:
@@ -93,6 +108,7 @@ def facts_of(point: Point, prepared: Prepared, counters: str) -> dict[str, str |
         PREFIX + "span": point.scenario.span,
         PREFIX + "populated": prepared.nr_populated,
         PREFIX + "vmas": prepared.nr_vmas,
+        **{PREFIX + key: fact for key, fact in ideas.facts(point.implementation).items()},
         **target.facts(),
     }
     if source := target.source_digest():
@@ -180,7 +196,7 @@ def main() -> int:
     program = PyperfProgram()
     try:
         args = program.parse(sys.argv[1:])
-        program.time(msgspec.json.decode(Path(args.plan).read_bytes(), type=Plan))
+        program.time(Plan.decoded(Path(args.plan).read_bytes()))
     except BenchError as error:
         print(f"{type(error).__name__}: {one_line(error)}", file=sys.stderr)
         return error.exit_code
@@ -203,7 +219,7 @@ def run_plan(plan: Plan, repetition: Repetition) -> list[pyperf.Benchmark]:
     """Time a plan's points in fresh processes and return pyperf's benchmarks, in the same order."""
     with tempfile.TemporaryDirectory(prefix="unlockall-bench-") as scratch:
         file, output = Path(scratch) / "plan.json", Path(scratch) / "wall.json"
-        write_atomic(file, msgspec.json.encode(plan))
+        write_atomic(file, plan.encoded())
         command = [sys.executable, "-m", "bench.measuring.timing", "--plan", str(file), "-o", str(output), "--quiet"]
         command += [f"--processes={repetition.processes}", f"--values={repetition.values}"]
         command += [f"--warmups={repetition.warmups}", f"--loops={repetition.loops}"]

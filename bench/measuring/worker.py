@@ -45,7 +45,7 @@ class _Worker:
     ) -> None:
         """Start it; `scratch` is a directory for its files, `fds` are file descriptors that it inherits."""
         self._plan, self._tree, self._output = plan, tree, scratch / "wall.json"
-        write_atomic(scratch / "plan.json", msgspec.json.encode(plan))
+        write_atomic(scratch / "plan.json", plan.encoded())
         words = ["--worker", "--loops=1", f"--values={values}", "--warmups=0", "--quiet", *options]
         words += ["--plan", str(scratch / "plan.json"), "-o", str(self._output)]
         # Not in a process group of its own: Ctrl-C reaches it as well.

@@ -18,6 +18,7 @@ from bench.runs.kernel_record import InstructionsFile, load_instructions, nr_pop
 from bench.runs.loaded import LoadedPoint, LoadedRun, Process
 from bench.runs.pyperf_file import LARGEST, facts_of, load_times, number_of_things, timed_point
 from bench.runs.record import Counted, digest_of
+from bench.workloads import ideas
 from bench.workloads.scenario import PointName, size_part
 
 
@@ -40,6 +41,7 @@ def _read(path: Path) -> _Files:
     """Read the files of a run."""
     counters_file, wall_file, instructions_file = _files(path)
     content = storage.load_counters(counters_file) if counters_file else None
+    ideas.remember(content.ideas if content else ())
     benchmarks = load_times(wall_file) if wall_file else {}
     instructions = load_instructions(instructions_file) if instructions_file else None
     return _Files(counters_file or path, content, wall_file or path, benchmarks, instructions)

@@ -19,7 +19,7 @@ from bench.runs import storage
 from bench.runs.kernel_record import KERNEL_KEYS, kernel_of
 from bench.runs.loaded import LoadedPoint, Process
 from bench.runs.storage import PREFIX
-from bench.workloads import sizes
+from bench.workloads import ideas, sizes
 from bench.workloads.scenario import PointName, parse_name
 
 LARGEST = (1 << 63) - 1  # count
@@ -97,6 +97,9 @@ def timed_point(path: Path, name: str, benchmark: pyperf.Benchmark) -> LoadedPoi
     for key, part in (("operation", parts.operation), ("scenario", parts.scenario), ("implementation", parts.implementation)):
         if ours.get(key, part) != part:
             raise MeasurementError(f"results file {path}: {name} was measured as {key} {one_line(ours[key], 60)}")
+    if all(key in ours for key in ideas.FACTS):
+        kernel, summary = (str(ours[key]) for key in ideas.FACTS)
+        ideas.remember([{"name": parts.implementation, "kernel": kernel, "summary": summary, "path": ""}])
     return LoadedPoint(
         name=parts,
         digest=str(ours.get("digest", "")),

@@ -29,6 +29,8 @@ import pyperf
 
 from bench.errors import MeasurementError, UsageError, one_line
 from bench.runs.record import Counted
+from bench.workloads import ideas
+from bench.workloads.ideas import Packed
 
 # History of the schema: 1, the first.
 SCHEMA: Final = 1
@@ -42,7 +44,7 @@ T = TypeVar("T")
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
-class CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Content of counters.json."""
 
     schema: Literal[1]  # SCHEMA
@@ -51,6 +53,7 @@ class CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str  # UTC, ISO 8601; "" where equal requests must make equal bytes, as in sweeps and references
     machine: dict[str, str | int]
     points: list[Counted]
+    ideas: list[Packed] = []  # what others need to know of implementations that do not come with the model
 
 
 def now() -> str:
@@ -207,7 +210,8 @@ def save_counters(
     path: Path, command: str, machine: dict[str, str | int], points: Sequence[Counted], *, dated: bool = True
 ) -> None:
     """Write counters.json. Without a date its bytes follow from the other arguments alone."""
-    content = CountersFile(SCHEMA, "counters", command, now() if dated else "", machine, list(points))
+    known = ideas.packed(one.point.implementation for one in points)
+    content = CountersFile(SCHEMA, "counters", command, now() if dated else "", machine, list(points), known)
     write_atomic(path, encode_json(content))
 
 

@@ -20,7 +20,7 @@ from bench.workloads import setup
 from bench.workloads.scenario import LAYOUT, Point, Scenario, refuse_call
 from mmmodel import constants as const
 from mmmodel.constants import PAGE_SIZE
-from mmmodel.kernels import V6_1, implementation, implementations
+from mmmodel.kernels import V6_1, Implementation, implementation, implementations
 
 if TYPE_CHECKING:
     from mmmodel import File, Mm
@@ -45,20 +45,24 @@ class ModelTarget(msgspec.Struct, frozen=True):
     summary: str
     kernel: str
     family: str = "model"
+    idea: str = ""  # digest of the file that it is out of
 
     def load(self, on_progress: OnProgress) -> None:
-        """Compile the model, or load it from its cache."""
-        from mmmodel import warm_up
+        """Compile the model, or load it from its cache; likewise the idea that this may be."""
+        from mmmodel import Mm, warm_up
 
         warm_up(on_progress)
+        if self.idea:
+            Mm(self.name)
 
     def facts(self) -> dict[str, str | int]:
         """Return the versions that the compiled model depends on."""
         return {"numba_version": metadata.version("numba"), "numpy_version": metadata.version("numpy")}
 
     def source_digest(self) -> str:
-        """Return the digest of the model's sources and settings."""
-        return environment.source_digest()
+        """Return the digest of the model's sources and settings, and of an idea's file."""
+        model = environment.source_digest()
+        return hashlib.sha256(f"{model} {self.idea}".encode()).hexdigest()[:16] if self.idea else model
 
     def check(self, point: Point) -> None:
         """Raise UsageError if a point's call cannot be made."""
@@ -95,7 +99,14 @@ class ModelTarget(msgspec.Struct, frozen=True):
 
 def targets() -> tuple[ModelTarget, ...]:
     """Return a target for each implementation."""
-    return tuple(ModelTarget(one.name, one.summary, one.kernel.name) for one in implementations())
+    return tuple(map(_target, implementations()))
+
+
+def _target(one: Implementation) -> ModelTarget:
+    """Return the target of an implementation."""
+    if (idea := getattr(one, "idea", None)) is None:  # an older model, under the gate, has no ideas
+        return ModelTarget(one.name, one.summary, one.kernel.name)
+    return ModelTarget(one.name, one.summary, one.kernel.name, f"idea {one.name}", idea.digest)
 
 
 def _state(space: Mm) -> str:

@@ -12,6 +12,7 @@ from bench.errors import UsageError, one_line, unknown
 from bench.number_format import approximate
 from bench.targets import kernel, model
 from bench.targets.target import Prepared, PreparingTarget, Target, TraceTarget
+from bench.workloads import ideas
 from bench.workloads.scenario import Point
 
 
@@ -26,8 +27,8 @@ def trace_targets() -> dict[str, TraceTarget]:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of targets(), as --impl takes them."""
-    return tuple(targets())
+    """Return the names of targets(), as --impl takes them; ideas of one's own are named by their files."""
+    return tuple(name for name, one in targets().items() if not getattr(one, "idea", ""))
 
 
 def implementation(name: str) -> PreparingTarget:
@@ -38,8 +39,18 @@ def implementation(name: str) -> PreparingTarget:
     return known[name]
 
 
+def from_file(path: str) -> str:
+    """Make the idea in a file one of targets(); return its name. UsageError if that cannot be."""
+    name = ideas.from_file(path)
+    if kernel.is_kernel(name):
+        raise UsageError(f"{one_line(path, 120)}: {name} means a real kernel: rename the file")
+    return name
+
+
 def find(word: str) -> Target:
-    """Return the target that a word names: one of targets(), or a real kernel; UsageError if there is none."""
+    """Return the target that a word names: one of targets(), a real kernel, or an idea's file; UsageError if there is none."""
+    if ideas.is_file(word):
+        word = from_file(word)
     known = targets()
     if word in known:
         return known[word]

@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.kernels.selection import ALLOWED
 from bench.targets import registry
 from bench.targets.kernel import KernelTarget
-from bench.workloads import selection
+from bench.workloads import ideas, selection
 from bench.workloads.scenario import Point
 from bench.workloads.suite import Group, points_of
 
@@ -46,14 +46,22 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
     """Add the option that names targets of every kind."""
     parser.add_argument(
         "--on", action="append", default=[], metavar="TARGET",
-        help=f"an implementation or a real kernel ({ALLOWED}); may be repeated",
+        help=f"an implementation, an idea's FILE.py or a real kernel ({ALLOWED}); may be repeated",
     )  # fmt: skip
+
+
+def named(impl: Sequence[str]) -> tuple[str, ...]:
+    """Return the implementations that the words of --impl name: files alone join all that come with the model."""
+    words = [word for option in impl for word in option.split(",")]
+    files = list(dict.fromkeys(registry.from_file(word) for word in words if ideas.is_file(word)))
+    others = [word for word in words if not ideas.is_file(word)]
+    return (*selection.implementations(others, registry.names()), *files)
 
 
 def chosen(on: Sequence[str], impl: Sequence[str]) -> Chosen:
     """Return the targets that the words of --on name, in their order, or those of --impl; by default every implementation."""
     if not on:
-        return Chosen(selection.implementations(impl, registry.names()))
+        return Chosen(named(impl))
     if impl:
         raise UsageError("--impl names implementations where there is no --on: name all targets by --on")
     found = [registry.find(word) for word in on]

@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", nargs="*", help="scenarios (see `list`)")
     parser.add_argument("--size", action="append", default=[], help="span: 2TiB, 512GiB, 1<<41; may be repeated")
     parser.add_argument("--levels", choices=("4", "5"), default="4", help="levels of page tables, for --size")
-    parser.add_argument("--impl", action="append", default=[], help="implementations, default all; may be repeated")
+    parser.add_argument(
+        "--impl",
+        action="append",
+        default=[],
+        help="implementations, default all; FILE.py: an idea of your own; may be repeated",
+    )
     parser.add_argument("--layout", action="append", default=[], help="layout, by name or path; may be repeated")
 
 

@@ -24,6 +24,7 @@ BRIEF = ("--processes", "1", "--values", "1")
 SIZES = {"--size": "16MiB", "--span": "16MiB", "--random": "20", "--populate": "none,64KiB"}
 PLACEHOLDERS = {"A": "reference", "B": "reference", "RUN": "reference", "FILE": "tests/data/traces/traces.jsonl"}
 PLACEHOLDERS |= {"PID": str(os.getpid()), "smaps.txt": "/proc/self/smaps", "mine.json.gz": "go119"}
+PLACEHOLDERS |= {"examples/hole_skip.py": str(ROOT / "examples" / "hole_skip.py")}
 
 
 def without(words: Sequence[str], *options: str) -> list[str]:

@@ -15,7 +15,7 @@ def test_moments_are_equal_by_their_keys() -> None:
 
 def test_all_is_visited_in_any_order_alike() -> None:
     """What :meth:`visit_all` finds is what is found by going to each state by the way that led there first."""
-    race = RACES["mlock-vs-migration-held"]
+    race = RACES["mlock-vs-reclaim-07"]
     for reduce in (False, True):
         one, other = (Interleaving(race.build(race.kernel, ("vm-io",)), reduce=reduce) for _ in range(2))
         one.visit_all()

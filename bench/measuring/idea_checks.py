@@ -105,9 +105,6 @@ class Checker:
         self.pieces = task.nr_traces + len(self.groups) + len(task.traces) + len(task.points)
         self.piece = 0
         self.raised: list[str] = []  # by the idea's code since it was last looked at
-        sys.unraisablehook = lambda unraisable: self.raised.append(
-            f"{type(unraisable.exc_value).__name__}: {unraisable.exc_value}"
-        )
 
     @property
     def baseline(self) -> str:
@@ -123,6 +120,18 @@ class Checker:
         resource.setrlimit(resource.RLIMIT_CPU, (soft if most == resource.RLIM_INFINITY else min(soft, most), most))
 
     def run(self) -> None:
+        """Check all of it, as far as nothing is found; this process's own limit and hook are as before afterwards."""
+        limits, hook = resource.getrlimit(resource.RLIMIT_CPU), sys.unraisablehook
+        sys.unraisablehook = lambda unraisable: self.raised.append(
+            f"{type(unraisable.exc_value).__name__}: {unraisable.exc_value}"
+        )
+        try:
+            self._run()
+        finally:
+            resource.setrlimit(resource.RLIMIT_CPU, limits)
+            sys.unraisablehook = hook
+
+    def _run(self) -> None:
         """Check all of it, as far as nothing is found."""
         if not self._compile() or self._random_traces():
             return

@@ -9,7 +9,7 @@ import pytest
 
 from bench import environment
 from bench.__main__ import main
-from bench.commands import COMMANDS, plot, replay, speed
+from bench.commands import COMMANDS, own_ideas, plot, replay, speed
 from bench.errors import UsageError
 from bench.gate import engine
 from bench.gate.verdict import Finding
@@ -74,7 +74,11 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]
             random=random,
         )
 
+    def loaded(names: object, progress: object, asked: object = (), counterexample: Path | None = None) -> None:
+        said.update(counterexample=counterexample and counterexample.resolve())
+
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(own_ideas, "load", loaded)
     monkeypatch.setattr(environment, "base_directory", lambda: tmp_path)
     monkeypatch.setattr(registry, "load", lambda *_: None)
     monkeypatch.setattr(collect, "collected", collected)
@@ -163,6 +167,7 @@ CASES = [
     *(Case(one, ("--values", "7"), {"repetition": (None, 7)}) for one in ("sweep", "reference", "report")),
     *(Case(one, ("--scheduler", "tcp://h:1"), {"scheduler": "tcp://h:1"}) for one in ("sweep", "reference")),
     *(Case(one, ("--fresh",), {"fresh": True}) for one in ("sweep", "reference", "report")),
+    *(Case(one, ("--counterexample", "trace"), {"counterexample": Path("trace")}) for one in ("sweep", "report")),
     Case("replay", ("--random", "1"), {"traces": ["s0-0"]}),
     Case("replay", ("--seed", "4"), {"traces": ["s4-0", "s4-1"]}),
     Case("replay", ("--impl", "page-walk"), {"runners": ["page-walk"]}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +46,12 @@ def found(path: str, nr_traces: int = 4) -> list[Message]:
     """Return the messages about a file that say something is wrong."""
     messages: list[Message] = []
     (packed,) = known_ideas.packed([registry.from_file(path)])
+    before = resource.getrlimit(resource.RLIMIT_CPU), sys.unraisablehook
     Checker(Task(idea=packed, nr_traces=nr_traces), messages.append).run()
+    assert (
+        resource.getrlimit(resource.RLIMIT_CPU),
+        sys.unraisablehook,
+    ) == before  # else the tests end soon
     return [one for one in messages if isinstance(one, Bad | Wrong)]
 
 

@@ -107,17 +107,18 @@ every race here that is explored whole, and that ends, broken invariants and not
 The models share no code with this one: `tests/bench/races/spin`. Spin runs them without reduction, as the kernel has
 them and without each guard, and `tests/bench/races/test_spin.py` holds that both tools find the same set of states,
 the same ends, the same broken invariants and the same notes. A state is what both know: VM_LOCKED and VM_IO of each
-VMA, whether its entry is none, maps the page, is in migration or swapped out, PG_lru, PG_unevictable, PG_mlocked,
-mlock_count, references, whether a cache has the page, whether somebody has the LRU lock, and what each CPU's vectors
-hold, in order. What one of them lacks is printed. How far each task has come is left out, so that many of either
-tool's own states are one of these.
+VMA, whether its entry for each page is none, maps it, is in migration, swapped out, or of a huge page a table of entries;
+of each page PG_lru, PG_unevictable, PG_mlocked, mlock_count, references and whether a cache has it; whether somebody has
+the LRU lock, and what each CPU's vectors hold, in order. What one of them lacks is printed. How far each task has come is
+left out, so that many of either tool's own states are one of these.
 
 Spin's steps are cut at single stores and single looks at what others store, in the order of the sources of 6.1.192.
-Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In three places the steps of the
+Some stores are one step in both, since nobody can tell in between; `page.pml` lists them. In four places the steps of the
 explorer are not the kernel's, and Spin runs each race with both. Who isolates a page waits for the LRU lock and clears
 PG_lru in one step; isolate_lru_page() of 5.10 looks at PG_lru before it takes the lock, folio_isolate_lru() of 6.1 clears
-it before. mlock of 5.10 processes its CPU's vector at its end; the kernel leaves the last page there. And reclaim of an
-anonymous page:
+it before. mlock of 5.10 processes its CPU's vector at its end; the kernel leaves the last page there. Who splits a PMD puts
+the table of entries there and munlocks the page then; the kernel munlocks it first, all under the PMD's lock, and has
+another lock for the table. And reclaim of an anonymous page:
 
 - The kernel asks for VM_LOCKED in folio_referenced_one(), before the page has a place in swap, and again in
   try_to_unmap_one(), after add_to_swap(); each time mlock_vma_folio() looks at vm_flags once more. Here there is one

@@ -11,7 +11,7 @@ from bench.races import invariants as inv
 from bench.races.interleaving import Interleaving, Situation, View
 from bench.races.races import RACES
 from bench.races.results import Result, run
-from support.projected import State, can_be_projected, projected
+from support.projected import State, projected
 
 
 class Explored(NamedTuple):
@@ -19,7 +19,7 @@ class Explored(NamedTuple):
 
     result: Result
     system: Interleaving
-    states: frozenset[State]  # none if this race's cannot be projected
+    states: frozenset[State]
     ends: frozenset[State]
 
 
@@ -36,9 +36,7 @@ def explore_anew(name: str, without: tuple[str, ...], *, reduce: bool | None = N
             ends.add(state)
         return inv.judge(situation, view)
 
-    if can_be_projected(situation):
-        situation = dataclasses.replace(situation, judge=judge)
-    system = Interleaving(situation, reduce=race.reduce if reduce is None else reduce)
+    system = Interleaving(dataclasses.replace(situation, judge=judge), reduce=race.reduce if reduce is None else reduce)
     return Explored(run(race, without, system=system), system, frozenset(states), frozenset(ends))
 
 

@@ -18,7 +18,7 @@ import pytest
 from bench.races.races import ALL_SPECIAL, DRAINS, FLAGS_FIRST, LRU_FIRST, MIGRATION_DRAIN, ONE_STORE, RACES, VM_IO_GUARD
 from bench.races.results import variants
 from mmmodel import steps
-from support.projected import State, Vma
+from support.projected import Batches, Page, State, Vma
 from support.raced import explore_anew, explored_whole
 
 SOURCES = Path(__file__).parent / "spin"
@@ -53,22 +53,19 @@ class Projection(NamedTuple):
 # ---- by Spin ----
 
 
+def batches_in(word: str, nr_pages: int) -> Batches:
+    """Read a CPU's batches: a digit for each page, then one for each place of the mlock batch, tag and page in one."""
+    tags = [int(digit) - 1 for digit in word[nr_pages:] if digit != "0"]
+    return Batches(tuple(map(int, word[:nr_pages])), tuple((tag // 3, tag % 3 + 1) for tag in tags))
+
+
 def parsed(line: str) -> State:
     """Read a state as the Promela models print it."""
-    first, second, page, count, cached, lru_lock, references, *batches = line.split()
-    vmas = (Vma(*map(int, first)), Vma(*map(int, second)))
-    lru, unevictable, mlocked = map(int, page)
-    return State(
-        vmas,
-        lru,
-        unevictable,
-        mlocked,
-        int(count),
-        int(cached),
-        int(lru_lock),
-        int(references),
-        (batches[0], batches[1], batches[2]),
-    )
+    first, second, lru_lock, *words = line.split()
+    batches = [batches_in(word, len(words) - 3) for word in words[:3]]
+    vmas = [Vma(int(word[0]), int(word[1]), tuple(map(int, word[2:]))) for word in (first, second)]
+    pages = tuple(Page(*map(int, word.split(","))) for word in words[3:])
+    return State((vmas[0], vmas[1]), int(lru_lock), (batches[0], batches[1], batches[2]), pages)
 
 
 def verify(name: str, directory: Path) -> dict[str, set[str]]:

@@ -18,7 +18,7 @@ proctype map_page(byte on_cpu) {
 	:: without == ALL_SPECIAL -> mlock_vma_folio(0)
 	:: else
 	fi;
-	d_step { mm[0].entry = MAPPED; tell() }
+	d_step { mm[0].entry[which] = MAPPED; tell() }
 	drop(mm[0].ptl);
 	d_step { mm[0].vm_locked = 0; tell() }
 	drop(mm[0].mmap_lock);

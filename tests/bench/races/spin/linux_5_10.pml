@@ -21,10 +21,10 @@ inline lru_add_fn() {
 /* lru_add_drain(): pagevec_lru_move_fn(). */
 inline lru_add_drain() {
 	if
-	:: cpu[c].adds ->
+	:: cpu[c].adds[which] ->
 		take(lru_lock);
 		lru_add_fn();
-		d_step { lru_lock = 0; cpu[c].adds = 0; tell() }
+		d_step { lru_lock = 0; cpu[c].adds[which] = 0; tell() }
 		put_page() /* release_pages() */
 	:: else
 	fi
@@ -55,7 +55,7 @@ inline isolate_lru_page() {
 
 /* putback_lru_page(): lru_cache_add(), and the reference of the isolation goes. */
 inline putback_lru_page() {
-	d_step { refs++; cpu[c].adds++; tell() }
+	d_step { refs++; cpu[c].adds[which]++; tell() }
 	put_page()
 }
 
@@ -136,7 +136,7 @@ inline mlock() {
 	drop(mm[0].mmap_lock);
 	take(mm[0].mmap_lock);
 	do
-	:: mm[0].entry == MIGRATION -> mm[0].entry != MIGRATION && !old_page_lock /* migration_entry_wait() */
+	:: mm[0].entry[which] == MIGRATION -> mm[0].entry[which] != MIGRATION && !old_page_lock /* migration_entry_wait() */
 	:: else -> break
 	od;
 	take(mm[0].ptl); /* follow_page_pte(FOLL_MLOCK) */

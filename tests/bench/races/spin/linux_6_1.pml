@@ -4,7 +4,7 @@
  */
 #include "page.pml"
 
-#define LOCALS bit isolated, last, lruvec, freeing; byte i, c
+#define LOCALS bit isolated, last, lruvec, freeing; byte i, c PAGE_LOCALS
 
 /* folio_lruvec_relock_irq(): the lock is kept from one page of a batch to the next. */
 inline relock() {
@@ -23,14 +23,25 @@ inline rescue() { d_step { pg_unevictable = 0; mlock_count = 0; tell() } }
 /* SetPageUnevictable(); mlock_count = !!PageMlocked(). */
 inline cull() { d_step { pg_unevictable = 1; mlock_count = pg_mlocked; tell() } }
 
+/* A huge page does not wait in the batch. */
+#ifdef HUGE
+inline flush_huge_page() { mlock_page_drain_local() }
+#else
+inline flush_huge_page() { skip }
+#endif
+
 /* mlock_folio(), under a page table lock. */
 inline mlock_folio() {
 	d_step { nr_mlock = nr_mlock + !pg_mlocked; pg_mlocked = 1; tell() }
-	d_step { refs++; cpu[c].tag[cpu[c].nr] = LRU_PAGE; cpu[c].nr++; tell() }
+	d_step { refs++; cpu[c].tag[cpu[c].nr] = TAGGED(LRU_PAGE); cpu[c].nr++; tell() }
+	flush_huge_page()
 }
 
 /* munlock_page(): nothing else is done before the batch is processed. */
-inline munlock_page() { d_step { refs++; cpu[c].tag[cpu[c].nr] = MUNLOCK; cpu[c].nr++; tell() } }
+inline munlock_page() {
+	d_step { refs++; cpu[c].tag[cpu[c].nr] = TAGGED(MUNLOCK); cpu[c].nr++; tell() }
+	flush_huge_page()
+}
 
 /* mlock_vma_folio(), the rmap hook: one look at vm_flags, VM_IO among VM_SPECIAL. */
 inline mlock_vma_folio(m) {
@@ -150,15 +161,50 @@ inline process_munlock() {
 	fi
 }
 
+#ifdef TWO_PAGES
+/* Of which page each entry of the batch is; the task comes back to its own. */
+inline begin_batch() { atomic { own = which; nr = cpu[c].nr } }
+
+inline turn_to_entry() { atomic { which = (cpu[c].tag[i] - 1) / NR_TAGS; whose[i] = which } }
+
+inline release_pages() {
+	i = 0;
+	do
+	:: i < nr -> which = whose[i]; put_page(); atomic { whose[i] = 0; i++ }
+	:: else -> break
+	od;
+	atomic { which = own; own = 0; nr = 0; i = 0 }
+}
+
+/* No more than one page is ever in lru_add. */
+inline begin_lru_add() { atomic { own = which; which = !cpu[c].adds[0] && cpu[c].adds[1] } }
+inline end_lru_add() { atomic { which = own; own = 0 } }
+#else
+inline begin_batch() { skip }
+inline turn_to_entry() { skip }
+
+inline release_pages() {
+	do
+	:: i > 0 -> put_page(); i--
+	:: else -> break
+	od
+}
+
+inline begin_lru_add() { skip }
+inline end_lru_add() { skip }
+#endif
+
 /* mlock_page_drain_local(): mlock_pagevec(). */
 inline mlock_page_drain_local() {
 	i = 0;
+	begin_batch();
 	do
 	:: i < cpu[c].nr ->
+		turn_to_entry();
 		if
-		:: cpu[c].tag[i] == LRU_PAGE -> process_mlock()
-		:: cpu[c].tag[i] == NEW_PAGE -> process_new()
-		:: cpu[c].tag[i] == MUNLOCK -> process_munlock()
+		:: cpu[c].tag[i] == TAGGED(LRU_PAGE) -> process_mlock()
+		:: cpu[c].tag[i] == TAGGED(NEW_PAGE) -> process_new()
+		:: cpu[c].tag[i] == TAGGED(MUNLOCK) -> process_munlock()
 		fi
 	:: else -> break
 	od;
@@ -166,16 +212,14 @@ inline mlock_page_drain_local() {
 	:: lruvec -> d_step { lru_lock = 0; lruvec = 0; empty_batch(); tell() }
 	:: else
 	fi;
-	do /* release_pages() */
-	:: i > 0 -> put_page(); i--
-	:: else -> break
-	od
+	release_pages()
 }
 
 /* lru_add_drain(): folio_batch_move_lru() of the lru_add batch with lru_add_fn(), then the mlock batch. */
 inline lru_add_drain() {
+	begin_lru_add();
 	if
-	:: cpu[c].adds ->
+	:: cpu[c].adds[which] ->
 		take(lru_lock);
 		rescue(); /* folio_test_clear_unevictable() */
 		if
@@ -183,15 +227,16 @@ inline lru_add_drain() {
 		:: else /* folio_evictable() */
 		fi;
 		d_step { pg_lru = 1; tell() }
-		d_step { lru_lock = 0; cpu[c].adds = 0; tell() }
+		d_step { lru_lock = 0; cpu[c].adds[which] = 0; tell() }
 		put_page()
 	:: else
 	fi;
+	end_lru_add();
 	mlock_page_drain_local()
 }
 
 /* folio_putback_lru(): folio_add_lru(), and the reference of the isolation goes. */
 inline folio_putback_lru() {
-	d_step { refs++; cpu[c].adds++; tell() }
+	d_step { refs++; cpu[c].adds[which]++; tell() }
 	put_page()
 }

@@ -8,10 +8,10 @@ proctype migration(byte on_cpu) {
 	c = on_cpu;
 	take(mm[0].ptl);
 	if
-	:: mm[0].entry == MIGRATION ->
+	:: mm[0].entry[which] == MIGRATION ->
 		d_step { refs++; tell() } /* folio_get() */
 		mlock_vma_folio(0); /* at the end of page_add_anon_rmap() */
-		d_step { mm[0].entry = MAPPED; tell() } /* set_pte_at() */
+		d_step { mm[0].entry[which] = MAPPED; tell() } /* set_pte_at() */
 		if
 		:: without == MIGRATION_DRAIN
 		:: else ->

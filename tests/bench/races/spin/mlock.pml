@@ -10,15 +10,46 @@
 #endif
 
 /* The walk is told by vm_flags what to do, or where those come last by what they will be. */
-inline mlock_pte_range(m) {
-	take(mm[m].ptl);
+inline lock_or_unlock() {
 	if
-	:: MAPPED_IN(m) && locking -> mlock_folio()
-	:: MAPPED_IN(m) && !locking -> munlock_page()
-	:: else
-	fi;
+	:: locking -> mlock_folio()
+	:: else -> munlock_page()
+	fi
+}
+
+inline walk_entry(m) {
+	if
+	:: MAPPED_IN(m) -> lock_or_unlock()
+#ifdef LINUX_6_12
+	:: mm[m].entry[which] == TABLE -> lock_or_unlock() /* folio_mlock_step(): once for all parts, which are in range */
+#endif
+	:: else /* also of a TABLE in 6.1: PageTransCompound() */
+	fi
+}
+
+#ifdef TWO_PAGES
+inline walk_entries(m) { which = 0; walk_entry(m); which = 1; walk_entry(m); which = 0 }
+#else
+inline walk_entries(m) { walk_entry(m) }
+#endif
+
+inline walk_under_ptl(m) {
+	take(mm[m].ptl);
+	walk_entries(m);
 	drop(mm[m].ptl)
 }
+
+#ifdef HUGE
+/* A table of entries has a lock of its own, which nobody else takes; in the explorer there is one lock. */
+inline mlock_pte_range(m) {
+	if
+	:: in_full && mm[m].entry[which] == TABLE -> walk_entries(m)
+	:: else -> walk_under_ptl(m) /* pmd_trans_huge_lock() looks again */
+	fi
+}
+#else
+inline mlock_pte_range(m) { walk_under_ptl(m) }
+#endif
 
 inline store_flags(m, locked, io) { d_step { mm[m].vm_locked = locked; mm[m].vm_io = io; tell() } }
 

@@ -42,7 +42,7 @@ init {
 	fi;
 #endif
 	d_step {
-		mm[0].entry = MIGRATION;
+		mm[0].entry[which] = MIGRATION;
 		pg_lru = (without != LRU_FIRST);
 		page_lock = 1;
 		refs = 1; /* of who migrates */

@@ -10,7 +10,7 @@ proctype migration(byte on_cpu) {
 	c = on_cpu;
 	take(mm[0].ptl);
 	d_step { refs++; tell() } /* get_page() */
-	d_step { mm[0].entry = MAPPED; tell() } /* set_pte_at(), page_add_anon_rmap() */
+	d_step { mm[0].entry[which] = MAPPED; tell() } /* set_pte_at(), page_add_anon_rmap() */
 	if
 	:: mm[0].vm_locked -> mlock_vma_page()
 	:: else
@@ -31,7 +31,7 @@ proctype migration(byte on_cpu) {
 init {
 	choose_in_full();
 	d_step {
-		mm[0].entry = MIGRATION;
+		mm[0].entry[which] = MIGRATION;
 #ifndef OFF_LRU
 		pg_lru = 1;
 #endif

@@ -14,7 +14,7 @@ init {
 #endif
 	fi;
 	d_step {
-		mm[0].entry = MAPPED;
+		mm[0].entry[which] = MAPPED;
 		pg_lru = 1;
 		refs = 1; /* of the entry */
 		tell()

@@ -11,7 +11,7 @@ inline shrink_page_list() {
 	if
 	:: mm[0].vm_locked -> mlock_vma_page()
 	:: else ->
-		d_step { mm[0].entry = SWAP; tell() }
+		d_step { mm[0].entry[which] = SWAP; tell() }
 		if
 		:: pg_mlocked -> clear_page_mlock() /* page_remove_rmap() of the last mapping */
 		:: else
@@ -45,7 +45,7 @@ inline shrink_simply() {
 			kept = (refs != 2); /* of the entry and of the isolation */
 			if
 			:: kept
-			:: else -> mm[0].entry = SWAP; refs--
+			:: else -> mm[0].entry[which] = SWAP; refs--
 			fi;
 			tell()
 		}
@@ -99,7 +99,7 @@ proctype reclaim(byte on_cpu) {
 init {
 	choose_in_full();
 	d_step {
-		mm[0].entry = MAPPED;
+		mm[0].entry[which] = MAPPED;
 		pg_lru = 1;
 		refs = 1; /* of the entry */
 		tell()

@@ -15,11 +15,11 @@ init {
 	choose_in_full();
 	d_step {
 		mm[0].vm_locked = 1;
-		mm[0].entry = MAPPED;
+		mm[0].entry[which] = MAPPED;
 		pg_mlocked = 1;
 		nr_mlock = 1;
 #ifdef PATCH_07
-		cpu[1].adds = 1;
+		cpu[1].adds[which] = 1;
 #else
 		cpu[1].nr = 1;
 		cpu[1].tag[0] = NEW_PAGE;

@@ -7,10 +7,10 @@ init {
 	choose_in_full();
 	d_step {
 		mm[0].vm_locked = 1;
-		mm[0].entry = MAPPED;
+		mm[0].entry[which] = MAPPED;
 		pg_mlocked = 1;
 		nr_mlock = 1;
-		cpu[1].adds = 1;
+		cpu[1].adds[which] = 1;
 		refs = 2; /* of the entry and of the pagevec */
 		tell()
 	}

@@ -13,7 +13,7 @@ proctype punch_hole(byte on_cpu) {
 	take(mm[0].ptl);
 	if
 	:: MAPPED_IN(0) ->
-		d_step { mm[0].entry = NONE; tell() } /* ptep_get_and_clear_full() */
+		d_step { mm[0].entry[which] = NONE; tell() } /* ptep_get_and_clear_full() */
 		if
 		:: pg_mlocked -> clear_page_mlock() /* page_remove_rmap() of the last mapping */
 		:: else
@@ -46,7 +46,7 @@ init {
 	choose_in_full();
 	d_step {
 		mm[0].vm_locked = 1;
-		mm[0].entry = MAPPED;
+		mm[0].entry[which] = MAPPED;
 		cached = 1;
 		pg_lru = 1;
 		pg_unevictable = 1;

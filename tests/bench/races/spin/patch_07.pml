@@ -82,7 +82,7 @@ inline mlock_page_drain_local() { skip }
 /* lru_add_drain(): __pagevec_lru_add_fn(), which sets PG_lru first, and begins the count at one for a page with PG_mlocked. */
 inline lru_add_drain() {
 	if
-	:: cpu[c].adds ->
+	:: cpu[c].adds[which] ->
 		take(lru_lock);
 		rescue(); /* folio_test_clear_unevictable() */
 		d_step { pg_lru = 1; tell() }
@@ -90,7 +90,7 @@ inline lru_add_drain() {
 		:: pg_mlocked -> d_step { pg_unevictable = 1; mlock_count = pg_mlocked; tell() } /* !folio_evictable() */
 		:: else
 		fi;
-		d_step { lru_lock = 0; cpu[c].adds = 0; tell() }
+		d_step { lru_lock = 0; cpu[c].adds[which] = 0; tell() }
 		put_page()
 	:: else
 	fi
@@ -98,6 +98,6 @@ inline lru_add_drain() {
 
 /* putback_lru_page(): lru_cache_add(), and the reference of the isolation goes. */
 inline folio_putback_lru() {
-	d_step { refs++; cpu[c].adds++; tell() }
+	d_step { refs++; cpu[c].adds[which]++; tell() }
 	put_page()
 }

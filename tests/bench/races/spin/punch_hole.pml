@@ -9,9 +9,9 @@ proctype punch_hole(byte on_cpu) {
 	lru_add_drain(); /* zap_page_range_single() */
 	take(mm[0].ptl);
 	if
-	:: mm[0].entry == MIGRATION -> d_step { mm[0].entry = NONE; tell() }
+	:: mm[0].entry[which] == MIGRATION -> d_step { mm[0].entry[which] = NONE; tell() }
 	:: MAPPED_IN(0) ->
-		d_step { mm[0].entry = NONE; tell() } /* ptep_get_and_clear_full() */
+		d_step { mm[0].entry[which] = NONE; tell() } /* ptep_get_and_clear_full() */
 		munlock_vma_page(0); /* at the end of page_remove_rmap() */
 		gathered = 1 /* the reference that the entry had: __tlb_remove_page() */
 	:: else

@@ -1,6 +1,7 @@
 /*
  * The task that reclaims an anonymous page in Linux 6.1: shrink_inactive_list() and shrink_folio_list() of mm/vmscan.c with
- * folio_referenced_one() and try_to_unmap_one() of mm/rmap.c, then a drain.  The page was not referenced lately.
+ * folio_referenced_one() and try_to_unmap_one() of mm/rmap.c, then a drain.  The page was not referenced lately;
+ * of two it is the second.
  */
 inline folio_referenced_one() {
 	take(mm[0].ptl);
@@ -23,7 +24,7 @@ inline try_to_unmap_one() {
 		if
 		:: mm[0].vm_locked -> mlock_vma_folio(0) /* which looks at vm_flags again */
 		:: else ->
-			d_step { mm[0].entry = SWAP; tell() }
+			d_step { mm[0].entry[which] = SWAP; tell() }
 			munlock_vma_page(0); /* at the end of page_remove_rmap(), which looks at vm_flags again */
 			if
 			:: mm[0].vm_locked -> mlock_page_drain_local() /* and again */
@@ -73,7 +74,7 @@ inline shrink_simply() {
 		d_step {
 			unmapped = (refs == 2); /* of the entry and of the isolation */
 			if
-			:: unmapped -> mm[0].entry = SWAP; refs--
+			:: unmapped -> mm[0].entry[which] = SWAP; refs--
 			:: else
 			fi;
 			tell()
@@ -91,6 +92,9 @@ proctype reclaim(byte on_cpu) {
 	LOCALS;
 	bit seen, unmapped, found, kept;
 	c = on_cpu;
+#ifdef TWO_PAGES
+	which = 1;
+#endif
 	atomic { /* isolate_lru_folios(), under the LRU lock, off an evictable list */
 		!lru_lock ->
 		kept = pg_lru && !pg_unevictable;

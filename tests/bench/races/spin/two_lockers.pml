@@ -17,8 +17,8 @@ init {
 	fi;
 	d_step {
 		mm[0].vm_locked = 1;
-		mm[0].entry = MAPPED;
-		mm[1].entry = MAPPED;
+		mm[0].entry[which] = MAPPED;
+		mm[1].entry[which] = MAPPED;
 		cached = 1;
 		pg_lru = 1;
 		pg_unevictable = 1;

@@ -320,17 +320,30 @@ def told(record: dict[str, Any]) -> str:
 
 
 def models() -> str:
-    """Return which races are written in Promela, and of all others why not."""
+    """Return which races are written in Promela, of all others why not, and which Spin alone searches whole."""
     known = tomllib.loads(MODELS.read_text(encoding="utf-8"))
     reasons: dict[str, list[str]] = {}
     for name, reason in known["without-a-model"].items():
         reasons.setdefault(reason, []).append(name)
     said = f"{len(known['models'])} of the {len(RACES)} races are written once more in Promela, from the facts of the kernels."
-    lines = [
-        textwrap.fill(f"- {', '.join(names)}: {reason}.", 118, subsequent_indent="  ", break_on_hyphens=False)
-        for reason, names in reasons.items()
-    ]
-    return "\n".join([f"{said} The others are not:\n", *lines])
+    items = [f"- {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    lines = [textwrap.fill(item, 118, subsequent_indent="  ", break_on_hyphens=False) for item in items]
+    if lines:
+        said += " The others are not:\n"
+    for name in known["models"]:
+        if RACES[name].preemptions is not None:
+            more = (
+                f"{name} is explored here to a bound alone, and searched whole by Spin: every state and every end within the"
+                " bound is one of Spin's, and so is what breaks. Beyond it Spin finds"
+                f" {beyond(known, name)}, as both tools do in mlock-vs-reclaim."
+            )
+            lines += ["", textwrap.fill(more, 118, break_on_hyphens=False)]
+    return "\n".join([said, *lines])
+
+
+def beyond(known: dict[str, Any], name: str) -> str:
+    """Return what Spin's whole search of a race finds beyond the bound."""
+    return ", ".join(f'"{one}"' for one in known["beyond-the-bound"][name])
 
 
 def render(explored: Explored, record: dict[str, Any]) -> str:

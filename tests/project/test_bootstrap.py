@@ -136,6 +136,7 @@ def test_every_step_runs_even_after_a_failure(
             ("mypy", {}),
             ("pytest", {}),
             ("pytest", {}),
+            ("pytest", {}),
             ("pytest", {"NUMBA_DISABLE_JIT": "1"}),
             ("pytest", {"NUMBA_BOUNDSCHECK": "1"}),
         ],
@@ -143,7 +144,7 @@ def test_every_step_runs_even_after_a_failure(
     )
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "FAILED: ruff"
-    assert out.count("pytest speaks") == 4
+    assert out.count("pytest speaks") == 5
     assert "== ruff: FAILED" in out
 
 
@@ -151,8 +152,10 @@ def test_all_tests_run_compiled_and_those_of_the_model_in_every_setting(
     bootstrap: ModuleType, ran: list[tuple[list[str], dict[str, str]]]
 ) -> None:
     bootstrap.run_tests([])
-    some, rest = (command[2:] for command, settings in ran if command[0] == "pytest" and not settings)
-    assert rest == [f"--ignore={path}" for path in some]  # together everything
+    bench, races, rest = (command[2:] for command, settings in ran if command[0] == "pytest" and not settings)
+    some, left_out = ([path for path in bench if path.startswith("--") is option] for option in (False, True))
+    assert left_out == [f"--ignore={path}" for path in races]
+    assert rest == [f"--ignore={path}" for path in (*some, *races)]  # together everything
     paths = {tuple(settings): command[2:] for command, settings in ran if command[0] == "pytest" and settings}
     assert all("tests/model" in each and all((ROOT / path).exists() for path in each) for each in paths.values())
     tox = (ROOT / "tox.ini").read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ from support.setting import NUMBER, SLOW, examples
 from support.strategies import all_ops_traces, swarm_traces, traces
 from support.subjects import of_kernel
 
-SETTINGS, fixed = examples(40, 12, "RANDOM_TRACES")
+SETTINGS, fixed = examples(40, 6, "RANDOM_TRACES")
 FRESH = int(os.environ.get("RANDOM_TRACES", "0"))
 KERNELS = list(dict.fromkeys(one.kernel.name for one in implementations()))
 
@@ -82,5 +82,5 @@ def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str, kind: 
     if FRESH:
         first += 1000 * secrets.randbelow(1 << 40)
     usual, make = SEEDED[kind]
-    for trace in make(first, FRESH or (usual // 4 if SLOW else usual)).values():
+    for trace in make(first, FRESH or (usual // 8 if SLOW else usual)).values():
         hold_to_oracle(trace, kernel, thp)

@@ -18,7 +18,7 @@ from support.facts import BASE, PAGE
 from support.setting import examples
 from support.twins import ORACLE, FileNumber, Twins
 
-SETTINGS, fixed = examples(40, 15, "STATE_MACHINE_EXAMPLES", stateful_step_count=40)
+SETTINGS, fixed = examples(40, 8, "STATE_MACHINE_EXAMPLES", stateful_step_count=40)
 MAX_PROCESSES = 3
 RAM = 1 << 30
 

@@ -176,8 +176,9 @@ def _name_widths(table: Table, width: int) -> dict[int, int]:
         return {}
     found = {}
     room = width - sum(least) - GAP * (len(least) - 1)
-    for index, cells in enumerate(columns[: len(table.words)]):
-        more = min(_longest_word(cells) - least[index], room)
+    lacking = {index: _longest_word(cells) - least[index] for index, cells in enumerate(columns[: len(table.words)])}
+    for index in sorted(lacking, key=lambda one: lacking[one]):  # short names whole, before a long one takes all
+        more = min(lacking[index], room)
         if more > 0:
             found[index] = least[index] + more
             room -= more

@@ -47,7 +47,7 @@ def draw(data: Report) -> Figure:
     with style():
         handles = _handles(data)
         bottom = ROOM + ENTRY * len(handles)
-        figure = new_figure(4.0 if not data.kernels else 2.78 + bottom)
+        figure = new_figure(2.78 + bottom)
         heading(figure, title_words(data), data.summary)
         panels = figure.subplots(1, len(kinds), squeeze=False)[0]
         for kind, axes in zip(kinds, panels, strict=True):
@@ -57,7 +57,7 @@ def draw(data: Report) -> Figure:
             span_axis(axes, data.spans)
             _PANELS[kind](axes, data)
         figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.06, 0.0), handlelength=3.4)
-        place(figure, left=0.55, right=0.32, top=0.6, bottom=bottom if data.kernels else 1.22, wspace=0.33)
+        place(figure, left=0.55, right=0.32, top=0.6, bottom=bottom, wspace=0.33)
         return figure
 
 

@@ -34,6 +34,8 @@ CREATOR = f"Matplotlib {mpl.__version__}"  # files of another version need not b
 MOST_WORDS = 20_000  # characters of a text alternative
 WIDTH = 7.0  # inches, of every figure: both columns of a paper
 EDGE = 0.06  # inches, from the edge of a figure to its title
+LEGEND_ROW = 0.15  # inches
+LEGEND_COLUMNS = 5  # of a legend in one row; more entries make another
 _PLACES = re.compile(rb'\b(?:d|x|y)="[^"]*"')
 _DECIMALS = re.compile(rb"(\d\.\d\d)\d+")
 # Parts of a whole: from dark to light, neighbours with other hatches; no colour of an implementation's.
@@ -184,6 +186,11 @@ def heading(figure: Figure, text: str, below: str = "") -> None:
     left, height = EDGE / WIDTH, figure.get_figheight()
     figure.text(left, 1 - EDGE / height, label(text, 100), ha="left", va="top", fontsize=9.0, weight="bold")
     figure.text(left, 1 - (EDGE + 0.17) / height, label(below, 110), ha="left", va="top", fontsize=7.5, color=GREY)
+
+
+def room_below(nr_rows: int) -> float:
+    """Return the inches below panels for the words of their axes and so many rows of a legend."""
+    return 0.62 + LEGEND_ROW * nr_rows
 
 
 def place(figure: Figure, left: float, right: float, top: float, bottom: float, **between: float) -> None:

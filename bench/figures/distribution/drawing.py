@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.figures.distribution.numbers import Distribution, Samples
 from bench.figures.distribution.words import sample_words, title_words
-from bench.figures.style import GREY, grid, heading, label, line, looks, new_figure, place, style
+from bench.figures.style import GREY, LEGEND_COLUMNS, grid, heading, label, line, looks, new_figure, place, style
 from bench.figures.words import MINUS
 
 COLUMNS = 3
@@ -40,7 +40,7 @@ def draw(data: Distribution) -> Figure:
                 axes.set_ylabel("share of processes")
         used = {one.implementation for group in data.groups for one in group.samples}
         handles = [line(name, kernels=data.kernels) for name in looks(data.kernels) if name in used]
-        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handlelength=3.4)
+        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=LEGEND_COLUMNS, handlelength=3.4)
         place(figure, left=0.52, right=0.15, top=0.5, bottom=0.74, wspace=0.14, hspace=0.42)
         return figure
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench.figures.order.numbers import Order, Value
 from bench.figures.order.words import title_words
-from bench.figures.style import grid, heading, looks, marker, new_figure, place, style
+from bench.figures.style import LEGEND_COLUMNS, grid, heading, looks, marker, new_figure, place, style
 
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
@@ -34,7 +34,7 @@ def draw(data: Order) -> Figure:
         _ratio_ticks(by_time, data)
         used = {one.implementation for one in data.values}
         handles = [marker(look["marker"], name, **_look(look)) for name, look in looks(data.kernels).items() if name in used]
-        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=3, handletextpad=0.2)
+        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.52, 0.0), ncols=LEGEND_COLUMNS, handletextpad=0.2)
         place(figure, left=0.55, right=0.1, top=0.5, bottom=0.72, wspace=0.06)
         return figure
 

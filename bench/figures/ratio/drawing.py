@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.figures.ratio.numbers import Density, Ratio
 from bench.figures.ratio.words import legend_words, title_words
-from bench.figures.style import GREY, grid, heading, log_axis, looks, new_figure, place, spread, style
+from bench.figures.style import GREY, LEGEND_ROW, grid, heading, log_axis, looks, new_figure, place, spread, style
 from bench.figures.ticks import log_limits, log_ticks
 from bench.number_format import approximate, percent, significant
 
@@ -33,10 +33,11 @@ def _looks(ratios: Sequence[Ratio]) -> list[dict[str, Any]]:
 def draw(data: Density) -> Figure:
     """Return ratios of times on the left, of entries read on the right."""
     with style():
-        figure = new_figure(4.0)
+        drawn = list(zip(data.ratios, _looks(data.ratios), strict=True))
+        bottom = 0.53 + LEGEND_ROW * len(drawn)
+        figure = new_figure(3.02 + bottom)
         heading(figure, title_words(data), "a page in memory at regular steps, the rest reserved")
         time_axes, entry_axes = figure.subplots(1, 2, sharex=True, sharey=True)
-        drawn = list(zip(data.ratios, _looks(data.ratios), strict=True))
         for ratio, look in drawn:
             _times(time_axes, ratio, look)
             _entries(entry_axes, ratio, look)
@@ -52,7 +53,7 @@ def draw(data: Density) -> Figure:
         _crossings(time_axes, data)
         handles = [Line2D([], [], label=legend_words(one), **look) for one, look in drawn]
         figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.08, 0.0), handlelength=3.6)
-        place(figure, left=0.65, right=0.2, top=0.88, bottom=0.98, wspace=0.22)
+        place(figure, left=0.65, right=0.2, top=0.88, bottom=bottom, wspace=0.22)
         return figure
 
 

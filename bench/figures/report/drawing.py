@@ -27,6 +27,7 @@ from bench.figures.style import (
     marker,
     new_figure,
     place,
+    room_below,
     span_axis,
     spread,
     style,
@@ -36,7 +37,6 @@ from bench.figures.style import (
 from bench.number_format import seconds, short
 
 TIME, ENTRIES, INSTRUCTIONS = "Time", "Page-table entries read", "Instructions of real kernels"
-ROOM, ENTRY = 0.62, 0.15  # inches below the panels: for the axes' words, for each entry of the legend
 MOST_NAMES = 3  # of programs that are written at their place
 Value = Callable[[Call], float]
 
@@ -46,7 +46,7 @@ def draw(data: Report) -> Figure:
     kinds = [kind for kind, present in _panels(data).items() if present]
     with style():
         handles = _handles(data)
-        bottom = ROOM + ENTRY * len(handles)
+        bottom = room_below(len(handles))
         figure = new_figure(2.78 + bottom)
         heading(figure, title_words(data), data.summary)
         panels = figure.subplots(1, len(kinds), squeeze=False)[0]

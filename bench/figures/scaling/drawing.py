@@ -19,6 +19,7 @@ from bench.figures.style import (
     looks,
     new_figure,
     place,
+    room_below,
     span_axis,
     spread,
     style,
@@ -33,7 +34,8 @@ Pick = Callable[[Curve], Cost]
 def draw(data: Scaling) -> Figure:
     """Return two log-log panels, each above its local exponents."""
     with style():
-        figure = new_figure(5.0)
+        bottom = room_below(1 + len(data.curves))  # a title and an entry each
+        figure = new_figure(3.78 + bottom)
         heading(figure, title_words(data), data.summary)
         panels = figure.subplots(2, 2, height_ratios=(3.2, 1), sharex="col")
         picks: tuple[Pick, Pick] = (lambda curve: curve.seconds, lambda curve: curve.entries)
@@ -50,7 +52,7 @@ def draw(data: Scaling) -> Figure:
             _guide(axes, max([*values, 0]) * 2, min(data.spans))
         local_axes.set_ylabel("exponent to\nthe next span")
         _legends(figure, data, picks)
-        place(figure, left=0.78, right=0.32, top=0.6, bottom=1.22, wspace=0.3, hspace=0.12)
+        place(figure, left=0.78, right=0.32, top=0.6, bottom=bottom, wspace=0.3, hspace=0.12)
         return figure
 
 

@@ -44,7 +44,7 @@ from mmmodel.jit import kernel, step, unit
 from mmmodel.kernels import IDEA, V6_12
 from mmmodel.mlock_batch import batch_mlock_folio, batch_munlock_page, lru_add_drain, mlock_folio, munlock_page
 from mmmodel.pages import compound_head, is_zero_pfn, page_trans_compound
-from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn
+from mmmodel.pgtable import entry_index, entry_table, is_swap_pmd, pmd_huge, pte_none, pte_offset, pte_pfn, pte_present
 from mmmodel.state import ALGORITHM, BATCH_SIZE, CPU, IDEA_CODE, KERNEL, MLOCK_PVEC, State
 
 HUGE = -1  # of begin_pte_range(): a huge PMD
@@ -69,6 +69,18 @@ def begin_pte_range(s: State, pmd: int, address: int, end: int) -> int:
     count(counters, PTE_READ, read)
     count(counters, PAGES_LOOKED_UP, read)
     return read
+
+
+@step
+def next_present(entries: Words, slot: int, end: int) -> int:
+    """First slot of [slot, end) whose entry is present, ``end`` if none is.
+
+    Entries are read one after another, as the kernels' loops do; on its own, so that nothing of what is done with a page is in
+    the way of the compiler where there is none.
+    """
+    while slot < end and not pte_present(entries[slot]):
+        slot += 1
+    return slot
 
 
 @step
@@ -98,7 +110,7 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
         pfn = mapped_page(entries, slot)
         if pfn <= 0:
             special += 1 if pfn == SPECIAL else 0
-            slot += 1
+            slot = next_present(entries, slot + 1, end)
             continue
         nr_entries = folio_mlock_step(entries, pages, slot, end)
         if not lock:
@@ -133,17 +145,19 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> N
         mlock_folios(s, first, first + read, lock)
         return
     entries, pages, pvec, size = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE]
-    special, compound = 0, 0
-    for slot in range(first, first + read):
+    slot, last, special, compound = first, first + read, 0, 0
+    while slot < last:
         pfn = page_of_pte(entries, pages, slot)
         if pfn <= 0:
             special += 1 if pfn == SPECIAL else 0
             compound += 1 if pfn == COMPOUND else 0
+            slot = next_present(entries, slot + 1, last)
             continue
         if lock:
             batch_mlock_folio(s, pages, pvec, size, pfn)
         else:
             batch_munlock_page(s, pages, pvec, size, pfn)
+        slot += 1
     count_left_alone(s.counters, special, compound)
 
 

@@ -1,8 +1,10 @@
 """What a cost depends on: one thing is varied, and the growth of what was measured says how.
 
 Costs are held against that of the smallest size: what remains is growth, and a cost that is fixed is not in it. Growth that
-would not even double the call in a large process (`LARGE`) is none, nor is what chance explains. What grows must do so as the
-size to the power of 1, by the same fit as the gate's; of a span, sizes of 2 MiB and 1 GiB tell what a step of the walk is.
+would not even double the call in a large process (`LARGE`) is none, nor is what chance explains, nor what a span would cost
+less than a millisecond by. What grows must do so as the size to the power of 1, by the same fit as the gate's; of a span,
+sizes of 2 MiB and 1 GiB tell what a step of the walk is. A step may cost less where tables above it are missing, too: so the
+growth of a span beyond 1 GiB is asked first, then that beyond 2 MiB, then all.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ STEPS: Final = (PAGE_SIZE, PMD_SIZE, PUD_SIZE)  # bytes of a span that one step 
 NOISE: Final = 3  # times the median deviation of the smallest size: growth below it tells nothing of an exponent
 # What a step of any walk costs at least: one instruction, at 5 GHz.
 LEAST_STEP: Final[dict[Unit, float]] = {"instructions": 1.0, "seconds": 2e-10}
+# What a span must cost in the process of `LARGE`, or nobody would notice: a millisecond, or what is executed in one.
+LEAST_GROWTH: Final[dict[Unit, float]] = {"instructions": 2e6, "seconds": 1e-3}
 FINEST: Final = 64 << 30  # bytes: a constant cost is one only if it was constant as far, which a step of 1 GiB would show
 
 Values = Mapping[int, Sequence[float]]  # by size: of each call
@@ -57,21 +61,26 @@ def judge(axis: Axis, values: Values, unit_of_cost: Unit, *, is_whole: bool = Tr
     base = statistics.median(values[first])
     if len(sizes) < stats.LEAST_SIZES or len(values[last]) < LEAST_VALUES:
         return Law("too few", base)
-    if not _grows(axis, sizes, values):
+    if not _grows(axis, sizes, values, LEAST_GROWTH[unit_of_cost] if axis == "span" else 0.0):
         reached = axis != "span" or last >= FINEST or is_whole
         return Law("nothing" if reached else "too few", base)
     unit = _unit(sizes, values, LEAST_STEP[unit_of_cost]) if axis == "span" else 1
     if unit is None:
         return Law("too few", base)
-    counted = {size: _units(size, unit) - _units(first, unit) for size in sizes}
-    return _linear(unit, counted, values, base)
+    for border in (PUD_SIZE, PMD_SIZE) if axis == "span" else ():
+        beyond = {size: values[size] for size in sizes if size >= border}
+        if len(beyond) > stats.LEAST_SIZES and (law := _linear(unit, beyond)).kind == "linear":
+            return msgspec.structs.replace(law, base=base)
+    return _linear(unit, values)
 
 
-def _grows(axis: Axis, sizes: Sequence[int], values: Values) -> bool:
-    """Tell whether costs grow with their sizes, beyond chance and to what would matter."""
+def _grows(axis: Axis, sizes: Sequence[int], values: Values, least: float) -> bool:
+    """Tell whether costs grow with their sizes, beyond chance and to what would matter: `least`, in the process of `LARGE`."""
     low, high = (statistics.median(values[size]) for size in (sizes[0], sizes[-1]))
-    relevant = (high - low) * LARGE[axis] / (sizes[-1] - sizes[0]) >= low
-    return relevant and stats.rises(
+    # What grows until the tables below one entry are all walked, and no further, does not go on to grow.
+    start = max((size for size in sizes[:-1] if size <= PUD_SIZE), default=sizes[0]) if axis == "span" else sizes[0]
+    grown = (high - statistics.median(values[start])) * LARGE[axis] / (sizes[-1] - start)
+    return grown >= max(low, least) and stats.rises(
         [size for size in sizes for _ in values[size]], [one for size in sizes for one in values[size]], CHANCE
     )
 
@@ -109,9 +118,11 @@ def _unit(sizes: Sequence[int], values: Values, least: float) -> int | None:
     return STEPS[0]
 
 
-def _linear(unit: int, counted: Mapping[int, int], values: Values, base: float) -> Law:
-    """Return whether growth is linear in what was counted at each size."""
-    noise = _noise(values[min(values)])
+def _linear(unit: int, values: Values) -> Law:
+    """Return whether what costs grew by, from the smallest size on, is linear in the units of each."""
+    first = min(values)
+    base, noise = statistics.median(values[first]), _noise(values[first])
+    counted = {size: _units(size, unit) - _units(first, unit) for size in values}
     grown = {size: nr for size, nr in counted.items() if nr and min(values[size]) - base > noise}
     if len(grown) < stats.LEAST_SIZES:
         return Law("too few", base, unit)

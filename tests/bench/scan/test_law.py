@@ -27,7 +27,7 @@ def costs(sizes: tuple[int, ...], each: float, unit: int = 1, base: float = 2000
     return {size: [base + each * steps(size, unit)] * 3 for size in sizes}
 
 
-@pytest.mark.parametrize(("unit", "each"), [(PAGE, 100.0), (PAGE, 3.0), (PMD, 40.0), (PMD, 3000.0), (PUD, 500.0), (PUD, 20.0)])
+@pytest.mark.parametrize(("unit", "each"), [(PAGE, 100.0), (PAGE, 3.0), (PMD, 40.0), (PMD, 3000.0), (PUD, 500.0), (PUD, 200.0)])
 def test_the_step_of_a_walk_is_found_and_what_it_costs(unit: int, each: float) -> None:
     law = judge("span", costs(WHOLE, each, unit))
     assert (law.kind, law.unit) == ("linear", unit)
@@ -56,6 +56,29 @@ def test_growth_that_would_not_double_the_call_is_none() -> None:
     assert judge("VMAs", costs(VMAS, 0.05)).kind == "linear"
 
 
+def test_growth_of_a_span_that_would_come_to_less_than_a_millisecond_is_none() -> None:
+    assert judge("span", costs(WHOLE, 100.0, PUD)).kind == "nothing"  # 1.27 million instructions at 12.44 TiB
+    assert judge("span", costs(WHOLE, 200.0, PUD)).kind == "linear"
+
+
+def test_growth_that_ends_where_the_tables_below_one_entry_are_walked_is_none() -> None:
+    # As munmap() of 6.1: each of the 512 entries for 2 MiB that a table has costs 75, each for 1 GiB beyond 44.
+    values = {size: [5000.0 + 75 * min(size // PMD, 512) + 44 * (size // PUD)] * 3 for size in WHOLE}
+    assert judge("span", values).kind == "nothing"
+
+
+@pytest.mark.parametrize("last", [1 << 30, 1 << 34])
+def test_a_step_that_costs_less_where_tables_above_it_are_missing(last: int) -> None:
+    # As munlock() of 5.10: 324 instructions a page with a page table, 162 without, 115 with no table above it either.
+    def of(size: int) -> float:
+        return 2000 + 324 * min(size, PMD) / PAGE + 162 * max(min(size, PUD) - PMD, 0) / PAGE + 115 * max(size - PUD, 0) / PAGE
+
+    law = judge("span", {size: [of(size)] * 3 for size in (*WHOLE, 1 << 33) if size <= last})
+    assert (law.kind, law.unit, law.base) == ("linear", PAGE, of(PAGE))
+    assert law.per_unit is not None
+    assert law.per_unit.estimate == pytest.approx(115 if last > PUD else 162)
+
+
 def test_a_call_that_is_dearer_beyond_the_first_size_by_the_same_everywhere_is_constant() -> None:
     values = {size: [2000.0 if size == PAGE else 3500.0] * 3 for size in WHOLE}
     assert judge("span", values).kind == "nothing"
@@ -63,7 +86,7 @@ def test_a_call_that_is_dearer_beyond_the_first_size_by_the_same_everywhere_is_c
 
 def test_other_powers_are_no_law() -> None:
     assert judge("pages", {n: [2000.0 + 0.1 * n**2] * 3 for n in PAGES}).kind == "no law"
-    assert judge("span", {n: [2000.0 + (n / PAGE) ** 0.5] * 3 for n in WHOLE}).kind == "no law"
+    assert judge("span", {n: [2000.0 + 1000 * (n / PAGE) ** 0.5] * 3 for n in WHOLE}).kind == "no law"
 
 
 def test_few_sizes_or_values_are_too_few() -> None:

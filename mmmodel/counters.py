@@ -54,12 +54,16 @@ COUNTERS: Final = (
     Counter("model_pmd_splits", "splits", "huge PMDs split into page table entries"),
     Counter("model_pte_special", "entries", "of entries read: those of the zero page, which munlock and mlock leave alone"),
     Counter("model_pte_compound", "entries", "of entries read: those of a part of a huge page, which they leave alone"),
+    Counter("model_pte_folio", "entries", "of entries read: those of a part of a huge page, locked or unlocked with it (6.12)"),
     Counter("model_vmas_changed", "VMAs", "VMAs that got or lost VM_LOCKED: mlock_fixup() with flags to change"),
     Counter("model_vma_splits", "splits", "VMAs cut in two"),
     Counter("model_vma_merges", "merges", "VMAs, or parts, that joined a neighbour when their flags changed"),
     Counter("model_vmas_freed", "VMAs", "VMAs that ended: unmapped, or merged into another"),
     Counter("model_zap_read", "entries", "page table entries read by zap_pte_range()"),
     Counter("model_zapped", "pages", "pages whose entries zap_pte_range() cleared, zero pages left out"),
+    Counter("model_zap_special", "entries", "entries of the zero page that zap_pte_range() cleared"),
+    Counter("model_unmap_pmd_read", "entries", "PMD entries read by zap_pmd_range(), and again by free_pmd_range()"),
+    Counter("model_unmap_upper_read", "entries", "entries above the PMD read by unmap_page_range() and free_pgd_range()"),
     Counter("model_tables_freed", "tables", "tables below the top one freed"),
 )
 
@@ -101,10 +105,14 @@ FAULTS: Final = NAMES.index("model_faults")
 PMD_SPLITS: Final = NAMES.index("model_pmd_splits")
 PTE_SPECIAL: Final = NAMES.index("model_pte_special")
 PTE_COMPOUND: Final = NAMES.index("model_pte_compound")
+PTE_FOLIO: Final = NAMES.index("model_pte_folio")
 VMAS_CHANGED: Final = NAMES.index("model_vmas_changed")
 VMA_SPLITS: Final = NAMES.index("model_vma_splits")
 VMA_MERGES: Final = NAMES.index("model_vma_merges")
 VMAS_FREED: Final = NAMES.index("model_vmas_freed")
 ZAP_READ: Final = NAMES.index("model_zap_read")
 ZAPPED: Final = NAMES.index("model_zapped")
+ZAP_SPECIAL: Final = NAMES.index("model_zap_special")
+UNMAP_PMD_READ: Final = NAMES.index("model_unmap_pmd_read")
+UNMAP_UPPER_READ: Final = NAMES.index("model_unmap_upper_read")
 TABLES_FREED: Final = NAMES.index("model_tables_freed")

@@ -1,7 +1,8 @@
 """mremap.
 
 Models mm/mremap.c, 5.10 to 6.12; whole PMD tables are never moved (move_normal_pud() of 6.1 and 6.12), nor addresses taken back
-to the start of a page table (try_realign_addr() of 6.12), which none of the answers here shows.
+to the start of a page table (try_realign_addr() of 6.12), which none of the answers here shows but the tables that a later
+munmap() is counted to read.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from mmmodel.counters import (
     PGD_READ,
     PMD_READ,
     PTE_COMPOUND,
+    PTE_FOLIO,
     PTE_LOCK,
     PTE_READ,
     PTE_SPECIAL,
@@ -91,10 +92,11 @@ def page_of_pte(entries: Words, pages: Records, slot: int) -> int:
 
 
 @step
-def count_left_alone(counters: Words, special: int, compound: int) -> None:
-    """Book entries of pages that are there and neither locked nor unlocked."""
+def count_kinds(counters: Words, special: int, compound: int, folio: int) -> None:
+    """Book entries of zero pages and of parts of huge pages: those left alone, and those locked or unlocked with the page."""
     count(counters, PTE_SPECIAL, special)
     count(counters, PTE_COMPOUND, compound)
+    count(counters, PTE_FOLIO, folio)
 
 
 @unit
@@ -105,7 +107,7 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
     unlocked always.  Needs the page table lock.  Models the loop of mlock_pte_range(), v6.12.
     """
     entries, pages, pvec, size = s.entries, s.pages, s.pvecs[s.ctl[CPU], MLOCK_PVEC], s.ctl[BATCH_SIZE]
-    slot, special, compound = first, 0, 0
+    slot, special, compound, folio = first, 0, 0, 0
     while slot < end:
         pfn = mapped_page(entries, slot)
         if pfn <= 0:
@@ -119,8 +121,9 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
             batch_mlock_folio(s, pages, pvec, size, compound_head(pages, pfn))
         else:
             compound += nr_entries
+        folio += nr_entries if page_trans_compound(pages, pfn) else 0
         slot += nr_entries
-    count_left_alone(s.counters, special, compound)
+    count_kinds(s.counters, special, compound, folio - compound)
 
 
 @kernel
@@ -158,7 +161,7 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> N
         else:
             batch_munlock_page(s, pages, pvec, size, pfn)
         slot += 1
-    count_left_alone(s.counters, special, compound)
+    count_kinds(s.counters, special, compound, 0)
 
 
 @kernel

@@ -2,8 +2,8 @@
 
 Models include/linux/pgtable.h and arch/x86/include/asm/pgtable*.h.  A table is 512 words of ``State.entries``; an entry's frame
 number field holds the number of the table or page below.  A *slot* is the index of an entry in ``State.entries``; slot 0 stands
-for "no such table".  Nothing here counts: hardware walks and kernel look-ups that are not modelled costs use these; the counted
-walks are in :mod:`mmmodel.gup` and :mod:`mmmodel.page_walk`.
+for "no such table".  Nothing here counts but free_pgd_range(): hardware walks and kernel look-ups that are not modelled costs
+use these; the other counted walks are in :mod:`mmmodel.gup`, :mod:`mmmodel.page_walk` and :mod:`mmmodel.zap`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ from mmmodel.constants import (
     VM_SHARED,
     VM_WRITE,
 )
+from mmmodel.counters import UNMAP_PMD_READ, UNMAP_UPPER_READ
+from mmmodel.counting import count
 from mmmodel.jit import kernel, primitive, step, unit
 from mmmodel.state import TABLES_FREE, TABLES_NFREE, TABLES_TOP, State
 
@@ -273,6 +275,41 @@ def alloc_pte(s: State, mm: int, pmd: int, address: int) -> int:
 
 
 @kernel
+def _entries_of(start: int, end: int, shift: int) -> int:
+    """How many entries of the level of ``shift`` cover [start, end), which is not empty."""
+    return ((end - 1) >> shift) - (start >> shift) + 1
+
+
+@unit
+def count_unmap_read(s: State, mm: int, start: int, end: int) -> None:
+    """Book the entries above the page tables that unmapping [start, end) reads: all of the range in each table that is there.
+
+    Models the loops of unmap_page_range() down to zap_pmd_range(), and those of free_pgd_range() down to free_pmd_range().
+    """
+    upper, pmds = 0, 0
+    if s.mms[mm]["levels"] == 5:
+        upper += _entries_of(start, end, PGD_SHIFT_LA57)
+    while start < end:
+        p4d = p4d_table(s, mm, start)
+        if p4d == 0:
+            start = (start & -(1 << PGD_SHIFT_LA57)) + (1 << PGD_SHIFT_LA57)
+            continue
+        following = min((start & -P4D_SIZE) + P4D_SIZE, end)
+        upper += 1
+        pud = descend(s.entries, p4d, start, P4D_SHIFT)
+        if pud != 0:
+            upper += _entries_of(start, following, PUD_SHIFT)
+            while start < following:
+                below = min((start & -PUD_SIZE) + PUD_SIZE, following)
+                if descend(s.entries, pud, start, PUD_SHIFT) != 0:
+                    pmds += _entries_of(start, below, PMD_SHIFT)
+                start = below
+        start = following
+    count(s.counters, UNMAP_PMD_READ, pmds)
+    count(s.counters, UNMAP_UPPER_READ, upper)
+
+
+@kernel
 def _range_is_ours(start: int, end: int, floor: int, ceiling: int, size: int) -> bool:
     """Whether the table that covers [start, end), ``size`` bytes of address space, lies between floor and ceiling."""
     start &= -size
@@ -347,6 +384,7 @@ def free_pgd_range(s: State, mm: int, address: int, end: int, floor: int, ceilin
             end -= PMD_SIZE
     if address >= end:
         return
+    count_unmap_read(s, mm, address, end)
     top = s.mms[mm]["pgd"]
     if s.mms[mm]["levels"] == 4:
         _free_p4d_range(s, mm, top, address, end, floor, ceiling)

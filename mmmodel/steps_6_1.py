@@ -10,7 +10,7 @@ from mmmodel.page_walk import (
     COMPOUND,
     HUGE,
     begin_pte_range,
-    count_left_alone,
+    count_kinds,
     is_walked,
     page_of_pte,
     set_vm_flags,
@@ -77,13 +77,12 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> Path:
         pfn = int(mapped_page(s.entries, slot))
         nr_entries = int(folio_mlock_step(s.entries, s.pages, slot, end)) if pfn > 0 else 1
         if pfn <= 0:
-            count_left_alone(s.counters, int(pfn == SPECIAL), 0)
-        elif not lock:
-            yield from munlock_page(s, int(compound_head(s.pages, pfn)))
-        elif is_mapped_whole(s.pages, pfn, slot, nr_entries, first, end):
-            yield from mlock_folio(s, int(compound_head(s.pages, pfn)))
+            count_kinds(s.counters, int(pfn == SPECIAL), 0, 0)
+        elif lock and not is_mapped_whole(s.pages, pfn, slot, nr_entries, first, end):
+            count_kinds(s.counters, 0, nr_entries, 0)
         else:
-            count_left_alone(s.counters, 0, nr_entries)
+            count_kinds(s.counters, 0, 0, nr_entries if page_of_pte(s.entries, s.pages, slot) == COMPOUND else 0)
+            yield from (mlock_folio if lock else munlock_page)(s, int(compound_head(s.pages, pfn)))
         slot += nr_entries
 
 
@@ -107,7 +106,7 @@ def mlock_pte_range(s: State, pmd: int, address: int, end: int, lock: bool) -> P
             if pfn > 0:
                 yield from change(s, pfn)
             else:
-                count_left_alone(s.counters, int(pfn == SPECIAL), int(pfn == COMPOUND))
+                count_kinds(s.counters, int(pfn == SPECIAL), int(pfn == COMPOUND), 0)
     yield drop("unlock page table", ptl)
 
 

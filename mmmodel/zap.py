@@ -7,7 +7,7 @@ drain of the per-CPU vectors that such a batch does (free_pages_and_swap_cache()
 from __future__ import annotations
 
 from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE
-from mmmodel.counters import TABLES_FREED, ZAP_READ, ZAPPED
+from mmmodel.counters import TABLES_FREED, ZAP_READ, ZAP_SPECIAL, ZAPPED
 from mmmodel.counting import count
 from mmmodel.filemap import CACHE_END, truncate_inode_pages
 from mmmodel.folio import folio_pte_batch
@@ -17,6 +17,7 @@ from mmmodel.lru import put_page
 from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.pages import is_zero_pfn, page_trans_compound
 from mmmodel.pgtable import (
+    count_unmap_read,
     free_table,
     next_pmd,
     pmd_huge,
@@ -66,7 +67,7 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
     """Clear the entries of [address, end) under one PMD entry; the table stays.  Models zap_pte_range()."""
     by_folio = s.ctl[KERNEL] >= V6_12
     first = pte_offset(s, pmd, address)
-    last, zapped = first + (end - address) // PAGE_SIZE, 0
+    last, zapped, special = first + (end - address) // PAGE_SIZE, 0, 0
     for slot in range(first, last):
         entry = s.entries[slot]
         if pte_none(entry):
@@ -79,6 +80,7 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
             free_swap_and_cache(s, entry)
             continue
         if is_zero_pfn(s.pages, pte_pfn(entry)):
+            special += 1
             continue
         pfn = pte_pfn(entry)
         zapped += 1
@@ -87,12 +89,14 @@ def zap_pte_range(s: State, pmd: int, address: int, end: int, vm_flags: int) -> 
         put_page(s, pfn)
     count(s.counters, ZAP_READ, last - first)
     count(s.counters, ZAPPED, zapped)
+    count(s.counters, ZAP_SPECIAL, special)
 
 
 @unit
 def unmap_page_range(s: State, mm: int, vma: int, start: int, end: int) -> None:
     """Unmap what is mapped in [start, end) of a VMA.  Models unmap_page_range()."""
     vm_flags = s.vmas[vma]["vm_flags"]
+    count_unmap_read(s, mm, start, end)
     while start < end:
         start, pmd = next_pmd(s, mm, start, end)
         if pmd == 0:

@@ -6,7 +6,7 @@ from .constants import HPAGE_PMD_NR, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_NO
 from .folio import File, Folio
 from .lru import Lru510
 from .mmstruct import MmStruct
-from .pagetable import Pmd, Pte, split_huge_pmd
+from .pagetable import Pmd, Pte, alloc_upper_tables, split_huge_pmd
 from .swap import delete_from_swap_cache, free_swap_cache, swap_in, try_to_free_swap
 from .vma import Vma, anon_vma_prepare
 
@@ -20,6 +20,7 @@ class SigbusError(Exception):
 def handle_mm_fault(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> None:
     """__handle_mm_fault(): the VMA allows the access."""
     nr = vpn >> 9
+    alloc_upper_tables(mm, vpn)
     pmd = mm.pmds.get(nr)
     if pmd is not None:
         if not write or pmd.write or wp_huge_pmd(mm, vma, nr, pmd):

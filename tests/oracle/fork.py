@@ -7,7 +7,7 @@ from .folio import AnonVma, Folio
 from .mlock import munlock_vma_pages_range
 from .mmap import release_file
 from .mmstruct import MmStruct
-from .pagetable import Pmd, Pte, finish_mmu, zap_range
+from .pagetable import Pmd, Pte, alloc_upper_tables, finish_mmu, free_pgtables, zap_range
 from .swap import SwapPte
 from .vma import Vma
 
@@ -55,7 +55,10 @@ def anon_vma_fork(twin: Vma, vma: Vma) -> None:
 def copy_page_range(child: MmStruct, parent: MmStruct, vma: Vma) -> None:
     """Share every page; what either process may write to later is write-protected in both."""
     cow = vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
-    child.tables |= {nr for nr in parent.tables if vma.start >> 9 <= nr <= (vma.end - 1) >> 9}  # the empty ones too
+    copied = {nr for nr in parent.tables | parent.pmds.keys() if vma.start >> 9 <= nr <= (vma.end - 1) >> 9}
+    child.tables |= copied & parent.tables  # the empty ones too
+    for nr in copied:
+        alloc_upper_tables(child, nr << 9)
     for vpn in parent.in_swap(vma.start, vma.end):
         swapped = parent.swapped[vpn]
         swapped.exclusive = False
@@ -93,7 +96,7 @@ def exit_mmap(mm: MmStruct) -> None:
     gather: list[Folio] = []
     for vma in mm.vmas:
         gather += zap_range(mm, vma, vma.start, vma.end)
-    mm.tables.clear()
+    free_pgtables(mm, [(vma.start, vma.end) for vma in mm.vmas], 0, None)
     finish_mmu(mm, gather)
     for vma in list(mm.vmas):
         mm.remove(vma)

@@ -159,6 +159,7 @@ def mlock_folios(mm: MmStruct, lru: Lru61, start: int, end: int, *, lock: bool) 
         run = pte_batch(mm, vpn, end)
         done = vpn + run
         if pte.folio is not None and not (lock and pte.folio.is_large and run < pte.folio.nr):
+            mm.machine.counted["pte_folio"] += run if pte.folio.is_large else 0
             change(pte.folio)
 
 

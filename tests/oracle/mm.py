@@ -171,6 +171,10 @@ class OracleMm:
         """Runs of equal pages in [start, end): (first page from start, pages, state)."""
         return pagemap(self.mm, start >> PAGE_SHIFT, end >> PAGE_SHIFT)
 
+    def counted(self) -> dict[str, int]:
+        """What is counted of the whole machine's page tables, by the names of the model's counters."""
+        return {f"model_{name}": number for name, number in self.mm.machine.counted.items()}
+
     def vmstat(self) -> dict[str, int]:
         """The two counters and seven events of /proc/vmstat, of the whole machine, without any lag."""
         return dict(self.mm.lru.stat)

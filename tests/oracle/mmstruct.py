@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .vma import Vma
 
 MMAP_WINDOW = (1 << 35) - 1  # pages; DEFAULT_MAP_WINDOW: what lies above is given only by a hint
+PMD_TABLE, PUD_TABLE, P4D_TABLE = 18, 27, 36  # pages that a table covers, as a power of two
 LRU_OF: dict[str, type[Lru510 | Lru61]] = {LINUX_5_10: Lru510, LINUX_6_1: Lru61, LINUX_6_12: Lru612}
 MMAP_GAP = (128 << 20) >> PAGE_SHIFT  # pages left for the stack, without randomisation
 MEMLOCK_DEFAULT = {LINUX_5_10: 64 << 10, LINUX_6_1: 8 << 20, LINUX_6_12: 8 << 20}  # RLIMIT_MEMLOCK in bytes
@@ -31,6 +32,8 @@ class Machine:
         self.ram_pages = None if ram is None else ram >> PAGE_SHIFT
         self.max_map_count = max_map_count
         self.lru: Lru = LRU_OF[self.kernel](nr_cpus)
+        self.kinds_of_tables = {4: (PMD_TABLE, PUD_TABLE), 5: (PMD_TABLE, PUD_TABLE, P4D_TABLE)}[levels]
+        self.counted = {"zap_special": 0, "unmap_pmd_read": 0, "unmap_upper_read": 0, "pte_folio": 0}  # the model has all
 
     def enough_memory(self, nr_pages: int) -> None:
         """__vm_enough_memory() in overcommit mode 0: refuses only a single request larger than the machine."""
@@ -48,6 +51,7 @@ class MmStruct:
         self.swapped: dict[int, SwapPte] = {}  # page number -> pte whose page is in swap
         self.pmds: dict[int, Pmd] = {}  # page number >> 9 -> huge PMD
         self.tables: set[int] = set()  # page number >> 9 of every page table, empty ones as well
+        self.upper: dict[int, set[int]] = {kind: set() for kind in machine.kinds_of_tables}  # page number >> kind
         self.locked_vm = 0  # pages; 64 bits, unsigned
         self.total_vm = 0  # pages
         self.def_flags = 0

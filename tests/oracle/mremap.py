@@ -25,7 +25,7 @@ from .constants import (
 from .gup import mm_populate
 from .mmap import do_munmap, get_unmapped_area
 from .mmstruct import MmStruct
-from .pagetable import split_huge_pmd
+from .pagetable import alloc_upper_tables, split_huge_pmd
 from .vma import Vma, split_vma, vma_merge, vma_merge_new_range
 
 NR_PAGE_NUMBERS = 1 << 52  # of 64-bit addresses
@@ -224,6 +224,7 @@ def move_extent(mm: MmStruct, vma: Vma, start: int, end: int, delta: int) -> Non
     """move_huge_pmd(), move_normal_pmd() or move_ptes()."""
     nr, new_nr = start >> 9, start + delta >> 9
     whole = end - start == HPAGE_PMD_NR
+    alloc_upper_tables(mm, start + delta)
     if nr in mm.pmds:
         if whole and new_nr not in mm.tables:
             pmd = mm.pmds[new_nr] = mm.pmds.pop(nr)

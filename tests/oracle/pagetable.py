@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .constants import HPAGE_PMD_NR, VM_SHARED, VM_WRITE
 from .folio import Folio
-from .mmstruct import MmStruct
+from .mmstruct import PMD_TABLE, MmStruct
 from .swap import free_swap_and_cache, free_swap_cache
 
 if TYPE_CHECKING:
@@ -30,6 +30,27 @@ class Pmd:
 
     folio: Folio | None  # None: the huge zero page
     write: bool = False
+
+
+def alloc_upper_tables(mm: MmStruct, vpn: int) -> None:
+    """pmd_alloc(): all tables above the page table of a page."""
+    for kind, tables in mm.upper.items():
+        tables.add(vpn >> kind)
+
+
+def count_reads(mm: MmStruct, start: int, end: int) -> None:
+    """What unmapping [start, end) reads above page tables: in every table there is, the entries that the range touches."""
+
+    def touched(first: int, last: int, shift: int) -> int:
+        return len(range(first >> shift, (last - 1 >> shift) + 1))
+
+    counted = mm.machine.counted
+    counted["unmap_upper_read"] += touched(start, end, max(mm.upper))  # the top table is always there
+    for kind, tables in mm.upper.items():
+        for nr in tables:
+            first, last = max(start, nr << kind), min(end, nr + 1 << kind)
+            if first < last:
+                counted["unmap_pmd_read" if kind == PMD_TABLE else "unmap_upper_read"] += touched(first, last, kind - 9)
 
 
 def split_huge_pmd_if_needed(mm: MmStruct, vma: Vma, vpn: int) -> None:
@@ -82,11 +103,13 @@ def unmap_pmd(mm: MmStruct, vma: Vma, pmd_nr: int) -> Folio | None:
 def zap_range(mm: MmStruct, vma: Vma, start: int, end: int) -> list[Folio]:
     """unmap_page_range(): returns the mmu_gather, for finish_mmu()."""
     gather: list[Folio] = []
+    count_reads(mm, start, end)
     for vpn in mm.in_swap(start, end):
         free_swap_and_cache(mm, vpn)
     for vpn in mm.huge_pmds(start, end):
         if vpn < start or vpn + HPAGE_PMD_NR > end:
             split_huge_pmd(mm, vma, vpn >> 9)
+    mm.machine.counted["zap_special"] += sum(mm.ptes[vpn].folio is None for vpn in mm.populated(start, end))
     if mm.folios:
         return gather + zap_folios(mm, vma, start, end)
     for vpn in mm.entries(start, end):
@@ -147,7 +170,7 @@ def zap_page_range(mm: MmStruct, vma: Vma, start: int, end: int) -> None:
 
 
 def free_pgtables(mm: MmStruct, detached: list[tuple[int, int]], floor: int, ceiling: int | None) -> None:
-    """free_pgtables(): page tables that serve only the unmapped areas, between neighbours at `floor` and `ceiling`.
+    """free_pgtables(): tables that serve only the unmapped areas, between neighbours at `floor` and `ceiling`.
 
     Areas less than a table apart are treated as one. A table left behind keeps huge pages out of its 2 MiB.
     """
@@ -162,7 +185,13 @@ def free_pgtables(mm: MmStruct, detached: list[tuple[int, int]], floor: int, cei
         if group_ceiling is not None and end > group_ceiling & ~(HPAGE_PMD_NR - 1):
             end -= HPAGE_PMD_NR
         last = -(-end // HPAGE_PMD_NR)
+        if first >= last:
+            continue
+        count_reads(mm, first << 9, last << 9)
         mm.tables -= {nr for nr in mm.tables if first <= nr < last}
+        for kind, tables in mm.upper.items():
+            met = {nr for nr in tables if nr << kind < last << 9 and nr + 1 << kind > first << 9}
+            tables -= {nr for nr in met if nr << kind >= floor and (group_ceiling is None or nr + 1 << kind <= group_ceiling)}
 
 
 def change_protection(mm: MmStruct, vma: Vma, start: int, end: int) -> None:

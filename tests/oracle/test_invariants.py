@@ -107,6 +107,8 @@ def check_vmas(mm: MmStruct) -> None:
 def check_tables(mm: MmStruct) -> list[Folio]:
     """Entries lie in VMAs, agree with the reverse map and are writable only where the VMA is. Returns their folios."""
     folios = []
+    for nr in mm.tables | mm.pmds.keys():
+        assert all(nr << 9 >> kind in tables for kind, tables in mm.upper.items())
     for vpn in mm.swapped:
         assert mm.vma_at(vpn).anon_vma is not None
         assert vpn >> 9 in mm.tables

@@ -9,6 +9,7 @@ import errno
 from typing import Any, NamedTuple
 
 from mmmodel import Mm, NotModelled, check_mm
+from mmmodel.counters import NAMES
 from oracle import OracleMm
 from oracle.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
 from support.subjects import of_kernel
@@ -105,6 +106,7 @@ class Twins:
                     exc.add_note(f"{subject}:\n{self.whole_script()}")
                     raise
         self.same("vmstat", self.first, lambda mm: mm.vmstat())
+        self.same("counters", self.first, lambda mm: counted(mm, self.first[ORACLE]))
         for number, (process, alive) in enumerate(zip(self.processes, self.alive, strict=True)):
             if alive:
                 self.same(f"VMAs of process {number}", process, lambda mm: [tuple(vma) for vma in mm.smaps()])
@@ -125,6 +127,14 @@ class Twins:
     def whole_script(self) -> str:
         """A program that repeats what was done."""
         return "\n".join(["from support.twins import FileNumber, Twins", *self.script])
+
+
+def counted(mm: Any, oracle: OracleMm) -> dict[str, int]:
+    """The counters that the oracle has as well."""
+    own = oracle.counted()
+    if mm is oracle:
+        return own
+    return {name: int(mm.machine.counters[NAMES.index(name)]) for name in own}
 
 
 def sizes(mm: Any) -> tuple[int, int, int]:

@@ -24,16 +24,19 @@ MAX_ROUNDS: Final = 99
 
 
 def _traces(options: argparse.Namespace) -> list[Trace]:
-    """Return the traces that were asked for."""
+    """Return the traces that were asked for: of `--random` one lot for each `--seed`."""
     if [options.file is None, options.random is None, not options.designed].count(False) != 1:
         raise UsageError("give a file of traces, --random N, or --designed: one of them")
     if options.designed:
         return list(designed_traces())
     if options.file is not None:
         return list(load_traces(options.file).by_name.values())
-    if not 1 <= options.random <= MAX_TRACES:
-        raise UsageError(f"--random {options.random}: 1 to {MAX_TRACES:,} traces")
-    return list(cost_traces(options.seed, options.random))
+    seeds = options.seed or [1]
+    if len(seeds) != len(options.random) or len(set(seeds)) != len(seeds):
+        raise UsageError(f"{len(options.random)} times --random, {len(seeds)} times --seed: one seed each, all different")
+    for wrong in (one for one in options.random if not 1 <= one <= MAX_TRACES):
+        raise UsageError(f"--random {wrong}: 1 to {MAX_TRACES:,} traces")
+    return [trace for seed, number in zip(seeds, options.random, strict=True) for trace in cost_traces(seed, number)]
 
 
 def _targets(words: list[str]) -> list[KernelTarget]:
@@ -67,8 +70,8 @@ def add_parser(actions: Actions) -> None:
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="traces, one JSON object a line")
     parser.add_argument("--on", action="append", required=True, metavar="KERNEL", help="a version of the cache or an image")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the traces with what their calls cost")
-    parser.add_argument("--random", type=int, metavar="N", help="make N address spaces at random instead")
+    parser.add_argument("--random", type=int, action="append", metavar="N", help="make N address spaces at random instead")
     parser.add_argument("--designed", action="store_true", help="those that are rich in one event each instead")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of those (default 1)")
+    parser.add_argument("--seed", type=int, action="append", metavar="N", help="of those, one for each --random (default 1)")
     parser.add_argument("--rounds", type=int, default=trace_costs.ROUNDS, metavar="N", help="the median of N is kept")
     parser.set_defaults(action=_measure)

@@ -66,8 +66,8 @@ class Counts:
         return self["pages_looked_up"] - self["follow_page"] - self.walked_entries
 
     def small(self, name: str) -> int:
-        """Return a counter of pages without those of the huge pages that the walk came to."""
-        return max(0, self[name] - HPAGE_PMD_NR * self.walked_huge)
+        """Return a counter of pages without those of the huge pages that the walk came to, by PMD or by entries."""
+        return max(0, self[name] - HPAGE_PMD_NR * self.walked_huge - self["pte_folio"])
 
     @property
     def walked_pmds(self) -> int:
@@ -111,9 +111,10 @@ _COMMON: Final = (
     Term("unmap_split", _UNMAP, "split", "a VMA is cut in two", lambda c: c["vma_splits"]),
     Term("unmap_entry", _UNMAP, "entry", "a page table entry is read to be cleared", lambda c: c["zap_read"]),
     Term("unmap_page", _UNMAP, "page", "a page is unmapped and given up", lambda c: c["zapped"]),
-    Term(
-        "unmap_table", _UNMAP, "table", "a table is freed, and with it what is read of those above", lambda c: c["tables_freed"]
-    ),
+    Term("unmap_zero", _UNMAP, "page", "a zero page is unmapped", lambda c: c["zap_special"]),
+    Term("unmap_pmd", _UNMAP, "entry", "a PMD entry is read, to unmap or to free tables", lambda c: c["unmap_pmd_read"]),
+    Term("unmap_upper", _UNMAP, "entry", "likewise one above the PMD", lambda c: c["unmap_upper_read"]),
+    Term("unmap_table", _UNMAP, "table", "a table is freed", lambda c: c["tables_freed"]),
 )
 PER_PAGE: Final = (
     *_COMMON,
@@ -147,20 +148,27 @@ PAGE_WALK: Final = (
          lambda c: c["mlock_pte_range"] - c.walked_huge),
     Term("pte", _WALKING, "entry", "an entry of it is read", lambda c: c.walked_entries),
     Term("zero_page", _WALKING, "page", "beyond that: it was the zero page", lambda c: c["pte_special"]),
-    Term("huge_part", _WALKING, "page", "beyond that: it was a part of a huge page", lambda c: c["pte_compound"]),
+    Term("huge_part", _WALKING, "page", "beyond that: it was a part of a huge page",
+         lambda c: c["pte_compound"] + c["pte_folio"]),
     Term("huge_page", _WALKING, "page", "a huge page is found by its PMD, and changed as a whole", lambda c: c.walked_huge),
     Term("unlock_page", _UNLOCK, "page", "a page goes through the batch and is unlocked", lambda c: c.small("pgs_munlocked")),
-    Term("unlock_batch", _UNLOCK, "batch", "a batch of up to 15 pages is worked off", lambda c: c["mlock_batches"]),
+    Term("unlock_batch", _UNLOCK, "batch", "a batch of up to 15 pages (6.12: 31) is worked off",
+         lambda c: c["mlock_batches"]),
     Term("drained_page", ("unlock", "unmap"), "page", "a page that was locked when it came still waited in the batch",
          lambda c: c["pgs_culled"]),
     Term("lock_page", _LOCK, "page", "a page goes through the batch and is locked", lambda c: c.small("pgs_mlocked")),
-    Term("lock_batch", _LOCK, "batch", "a batch of up to 15 pages is worked off", lambda c: c["mlock_batches"]),
+    Term("lock_batch", _LOCK, "batch", "a batch of up to 15 pages (6.12: 31) is worked off", lambda c: c["mlock_batches"]),
     Term("unmap_locked", _UNMAP, "page", "beyond that: the page was locked",
          lambda c: c["pgs_munlocked"] + c["pgs_cleared"]),
-    Term("unmap_batch", _UNMAP, "batch", "a batch of up to 15 locked pages is worked off", lambda c: c["mlock_batches"]),
+    Term("unmap_batch", _UNMAP, "batch", "a batch of up to 15 locked pages (6.12: 31) is worked off",
+         lambda c: c["mlock_batches"]),
     Term("populate", _LOCK, "page", "populate looks a page up", lambda c: c["follow_page"]),
 )  # fmt: skip
-TERMS: Final[dict[int, tuple[Term, ...]]] = {kernels.PER_PAGE: PER_PAGE, kernels.PAGE_WALK: PAGE_WALK}  # by algorithm
+TERMS: Final[dict[int, tuple[Term, ...]]] = {  # by algorithm
+    kernels.PER_PAGE: PER_PAGE,
+    kernels.PAGE_WALK: PAGE_WALK,
+    kernels.FOLIO_WALK: PAGE_WALK,
+}
 
 
 def events(algorithm: int, call: str, counters: Mapping[str, int]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.prediction.terms import CALLS, TERMS, events
-from mmmodel.kernels import PAGE_WALK, PER_PAGE
+from mmmodel.kernels import FOLIO_WALK, PAGE_WALK, PER_PAGE
 
 
 def test_look_ups_of_per_page_are_told_apart_by_where_they_ended() -> None:
@@ -37,6 +37,23 @@ def test_huge_pages_are_no_pages_of_the_batch() -> None:
     found = events(PAGE_WALK, "munlock", counters)
     assert (found["huge_page"], found["page_table"], found["pte"], found["unlock_page"]) == (1, 1, 512, 5)
     assert (found["upper_entry"], found["pmd_entry"]) == (2, 2)
+
+
+def test_a_huge_page_by_entries_is_no_pages_of_the_batch_of_6_12() -> None:
+    # A page table of 512 entries: all of a huge page, unlocked with it.
+    counters = {"model_pgd_read": 1, "model_pud_read": 1, "model_pmd_read": 1, "model_pte_read": 512, "model_pte_folio": 512}
+    counters |= {"model_mlock_pte_range": 1, "model_pte_lock": 1, "model_tables_entered": 3, "model_pages_looked_up": 512}
+    found = events(FOLIO_WALK, "munlock", counters | {"unevictable_pgs_munlocked": 512})
+    assert (found["huge_part"], found["unlock_page"], found["huge_page"]) == (512, 0, 0)
+
+
+def test_unmapping_reads_tables_and_gives_up_pages_and_zero_pages() -> None:
+    counters = {"model_zap_read": 9, "model_zapped": 4, "model_zap_special": 3, "model_tables_freed": 2}
+    counters |= {"model_unmap_pmd_read": 1024, "model_unmap_upper_read": 8, "model_vmas_freed": 1}
+    for algorithm in TERMS:
+        found = events(algorithm, "exit", counters)
+        assert (found["unmap_entry"], found["unmap_page"], found["unmap_zero"], found["unmap_table"]) == (9, 4, 3, 2)
+        assert (found["unmap_pmd"], found["unmap_upper"], found["unmap_vma"]) == (1024, 8, 1)
 
 
 def test_five_levels_are_as_four_below_the_top() -> None:

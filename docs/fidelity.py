@@ -27,7 +27,7 @@ COMPILED = {"kernel", "unit", "primitive", "step", "exported"}
 MODEL_ONLY = {
     "counting": {"count"},
     "estimate": {"pages_to_populate"},
-    "fault": {"anon_page_flags", "touch"},
+    "fault": {"anon_page_flags", "map_new_anon", "touch"},
     "filemap": {"alloc_file", "put_file"},
     "idea": {"cond_resched"},
     "install": {"install_pages", "is_unevictable", "swap_out"},
@@ -38,7 +38,7 @@ MODEL_ONLY = {
     "mmap": {"insert_vma"},
     "page_walk": {"mlock_range"},
     "pagenumber": {"page_address", "page_count", "page_number"},
-    "pages": {"alloc_huge_page", "arena_low", "free_frames", "page_node"},
+    "pages": {"alloc_huge_page", "alloc_large_folio", "arena_low", "free_frames", "page_node"},
     "per_page": {"munlock_found", "munlock_range", "usable_pte"},
     "pgtable": {
         "alloc_table",

@@ -107,7 +107,7 @@ class _Check(CheckStructures):
 
     def size(self, head: int) -> int:
         """Pages of a compound or order-0 page."""
-        return c.HPAGE_PMD_NR if self.flags[head] & c.PG_head else 1
+        return 1 << (int(self.flags[head]) >> c.ORDER_SHIFT & c.ORDER_MASK)
 
     # ---- frames ----
 
@@ -120,8 +120,12 @@ class _Check(CheckStructures):
             use[self.ctl[st.HUGE_ZERO_PFN]] = 1
         single = self.free_list(self.page_records, "lru_next", st.PAGES_FREE, st.PAGES_NFREE, "frames")
         huge = self.free_list(self.page_records, "lru_next", st.HUGE_FREE, st.HUGE_NFREE, "frames")
-        free = np.array([*single, *(pfn + i for pfn in huge for i in range(c.HPAGE_PMD_NR))], np.int64)
-        linked = np.isin(free, np.array([*single, *huge], np.int64))
+        blocks = dict.fromkeys(huge, c.HPAGE_PMD_NR)
+        for order in range(c.MIN_FOLIO_ORDER, c.MAX_FOLIO_ORDER + 1):
+            first, number = st.FOLIO_FREE + order, st.FOLIO_NFREE + order
+            blocks |= dict.fromkeys(self.free_list(self.page_records, "lru_next", first, number, "frames"), 1 << order)
+        free = np.array([*single, *(pfn + i for pfn, nr in blocks.items() for i in range(nr))], np.int64)
+        linked = np.isin(free, np.array([*single, *blocks], np.int64))
         np.add.at(use, free, 1)
         for name, column in vars(self.pages).items():
             frames = column[free] if name != "lru_next" else np.where(linked, 0, column[free])

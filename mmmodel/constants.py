@@ -22,7 +22,8 @@ PGD_SHIFT_LA57: Final = 48
 PMD_SIZE: Final = 1 << PMD_SHIFT
 PUD_SIZE: Final = 1 << PUD_SHIFT
 P4D_SIZE: Final = 1 << P4D_SHIFT
-HPAGE_PMD_NR: Final = 1 << (PMD_SHIFT - PAGE_SHIFT)
+HPAGE_PMD_ORDER: Final = PMD_SHIFT - PAGE_SHIFT
+HPAGE_PMD_NR: Final = 1 << HPAGE_PMD_ORDER
 TASK_SIZE_4: Final = (1 << 47) - PAGE_SIZE
 TASK_SIZE_5: Final = (1 << 56) - PAGE_SIZE
 DEFAULT_MAP_WINDOW: Final = TASK_SIZE_4
@@ -106,6 +107,8 @@ PG_double_map: Final = 1 << 12  # of a head: entries map it as well as a PMD
 PG_zero: Final = 1 << 13  # a zero page (order 0 or huge): model only
 PG_swapcache: Final = 1 << 14  # of an order-0 page
 PG_swap_slot: Final = 1 << 15  # a place in the swap file, not a page: model only
+ORDER_SHIFT: Final = 16  # of a head: log2 of its pages, where the kernel has it in the first tail
+ORDER_MASK: Final = 0xF
 ZONE_SHIFT: Final = 24  # page_zone_id(): node * MAX_NR_ZONES + zone
 NODE_SHIFT: Final = 26
 MAX_NR_ZONES: Final = 1 << (NODE_SHIFT - ZONE_SHIFT)
@@ -201,4 +204,7 @@ FALLOC_FL_INSERT_RANGE: Final = 0x20
 FALLOC_FL_UNSHARE_RANGE: Final = 0x40
 FALLOC_FL_SUPPORTED_MASK: Final = 0x7B
 
+# Large anonymous folios below a huge page (mTHP): the kernel can be set to use each of these orders, log2 of pages, or none.
+MIN_FOLIO_ORDER: Final = 2
+MAX_FOLIO_ORDER: Final = 8
 THP_MODES: Final = ("never", "madvise", "always")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmmodel.constants import (
     _PAGE_RW,
+    MAX_FOLIO_ORDER,
     PAGE_SHIFT,
     PMD_SIZE,
     VM_ACCESS_FLAGS,
@@ -19,7 +20,7 @@ from mmmodel.constants import (
 )
 from mmmodel.jit import exported, kernel
 from mmmodel.pgtable import next_pmd, pmd_huge, pmd_present, pte_none, pte_offset
-from mmmodel.state import State
+from mmmodel.state import ANON_ORDERS, State
 from mmmodel.vma import find_vma
 
 KEEP = -1  # in place of lock flags: those that each VMA has
@@ -70,7 +71,7 @@ def pages_to_populate(s: State, mm: int, start: int, end: int, lock_flags: int) 
     """Upper bound of the frames that populating [start, end) would take.
 
     ``lock_flags``: VM_LOCKED and VM_LOCKONFAULT as the call is about to set them, KEEP, or BECOMES_WRITABLE.  A page of a
-    private file mapping that is written to takes two: the file's and the copy.
+    private file mapping that is written to takes two: the file's and the copy.  Large folios may reach beyond both ends.
 
     Visits: what page tables there are in the range, not its span.
     """
@@ -86,5 +87,7 @@ def pages_to_populate(s: State, mm: int, start: int, end: int, lock_flags: int) 
             low, high = max(start, record["vm_start"]), min(end, record["vm_end"])
             missing = ((high - low) >> PAGE_SHIFT) - _usable_pages(s, mm, low, high, write)
             frames += 2 * missing if write and record["vm_file"] != 0 else missing
+            if s.ctl[ANON_ORDERS] != 0 and missing != 0:
+                frames += 2 << MAX_FOLIO_ORDER
         position += 1
     return frames

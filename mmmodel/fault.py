@@ -14,6 +14,8 @@ from mmmodel.constants import (
     _PAGE_SPECIAL,
     FAULT_AROUND_PAGES,
     HPAGE_PMD_NR,
+    MAX_FOLIO_ORDER,
+    MIN_FOLIO_ORDER,
     PAGE_SHIFT,
     PAGE_SIZE,
     PMD_SIZE,
@@ -44,6 +46,7 @@ from mmmodel.mlock_batch import lru_add_drain
 from mmmodel.munlock_page import munlock_vma_page
 from mmmodel.pages import (
     alloc_huge_page,
+    alloc_large_folio,
     alloc_page,
     arena_low,
     compound_head,
@@ -76,7 +79,7 @@ from mmmodel.rmap import (
     page_remove_rmap,
 )
 from mmmodel.split import split_huge_pmd
-from mmmodel.state import CURSOR, KERNEL, THP, ZERO_PFN, State
+from mmmodel.state import ANON_ORDERS, CURSOR, KERNEL, THP, ZERO_PFN, State
 from mmmodel.swap import free_swap_cache, swap_count, swapin, try_to_free_swap
 from mmmodel.vma import anon_vma_prepare, find_vma
 
@@ -94,8 +97,8 @@ def anon_page_flags(vm_flags: int) -> int:
 
 
 @kernel
-def _map_new_anon(s: State, vma: int, address: int, slot: int) -> None:
-    """A new anonymous page, mapped at ``slot`` for writing."""
+def map_new_anon(s: State, vma: int, address: int, slot: int) -> None:
+    """A new anonymous page, mapped at ``slot`` for writing.  The VMA has its anon_vma."""
     vm_flags = s.vmas[vma]["vm_flags"]
     pfn = alloc_page(s, anon_page_flags(vm_flags))
     page_add_new_anon_rmap(s, pfn, vma, address, False)
@@ -171,6 +174,52 @@ def do_huge_pmd_wp_page(s: State, mm: int, vma: int, pmd: int) -> bool:
     return False
 
 
+# ---- large folios below a huge page, since 6.8 ----
+
+
+@kernel
+def _anon_order(s: State, vma: int, slot: int, address: int) -> int:
+    """Order of the folio that a write to untouched memory at ``address`` brings, whose entry is at ``slot``; 0: one page.
+
+    The largest that the machine is set to use of those whose naturally aligned range lies within the VMA and has no entry yet.
+    Models alloc_anon_folio(), simplified: there is always memory for it.
+    """
+    record = s.vmas[vma]
+    if record["vm_flags"] & (VM_NOHUGEPAGE | VM_SPECIAL) != 0:
+        return 0
+    for order in range(MAX_FOLIO_ORDER, MIN_FOLIO_ORDER - 1, -1):
+        nr_bytes = PAGE_SIZE << order
+        start = address & -nr_bytes
+        if (s.ctl[ANON_ORDERS] >> order) & 1 == 0 or start < record["vm_start"] or start + nr_bytes > record["vm_end"]:
+            continue
+        first, mapped = slot & -(1 << order), 0
+        for i in range(1 << order):
+            mapped += 0 if pte_none(s.entries[first + i]) else 1
+        if mapped == 0:
+            return order
+    return 0
+
+
+@unit
+def map_large_anon(s: State, vma: int, address: int, slot: int, order: int) -> None:
+    """A new anonymous folio of 1 << ``order`` pages, mapped by as many entries around ``slot`` for writing.
+
+    Models the part of do_anonymous_page() that follows alloc_anon_folio(), v6.12.
+    """
+    vm_flags = s.vmas[vma]["vm_flags"]
+    nr_pages = 1 << order
+    head = alloc_large_folio(s, order, anon_page_flags(vm_flags))
+    page_add_new_anon_rmap(s, head, vma, address & -(PAGE_SIZE << order), False)
+    for pfn in range(head + 1, head + nr_pages):
+        s.pages[pfn]["mapcount"] = 1
+        s.pages[pfn]["flags"] |= PG_anon_exclusive
+    s.pages[head]["refcount"] += nr_pages - 1
+    lru_cache_add_inactive_or_unevictable(s, head, vm_flags)
+    first, prot = slot & -nr_pages, vm_page_prot(vm_flags)
+    for i in range(nr_pages):
+        s.entries[first + i] = _maybe_mkwrite(mk_pte(head + i, prot), vm_flags)
+
+
 # ---- write to a page that is mapped read-only ----
 
 
@@ -211,10 +260,10 @@ def wp_page_copy(s: State, mm: int, position: int, slot: int, address: int) -> N
     vm_flags = s.vmas[vma]["vm_flags"]
     old = pte_pfn(s.entries[slot])
     if is_zero_pfn(s.pages, old):
-        _map_new_anon(s, vma, address, slot)
+        map_new_anon(s, vma, address, slot)
         return
     get_page(s.pages, old)
-    _map_new_anon(s, vma, address, slot)
+    map_new_anon(s, vma, address, slot)
     page_remove_rmap(s, old, vm_flags, False)
     put_page(s, old)
     if s.ctl[KERNEL] < V6_1 and vm_flags & VM_LOCKED != 0:
@@ -244,7 +293,7 @@ def do_wp_page(s: State, mm: int, position: int, slot: int, address: int) -> Non
 
 @kernel
 def do_anonymous_page(s: State, mm: int, position: int, slot: int, address: int, write: bool) -> None:
-    """First touch of private anonymous memory: a page for a write, the zero page (and no anon_vma) for a read.
+    """First touch of private anonymous memory: a page or a large folio for a write, the zero page (and no anon_vma) for a read.
 
     Models do_anonymous_page().
     """
@@ -253,7 +302,11 @@ def do_anonymous_page(s: State, mm: int, position: int, slot: int, address: int,
         s.entries[slot] = mk_pte(ZERO_PFN, vm_page_prot(s.vmas[vma]["vm_flags"]) | _PAGE_SPECIAL)
         return
     anon_vma_prepare(s, mm, position)
-    _map_new_anon(s, vma, address, slot)
+    order = _anon_order(s, vma, slot, address) if s.ctl[ANON_ORDERS] != 0 else 0
+    if order != 0:
+        map_large_anon(s, vma, address, slot, order)
+    else:
+        map_new_anon(s, vma, address, slot)
 
 
 @kernel
@@ -365,7 +418,7 @@ def do_fault(s: State, mm: int, position: int, pmd: int, slot: int, address: int
     if pfn == -EFAULT:
         return pfn
     if write and not shared:
-        _map_new_anon(s, vma, address, slot)
+        map_new_anon(s, vma, address, slot)
     else:
         map_file_page(s, vma, slot, pfn, write)
     return 0

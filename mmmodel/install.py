@@ -31,7 +31,7 @@ from mmmodel.constants import (
     PG_unevictable,
 )
 from mmmodel.errno_codes import EEXIST, EFAULT, EINVAL, NEED_ROOM
-from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault, map_file_page
+from mmmodel.fault import do_anonymous_page, do_huge_pmd_anonymous_page, handle_mm_fault, map_file_page, map_new_anon
 from mmmodel.filemap import filemap_fault
 from mmmodel.jit import kernel, step, unit
 from mmmodel.kernels import V6_1
@@ -145,7 +145,11 @@ def _install_one(s: State, mm: int, position: int, address: int, end: int, kind:
     slot = alloc_pte(s, mm, pmd, address)
     if not pte_none(s.entries[slot]):
         return -EEXIST
-    do_anonymous_page(s, mm, position, slot, address, kind == ANON)
+    if kind == ANON:  # one page, whatever folios a fault would bring
+        anon_vma_prepare(s, mm, position)
+        map_new_anon(s, vma, address, slot)
+    else:
+        do_anonymous_page(s, mm, position, slot, address, False)
     return address + PAGE_SIZE
 
 

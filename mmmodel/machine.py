@@ -6,6 +6,7 @@ memory than there is, is refused before it begins: the state is what it was.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,10 +15,10 @@ import numpy.typing as npt
 import psutil
 
 from mmmodel import state as st
-from mmmodel.constants import PAGE_SHIFT, PTRS_PER_TABLE, THP_MODES
+from mmmodel.constants import MAX_FOLIO_ORDER, MIN_FOLIO_ORDER, PAGE_SHIFT, PAGE_SIZE, PTRS_PER_TABLE, THP_MODES
 from mmmodel.counters import NAMES, NR_COUNTERS, VMSTAT_NAMES
 from mmmodel.idea_code import load_idea
-from mmmodel.kernels import implementation
+from mmmodel.kernels import V6_12, implementation
 from mmmodel.pages import FRAMES_PER_FAULT
 from mmmodel.state import State
 
@@ -64,7 +65,17 @@ class Machine:
     :class:`mmmodel.Mm` makes one; ``fork()`` adds address spaces to it.
     """
 
-    def __init__(self, impl: str, *, thp: str, levels: int, nr_cpus: int, ram: int | None, max_map_count: int) -> None:
+    def __init__(
+        self,
+        impl: str,
+        *,
+        thp: str,
+        mthp: Collection[int],
+        levels: int,
+        nr_cpus: int,
+        ram: int | None,
+        max_map_count: int,
+    ) -> None:
         self.implementation = implementation(impl)
         if thp not in THP_MODES:
             raise ValueError(f"unknown thp mode {thp!r}: choose from {', '.join(THP_MODES)}")
@@ -100,6 +111,7 @@ class Machine:
             self.ctl[st.IDEA_CODE] = load_idea(self.implementation.idea)
         self.ctl[st.BATCH_SIZE] = self.implementation.kernel.batch_size
         self.ctl[st.THP] = THP_MODES.index(thp)
+        self.ctl[st.ANON_ORDERS] = self._anon_orders(mthp)
         self.ctl[st.MAX_MAP_COUNT] = max_map_count
         self.ctl[st.RAM_PAGES] = 0 if ram is None else ram >> PAGE_SHIFT
         heads = self.arrays["pages"][: st.NR_LRU_HEADS]
@@ -107,6 +119,16 @@ class Machine:
         zero = self.arrays["pages"][st.ZERO_PFN]
         zero["flags"] = st.ZERO_PAGE_FLAGS
         zero["refcount"] = 1
+
+    def _anon_orders(self, mthp: Collection[int]) -> int:
+        """Sizes of folios, in bytes, as bits of their orders."""
+        orders = {PAGE_SIZE << order: 1 << order for order in range(MIN_FOLIO_ORDER, MAX_FOLIO_ORDER + 1)}
+        for size in mthp:
+            if size not in orders:
+                raise ValueError(f"mthp: {size!r}: choose of {', '.join(map(str, orders))} bytes")
+        if mthp and self.implementation.kernel.version < V6_12:
+            raise ValueError(f"mthp: Linux {self.implementation.kernel.name} has no large folios of these sizes")
+        return sum(orders[size] for size in set(mthp))
 
     # ---- address spaces ----
 
@@ -184,9 +206,9 @@ class Machine:
     def ensure_fault_room(self, pages: int, *, whole: bool = False) -> None:
         """Make room for faults to go on: for ``pages`` more if that is few (or ``whole``), else for a good part of them.
 
-        Frames that are contiguous and were never used count here: a huge page needs 512 of them.
+        Frames that are contiguous and were never used count here: a huge page needs 512 of them, other large folios up to 256.
         """
-        pages += 1024 if self.ctl[st.THP] else 2 * FRAMES_PER_FAULT
+        pages += 1024 if self.ctl[st.THP] or self.ctl[st.ANON_ORDERS] else 2 * FRAMES_PER_FAULT
         capacity = len(self.arrays["pages"])
         step = pages if whole else min(pages, max(capacity, 1 << 22))
         fresh = capacity - int(self.ctl[st.PAGES_TOP])

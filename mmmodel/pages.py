@@ -1,7 +1,7 @@
 """struct page: frames, compound pages, references that do not free.
 
 Models include/linux/mm.h and mm/page_alloc.c.  The allocator is simplified: single frames and blocks of 512, no buddy merging,
-no zones but ZONE_NORMAL of the node that the machine is set to.
+no zones but ZONE_NORMAL of the node that the machine is set to.  Blocks of orders between are kept for folios of the same size.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import numpy as np
 from mmmodel.arraytypes import Records
 from mmmodel.constants import (
     HPAGE_PMD_NR,
+    HPAGE_PMD_ORDER,
+    MAX_FOLIO_ORDER,
     MAX_NR_ZONES,
     NODE_SHIFT,
+    ORDER_MASK,
+    ORDER_SHIFT,
     PFN_INDEX,
     ZONE_NORMAL,
     ZONE_SHIFT,
@@ -23,10 +27,13 @@ from mmmodel.constants import (
 )
 from mmmodel.jit import kernel, primitive, step, unit
 from mmmodel.state import (
+    ANON_ORDERS,
     ANON_VMAS_NFREE,
     ANON_VMAS_TOP,
     AVCS_NFREE,
     AVCS_TOP,
+    FOLIO_FREE,
+    FOLIO_NFREE,
     HUGE_FREE,
     HUGE_NFREE,
     HUGE_ZERO_PFN,
@@ -51,6 +58,8 @@ def arena_low(s: State) -> bool:
     never_used = len(s.pages) - s.ctl[PAGES_TOP]
     if s.ctl[THP] != 0 and s.ctl[HUGE_NFREE] == 0 and never_used < HPAGE_PMD_NR:
         return True
+    if s.ctl[ANON_ORDERS] != 0 and never_used < 1 << MAX_FOLIO_ORDER:
+        return True
     if tables < TABLES_PER_FAULT or never_used + s.ctl[PAGES_NFREE] + s.ctl[HUGE_NFREE] * HPAGE_PMD_NR < FRAMES_PER_FAULT:
         return True
     anon_vmas = len(s.anon_vmas) - s.ctl[ANON_VMAS_TOP] + s.ctl[ANON_VMAS_NFREE]
@@ -65,13 +74,13 @@ def compound_head(pages: Records, pfn: int) -> int:
 
 @step
 def thp_nr_pages(pages: Records, pfn: int) -> int:
-    """Models thp_nr_pages() of a head or order-0 page, in pages."""
-    return HPAGE_PMD_NR if pages[pfn]["flags"] & PG_head != 0 else 1
+    """Models thp_nr_pages() and folio_nr_pages() of a head or order-0 page, in pages."""
+    return 1 << ((pages[pfn]["flags"] >> ORDER_SHIFT) & ORDER_MASK)
 
 
 @primitive
 def page_trans_compound(pages: Records, pfn: int) -> bool:
-    """Models PageTransCompound(): part of a huge page, however it is mapped."""
+    """Models PageTransCompound() and folio_test_large(): part of a large folio, however it is mapped."""
     return pages[pfn]["flags"] & (PG_head | PG_tail) != 0
 
 
@@ -160,22 +169,36 @@ def alloc_page(s: State, flags: int) -> int:
     return pfn
 
 
+@kernel
+def _free_list(order: int) -> tuple[int, int]:
+    """Where the free blocks of an order are, and their number: indices in ``ctl``."""
+    return (HUGE_FREE, HUGE_NFREE) if order == HPAGE_PMD_ORDER else (FOLIO_FREE + order, FOLIO_NFREE + order)
+
+
 @unit
-def alloc_huge_page(s: State, flags: int) -> int:
-    """A compound page of 512 frames with one reference: pfn of its head."""
-    head = s.ctl[HUGE_FREE]
+def alloc_large_folio(s: State, order: int, flags: int) -> int:
+    """A compound page of 1 << ``order`` frames with one reference: pfn of its head.  The caller has asked :func:`arena_low`."""
+    free, nfree = _free_list(order)
+    nr_pages = 1 << order
+    head = s.ctl[free]
     if head != 0:
-        s.ctl[HUGE_FREE] = s.pages[head]["lru_next"]
-        s.ctl[HUGE_NFREE] -= 1
+        s.ctl[free] = s.pages[head]["lru_next"]
+        s.ctl[nfree] -= 1
     else:
         head = s.ctl[PAGES_TOP]
-        s.ctl[PAGES_TOP] = head + HPAGE_PMD_NR
-    _init_page(s, head, flags | PG_head)
+        s.ctl[PAGES_TOP] = head + nr_pages
+    _init_page(s, head, flags | PG_head | (order << ORDER_SHIFT))
     s.pages[head]["refcount"] = 1
-    for pfn in range(head + 1, head + HPAGE_PMD_NR):
+    for pfn in range(head + 1, head + nr_pages):
         _init_page(s, pfn, PG_tail)
         s.pages[pfn]["compound"] = head
     return head
+
+
+@kernel
+def alloc_huge_page(s: State, flags: int) -> int:
+    """A compound page of 512 frames with one reference: pfn of its head."""
+    return alloc_large_folio(s, HPAGE_PMD_ORDER, flags)
 
 
 @kernel
@@ -185,7 +208,7 @@ def huge_zero_page(s: State) -> int:
     Models mm_get_huge_zero_page(), simplified: never freed, and one frame stands for it, since nobody looks at its tails.
     """
     if s.ctl[HUGE_ZERO_PFN] == 0:
-        s.ctl[HUGE_ZERO_PFN] = alloc_page(s, PG_zero | PG_head)
+        s.ctl[HUGE_ZERO_PFN] = alloc_page(s, PG_zero | PG_head | (HPAGE_PMD_ORDER << ORDER_SHIFT))
     return s.ctl[HUGE_ZERO_PFN]
 
 
@@ -193,11 +216,13 @@ def huge_zero_page(s: State) -> int:
 def free_frames(s: State, pfn: int) -> None:
     """Give back a page without references, off every list: a single frame or a whole compound page."""
     if s.pages[pfn]["flags"] & PG_head != 0:
-        for frame in range(pfn, pfn + HPAGE_PMD_NR):
+        order = (s.pages[pfn]["flags"] >> ORDER_SHIFT) & ORDER_MASK
+        free, nfree = _free_list(order)
+        for frame in range(pfn, pfn + (1 << order)):
             _init_page(s, frame, 0)
-        s.pages[pfn]["lru_next"] = s.ctl[HUGE_FREE]
-        s.ctl[HUGE_FREE] = pfn
-        s.ctl[HUGE_NFREE] += 1
+        s.pages[pfn]["lru_next"] = s.ctl[free]
+        s.ctl[free] = pfn
+        s.ctl[nfree] += 1
     else:
         _init_page(s, pfn, 0)
         s.pages[pfn]["lru_next"] = s.ctl[PAGES_FREE]

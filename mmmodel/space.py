@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, SupportsIndex
 
 import numpy as np
@@ -45,6 +45,7 @@ class AddressSpace:
         impl: str = DEFAULT_IMPLEMENTATION,
         *,
         thp: str = "never",
+        mthp: Iterable[SupportsIndex] = (),
         levels: int = 4,
         nr_cpus: int = 1,
         ram: Size | None = None,
@@ -58,6 +59,7 @@ class AddressSpace:
             self.machine = Machine(
                 impl,
                 thp=thp,
+                mthp=tuple(integer("mthp", size) for size in mthp),
                 levels=integer("levels", levels),
                 nr_cpus=integer("nr_cpus", nr_cpus),
                 ram=None if ram is None else size("ram", ram),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmmodel.arraytypes import Records, Rows, Words
-from mmmodel.constants import FOLIO_BATCH_SIZE, MAX_NUMNODES, NR_LRU_LISTS, PAGEVEC_SIZE, PG_reserved, PG_zero
+from mmmodel.constants import FOLIO_BATCH_SIZE, HPAGE_PMD_ORDER, MAX_NUMNODES, NR_LRU_LISTS, PAGEVEC_SIZE, PG_reserved, PG_zero
 
 # struct page.  Packed: 36 bytes.
 PAGE_DTYPE: Final = np.dtype(
@@ -133,7 +133,10 @@ KERNEL: Final = 30  # V5_10, V6_1, V6_12: ordered
 BATCH_SIZE: Final = 31  # pages of a full per-CPU vector
 LEFT_OUT: Final = 32  # bits of what the steps of a path leave out (mmmodel.steps): no call looks at it
 IDEA_CODE: Final = 33  # of IDEA alone: where its function is (mmmodel.idea_code)
-NR_CTL: Final = 34
+ANON_ORDERS: Final = 34  # bits of the orders below a huge page's that anonymous faults may use: 6.12
+FOLIO_FREE: Final = 35  # by order, to HPAGE_PMD_ORDER - 1: free blocks of so many pages
+FOLIO_NFREE: Final = FOLIO_FREE + HPAGE_PMD_ORDER  # blocks
+NR_CTL: Final = FOLIO_NFREE + HPAGE_PMD_ORDER
 
 # The first frames hold the LRU list heads, a node's five lists in a row, so that list surgery needs no special case.
 NR_LRU_HEADS: Final = MAX_NUMNODES * NR_LRU_LISTS

@@ -19,6 +19,8 @@ from hypothesis.strategies import SearchStrategy
 
 from bench.traces.generate import random_traces
 from bench.traces.generate_all import all_ops_traces as seeded_all_ops
+from bench.traces.large_folios import random_traces_of
+from bench.traces.ops import FolioSize
 from bench.traces.replay import RECORDED_RAM, differences, replay
 from bench.traces.trace_format import Trace, encode_lines
 from mmmodel import Mm, check_mm
@@ -38,8 +40,8 @@ CHECKED = 5  # every fifth step and the last: it takes longer than the rest; aft
 
 def hold_to_oracle(trace: Trace, kernel: str, thp: str) -> None:
     """Every field of every step is the same in the oracle and in each implementation; invariants hold at some steps."""
-    machines = {impl: Mm(impl, thp=thp, ram=RECORDED_RAM) for impl in of_kernel(kernel)}
-    oracle: Any = OracleMm(of_kernel(kernel)[0], thp=thp, ram=RECORDED_RAM)
+    machines = {impl: Mm(impl, thp=thp, mthp=trace.folio_bytes, ram=RECORDED_RAM) for impl in of_kernel(kernel)}
+    oracle: Any = OracleMm(of_kernel(kernel)[0], thp=thp, mthp=trace.folio_bytes, ram=RECORDED_RAM)
     runs = [replay(mm, trace) for mm in machines.values()]
     for number, (expected, *got) in enumerate(zip(replay(oracle, trace), *runs, strict=True)):
         for impl, step in zip(machines, got, strict=True):
@@ -84,3 +86,11 @@ def test_model_agrees_with_oracle_on_seeded_traces(kernel: str, thp: str, kind: 
     usual, make = SEEDED[kind]
     for trace in make(first, FRESH or (usual // 8 if SLOW else usual)).values():
         hold_to_oracle(trace, kernel, thp)
+
+
+@pytest.mark.parametrize(("thp", "sizes"), [("never", ("64KiB",)), ("always", ("16KiB", "128KiB", "1MiB"))])
+def test_model_agrees_with_oracle_on_large_folios(thp: str, sizes: tuple[FolioSize, ...]) -> None:
+    first = 10 * NUMBER + 6 + (thp == "always") + 1000 * secrets.randbelow(1 << 40) * bool(FRESH)
+    made = seeded_all_ops(first, FRESH or (3 if SLOW else 20))
+    for trace in random_traces_of(made, sizes).values():
+        hold_to_oracle(trace, "6.12", thp)

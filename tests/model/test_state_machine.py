@@ -92,9 +92,12 @@ class Programs(RuleBasedStateMachine):
         max_map_count=some.sampled_from([65530, 65530, 65530, 12]),
         ram=some.sampled_from([None, RAM]),
         levels=some.sampled_from([4, 4, 5]),
+        sizes=some.sampled_from([(), (1 << 14,), (1 << 16,), (1 << 15, 1 << 20)]),
     )
-    def boot(self, thp: str, max_map_count: int, ram: int | None, levels: int) -> None:
-        self.twins = Twins(self.kernel, thp=thp, levels=levels, nr_cpus=2, ram=ram, max_map_count=max_map_count)
+    def boot(self, thp: str, max_map_count: int, ram: int | None, levels: int, sizes: tuple[int, ...]) -> None:
+        machine = {"thp": thp, "levels": levels, "nr_cpus": 2, "ram": ram, "max_map_count": max_map_count}
+        machine |= {"mthp": sizes} if self.kernel == "6.12" else {}
+        self.twins = Twins(self.kernel, **machine)
         self.files = [self.twins.create_file(40 * PAGE), self.twins.create_file(3 * PAGE)]
 
     def process(self, who: int) -> int:
@@ -282,6 +285,12 @@ class Programs510(Programs):
     kernel = "5.10"
 
 
-@pytest.mark.parametrize("programs", [Programs510, Programs], ids=["5.10", "6.1"])
+class Programs612(Programs):
+    """Linux 6.12, with large folios of one size or another, or none."""
+
+    kernel = "6.12"
+
+
+@pytest.mark.parametrize("programs", [Programs510, Programs, Programs612], ids=["5.10", "6.1", "6.12"])
 def test_random_programs(programs: type[Programs]) -> None:
     run_state_machine_as_test(fixed(programs.kernel)(programs), settings=SETTINGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .constants import HPAGE_PMD_NR, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE, VM_SHARED, VM_SPECIAL, VM_WRITE
 from .folio import File, Folio
 from .lru import Lru510
@@ -107,13 +109,42 @@ def map_new_anon(mm: MmStruct, vma: Vma, vpn: int) -> None:
 
 
 def do_anonymous_page(mm: MmStruct, vma: Vma, vpn: int, *, write: bool) -> None:
-    """do_anonymous_page(): a read maps the zero page and needs no anon_vma."""
+    """do_anonymous_page(): a read maps the zero page and needs no anon_vma; a write may get a large folio."""
     mm.tables.add(vpn >> 9)
     if not write:
         mm.ptes[vpn] = Pte(None)
         return
     anon_vma_prepare(mm, vma)
-    map_new_anon(mm, vma, vpn)
+    pages = next(large_ranges(mm, vma, vpn), None)
+    if pages is None:
+        map_new_anon(mm, vma, vpn)
+    else:
+        map_new_large(mm, vma, pages)
+
+
+def large_ranges(mm: MmStruct, vma: Vma, vpn: int) -> Iterator[range]:
+    """alloc_anon_folio(): the aligned ranges around a page that a large folio could fill, largest first: within the VMA, and
+    without anything mapped or swapped out.
+    """
+    if vma.vm_flags & (VM_NOHUGEPAGE | VM_SPECIAL):
+        return
+    for nr_pages in mm.machine.folio_sizes:
+        pages = range(vpn - vpn % nr_pages, vpn - vpn % nr_pages + nr_pages)
+        if vma.start <= pages.start and pages.stop <= vma.end and not any(at in mm.ptes or at in mm.swapped for at in pages):
+            yield pages
+
+
+def map_new_large(mm: MmStruct, vma: Vma, pages: range) -> None:
+    """do_anonymous_page() with a large folio: a reference for each pte, all of them exclusive and dirty; locked as one."""
+    folio = Folio(anon=True, nr=len(pages))
+    folio.swapbacked = not vma.vm_flags & VM_DROPPABLE
+    folio.refcount = folio.nr
+    writable = bool(vma.vm_flags & VM_WRITE)
+    for subpage, vpn in enumerate(pages):
+        folio.map_pte(mm, vpn, subpage)
+        folio.exclusive.add(subpage)
+        mm.ptes[vpn] = Pte(folio, subpage, write=writable, dirty=writable)
+    mm.lru.add_new_anon(folio, vma)
 
 
 def do_wp_page(mm: MmStruct, vma: Vma, vpn: int, pte: Pte) -> None:

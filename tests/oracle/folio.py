@@ -38,7 +38,8 @@ class Slot:
 
 
 class Folio:
-    """A page, or the 512 pages of a transparent huge page, which stay together also when mapped by ptes.
+    """A page, or the 512 pages of a transparent huge page, which stay together also when mapped by ptes; 6.12 has folios of
+    4 to 256 pages besides, always mapped by ptes.
 
     The counts a kernel keeps in _mapcount are sets of the page table entries themselves here, so they serve as the
     reverse map as well.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .constants import (
     EFAULT,
     EINVAL,
@@ -35,12 +37,14 @@ class OracleMm:
         impl: str = "page-walk",
         *,
         thp: str = "never",
+        mthp: Collection[int] = (),
         levels: int = 4,
         nr_cpus: int = 1,
         ram: int | None = None,
         max_map_count: int = 65530,
     ) -> None:
-        machine = Machine(impl, thp=thp, levels=levels, nr_cpus=nr_cpus, ram=ram, max_map_count=max_map_count)
+        settings = {"levels": levels, "nr_cpus": nr_cpus, "max_map_count": max_map_count}
+        machine = Machine(impl, thp=thp, mthp=mthp, ram=ram, **settings)
         self.mm = MmStruct(machine)
 
     # calls

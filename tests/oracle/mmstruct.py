@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .constants import ENOMEM, KERNEL_OF_IMPL, LINUX_5_10, LINUX_6_1, LINUX_6_12, PAGE_SHIFT, failure
@@ -24,9 +24,21 @@ MEMLOCK_DEFAULT = {LINUX_5_10: 64 << 10, LINUX_6_1: 8 << 20, LINUX_6_12: 8 << 20
 class Machine:
     """What all processes share: kernel version, memory size, LRUs."""
 
-    def __init__(self, impl: str, *, thp: str, levels: int, nr_cpus: int, ram: int | None, max_map_count: int) -> None:
+    def __init__(
+        self,
+        impl: str,
+        *,
+        thp: str,
+        mthp: Collection[int],
+        levels: int,
+        nr_cpus: int,
+        ram: int | None,
+        max_map_count: int,
+    ) -> None:
         self.kernel = KERNEL_OF_IMPL[impl]
         self.thp = thp
+        assert not mthp or self.kernel == LINUX_6_12
+        self.folio_sizes = sorted((nbytes >> PAGE_SHIFT for nbytes in mthp), reverse=True)  # mTHP, in pages
         self.task_pages = (1 << {4: 35, 5: 44}[levels]) - 1  # TASK_SIZE in pages
         self.mmap_base = MMAP_WINDOW - MMAP_GAP  # pages
         self.ram_pages = None if ram is None else ram >> PAGE_SHIFT

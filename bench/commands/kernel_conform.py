@@ -18,12 +18,13 @@ from bench.commands.kernel_shrink import CRASH, Reducer, prepare_directory, redu
 from bench.commands.replay import Tick, TraceRunner, print_differences
 from bench.errors import EXIT_DIFFERENCES, EXIT_MEASUREMENT, UsageError, one_line
 from bench.kernels.batches import Lost, guests_at_once, results_of
-from bench.kernels.selection import ALLOWED, HOST, Selected, select, series_of
+from bench.kernels.selection import ALLOWED, HOST, Selected, refuse_large_folios, select, series_of
 from bench.number_format import count
 from bench.progress import interruptible, progress_bar
 from bench.runs.storage import check_parent, encode_json, write_atomic
 from bench.targets import registry
 from bench.targets.target import TraceSettings
+from bench.traces import large_folios
 from bench.traces.generate import MAX_TRACES
 from bench.traces.generate_all import MAKERS
 from bench.traces.replay import FieldDifference
@@ -80,19 +81,22 @@ def _implementation(release: str, wanted: str | None) -> str:
 
 def _traces(options: argparse.Namespace) -> tuple[Loaded[Trace], dict[str, str | int]]:
     """Return the traces to run, and for the record where they are from."""
+    sizes = large_folios.parse_sizes(options.mthp) if options.mthp is not None else ()
     if (options.file is None) == (options.random is None):
         raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench kernel conform --help)")
     if options.file is not None and options.ops is not None:
         raise UsageError("--ops is for --random")
     if options.file is not None:
         loaded = load_traces(options.file)
+        loaded = large_folios.loaded_with(loaded, sizes)
         return loaded, {"file": options.file.name, "sha256": hashlib.sha256(options.file.read_bytes()).hexdigest()}
     if not 1 <= options.random <= MAX_TRACES:
         raise UsageError(f"--random {options.random}: 1 to {MAX_TRACES:,} traces")
     ops = options.ops or "all"
-    made = MAKERS[ops](options.seed, options.random)
+    made = large_folios.random_traces_of(MAKERS[ops](options.seed, options.random), sizes)
     where = {name: number for number, name in enumerate(made, 1)}
     origin = {"random": options.random, "seed": options.seed, "ops": ops}
+    origin |= {"mthp": ",".join(sizes)} if sizes else {}
     return Loaded("random traces", Path(f"seed {options.seed}"), made, where), origin
 
 
@@ -156,8 +160,11 @@ def _conform(options: argparse.Namespace) -> int:
     if selected.without_kvm:
         say(f"{selected.without_kvm}; the processor is emulated")
     jobs = _jobs(options)
+    if any(trace.mthp for trace in traces.by_name.values()):
+        refuse_large_folios(selected)
     name = _implementation(selected.release, options.impl)
     runner = TraceRunner(registry.trace_targets()[name], TraceSettings(selected.thp, selected.ram))
+    runner.check(traces)
     if options.shrink is not None:
         prepare_directory(options.shrink)
     with progress_bar() as progress:
@@ -204,6 +211,7 @@ def add_parser(actions: Actions) -> None:
     parser.add_argument(
         "--thp", choices=("never", "always"), help="transparent_hugepage= (default never, on the host what that has)"
     )
+    parser.add_argument("--mthp", metavar="SIZES", help=large_folios.HELP)
     parser.add_argument("--random", type=int, metavar="N", help="make and run N random traces instead of a file's")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="that they are made from (default 0)")
     parser.add_argument(

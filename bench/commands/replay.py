@@ -21,6 +21,7 @@ from bench.tables import formats
 from bench.tables.table import Page, Table
 from bench.targets import registry
 from bench.targets.target import TraceSettings, TraceTarget
+from bench.traces import large_folios
 from bench.traces.generate import MAX_TRACES
 from bench.traces.generate_all import MAKERS
 from bench.traces.replay import FieldDifference, differences
@@ -66,6 +67,12 @@ class TraceRunner:
         self.target = target
         self.name = target.name
         self._settings = settings
+
+    def check(self, traces: Loaded[Trace]) -> None:
+        """Raise UsageError if there is a trace that the target cannot carry out."""
+        for name, trace in traces.by_name.items():
+            if problem := self.target.refusal_of(trace):
+                raise UsageError(f"{traces.where(name)}: {problem}")
 
     def steps(self, trace: Trace, where: str, tick: Tick) -> Iterator[Step]:
         """Yield the steps of a trace; `where`: file and line, for a message when it cannot go on."""
@@ -164,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", nargs="?", type=Path, help="traces, one JSON object a line")
     parser.add_argument("--impl", help=f"implementation: {known}, or an idea of your own: FILE.py")
     parser.add_argument("--thp", choices=("never", "always"), default="never", help="transparent_hugepage= (default never)")
+    parser.add_argument("--mthp", metavar="SIZES", help=large_folios.HELP)
     parser.add_argument("--against", type=Path, metavar="RESULTS", help="compare with these results instead of printing")
     parser.add_argument("--ram", metavar="BYTES", help="memory of the modelled machine (default 960MiB, as recorded)")
     parser.add_argument("--random", type=int, metavar="N", help="make and run N random traces instead of a file's")
@@ -211,11 +219,11 @@ def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
         raise UsageError(f"cannot write {one_line(path, 120)}: {error.strerror}") from None
 
 
-def _wanted(options: argparse.Namespace) -> list[str]:
-    """Return the implementations that traces run on; random ones of an idea also on the first of its kernel."""
+def _wanted(options: argparse.Namespace, traces: Loaded[Trace]) -> list[str]:
+    """Return the implementations that traces run on: one, or all that can; with an idea, at random, its kernel's first too."""
     known = {name: one for name, one in registry.trace_targets().items() if name in (*registry.names(), options.impl)}
     if options.impl is None:
-        return list(known)
+        return [name for name, one in known.items() if not any(map(one.refusal_of, traces.by_name.values()))]
     alike = [name for name, one in known.items() if one.kernel == known[options.impl].kernel]
     both = options.random is not None and options.impl not in registry.names()
     return [*alike[:both], options.impl]
@@ -225,14 +233,17 @@ def main(argv: Sequence[str]) -> int:
     """Replay traces: print results, or compare, or report what random ones reached."""
     options = read_request(argv)
     settings = TraceSettings(options.thp, None if options.ram is None else parse_bytes(options.ram))
-    runners = [TraceRunner(registry.trace_targets()[name], settings) for name in _wanted(options)]
+    sizes = large_folios.parse_sizes(options.mthp) if options.mthp is not None else ()
     if options.random is not None:
-        made = MAKERS[options.ops or "basic"](options.seed, options.random)
+        made = large_folios.random_traces_of(MAKERS[options.ops or "basic"](options.seed, options.random), sizes)
         traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})
         if options.out is not None:
             _write_traces(options.out, list(made.values()))
     else:
-        traces = load_traces(options.file)
+        traces = large_folios.loaded_with(load_traces(options.file), sizes)
+    runners = [TraceRunner(registry.trace_targets()[name], settings) for name in _wanted(options, traces)]
+    for runner in runners:
+        runner.check(traces)
     results = load_results(options.against) if options.against is not None else None
     if results is not None:
         expected_steps(traces, results)

@@ -1,11 +1,12 @@
 """What is said to the guest program and what it answers.
 
 The batch that it gets is text, one order a line: a letter, then numbers in base 16. `B VERSION` is the first. `S PATH TEXT`
-writes a file and `W PATH` swaps to a device before the traces that follow. `T START END WATCH` begins a trace and `E` ends
-it; between them stand orders with the number of the process first: `c` a system call by number, `t` a touch, `l` a limit,
-`d` a capability given up, `o` a file in memory, `f` a fork, `x` an exit, `w` a wait, `m` words put into memory, `g` a system
-call whose first argument may be the process's own number and whose result may become a descriptor, `y` a system call
-repeated along addresses, `r` a file read to its end, `e` another program by vfork and exec.
+writes a file and `W PATH` swaps to a device before the traces that follow; a trace of large folios is set to them so.
+`T START END WATCH` begins a trace and `E` ends it; between them stand orders with the number of the process first: `c` a
+system call by number, `t` a touch, `l` a limit, `d` a capability given up, `o` a file in memory, `f` a fork, `x` an exit, `w` a
+wait, `m` words put into memory, `g` a system call whose first argument may be the process's own number and whose result may
+become a descriptor, `y` a system call repeated along addresses, `r` a file read to its end, `e` another program by vfork and
+exec.
 
 The answer is lines `NUMBER TEXT *CRC32`, numbered from 0: `hello`, then for each trace `trace` and its `step`s, then `end`.
 A step has the result of the call and the time stamps that went by, then ` + NAME CHANGE` for each change in vmstat and
@@ -37,6 +38,7 @@ from mmmodel.constants import (
     PROT_READ,
     PROT_WRITE,
 )
+from mmmodel.sizes import parse_bytes
 
 VERSION: Final = 2
 WATCH_MEMORY: Final = 1  # VMAs, VmLck and pages after each step
@@ -199,19 +201,29 @@ class Program(NamedTuple):
     end: int
     orders: tuple[str, ...]
     watch: int = WATCH_MEMORY | WATCH_VMSTAT
+    mthp: tuple[ops.FolioSize, ...] = ()  # sizes of large anonymous folios that the kernel may use for it
 
 
 def program(trace: Trace) -> Program:
     """Return a trace as the guest gets it; vmstat is not looked at where the program's own pages are in it."""
     watch = WATCH_MEMORY if trace.locks_all else WATCH_MEMORY | WATCH_VMSTAT
-    return Program(*trace.span, tuple(map(order, trace.ops)), watch)
+    return Program(*trace.span, tuple(map(order, trace.ops)), watch, trace.mthp)
+
+
+def folio_setting(size: ops.FolioSize) -> str:
+    """Return the file in which a kernel has whether it uses anonymous folios of a size: 6.8 and later."""
+    return f"/sys/kernel/mm/transparent_hugepage/hugepages-{parse_bytes(size) >> 10}kB/enabled"
 
 
 def batch(programs: Iterable[Program], settings: Mapping[str, str], swap: str | None = None) -> bytes:
     """Return the batch: `settings` are files of /proc/sys and /sys with what is written to them first, `swap` a device."""
     lines = [f"B {VERSION}", *(f"S {path} {text}" for path, text in settings.items())]
     lines += [f"W {swap}"] if swap else []
+    allowed: set[ops.FolioSize] = set()
     for one in programs:
+        for size in sorted(allowed.symmetric_difference(one.mthp), key=parse_bytes):
+            lines.append(f"S {folio_setting(size)} {'always' if size in one.mthp else 'never'}")
+        allowed = set(one.mthp)
         lines += [f"T {one.start:x} {one.end:x} {one.watch:x}", *one.orders, "E"]
     return "".join(line + "\n" for line in lines).encode("ascii")
 

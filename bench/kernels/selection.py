@@ -23,6 +23,7 @@ ALLOWED: Final = "host, a version such as 5.10, 6.1.176 or uml-5.10, qemu:PATH o
 # khugepaged sleeps for 49 days before it looks for pages to make huge ones of.
 REPEATING: Final = ("norandmaps",)
 SETTINGS: Final = {"/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs": str((1 << 32) - 1)}
+LARGE_FOLIOS_SINCE: Final = (6, 8)
 # Before a path: what it is run as. A path alone is an image for QEMU.
 AS_UML: Final = "uml:"
 AS_QEMU: Final = "qemu:"
@@ -71,6 +72,14 @@ def select(word: str, thp: Thp | None, kvm: bool = False) -> Selected:
     accelerator: Accelerator = "kvm" if kvm and not problem else "tcg"
     kernel = Qemu(path, thp or "never", accelerator=accelerator, command_line=REPEATING, settings=SETTINGS)
     return Selected(word, release, kernel, thp or "never", None, problem)
+
+
+def refuse_large_folios(selected: Selected) -> None:
+    """Raise UsageError for a kernel that a guest cannot set to large anonymous folios: one too old, or not under QEMU."""
+    if not isinstance(selected.kernel, Qemu):
+        raise UsageError(f"--mthp: {selected.word} is not set by its guest; give a kernel under QEMU")
+    if series_of(selected.release) < LARGE_FOLIOS_SINCE:
+        raise UsageError(f"--mthp: {selected.word} is older than Linux 6.8, the first with large anonymous folios")
 
 
 def _user_mode(word: str, release: str, binary: Path, thp: Thp | None) -> Selected:

@@ -166,7 +166,8 @@ class Checker:
         from mmmodel.check_structures import ModelError
 
         _check_bounds(True)
-        mm = Mm(name, thp=settings.thp, ram=RECORDED_RAM if settings.ram is None else settings.ram)
+        ram = RECORDED_RAM if settings.ram is None else settings.ram
+        mm = Mm(name, thp=settings.thp, mthp=trace.folio_bytes, ram=ram)
         steps = replay(mm, trace)
         for number, op in enumerate(trace.ops, 1):
             if name == self.idea.name:

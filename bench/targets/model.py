@@ -20,7 +20,7 @@ from bench.workloads import setup
 from bench.workloads.scenario import LAYOUT, Point, Scenario, refuse_call
 from mmmodel import constants as const
 from mmmodel.constants import PAGE_SIZE
-from mmmodel.kernels import V6_1, Implementation, implementation, implementations
+from mmmodel.kernels import V6_1, V6_12, Implementation, implementation, implementations
 
 if TYPE_CHECKING:
     from mmmodel import File, Mm
@@ -94,7 +94,14 @@ class ModelTarget(msgspec.Struct, frozen=True):
         """Carry out a trace on a machine of its own."""
         from mmmodel import Mm
 
-        return replay(Mm(self.name, thp=settings.thp, ram=RECORDED_RAM if settings.ram is None else settings.ram), trace)
+        ram = RECORDED_RAM if settings.ram is None else settings.ram
+        return replay(Mm(self.name, thp=settings.thp, mthp=trace.folio_bytes, ram=ram), trace)
+
+    def refusal_of(self, trace: Trace) -> str:
+        """Return why it cannot carry out a trace, "" if it can."""
+        if not trace.mthp or implementation(self.name).kernel.version >= V6_12:
+            return ""
+        return f"mthp: {self.name} is of Linux {self.kernel}, which has no large folios of {', '.join(trace.mthp)}"
 
 
 def targets() -> tuple[ModelTarget, ...]:

@@ -97,5 +97,9 @@ class PreparingTarget(Target, Protocol):
 class TraceTarget(PreparingTarget, Protocol):
     """A target that can also carry out traces, step by step."""
 
+    def refusal_of(self, trace: Trace) -> str:
+        """Return why it cannot carry out a trace, "" if it can."""
+        return ""
+
     def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:
         """Carry out a trace in a fresh process, one step after the other; MemoryError where memory does not suffice."""

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from mmmodel.constants import PAGE_SIZE
+from mmmodel.sizes import parse_bytes
 
 MAX_OPS: Final = 100_000  # of one trace
 MAX_PROCESSES: Final = 8  # of one trace, those included that have ended
@@ -23,6 +24,8 @@ Process = Annotated[int, Meta(ge=0, lt=MAX_PROCESSES)]
 FileNumber = Annotated[int, Meta(ge=0, lt=MAX_FILES)]
 Prot = Literal["none", "r", "rw"]
 MapFlag = Literal["fixed", "noreserve", "locked", "populate", "shared"]
+# Sizes of large anonymous folios below a huge page (mTHP), each of which a kernel may be allowed to use.
+FolioSize = Literal["16KiB", "32KiB", "64KiB", "128KiB", "256KiB", "512KiB", "1MiB"]
 # Advice that the model has; what it refuses has no word here.
 Advice = Literal[
     "normal",
@@ -229,12 +232,18 @@ def op_name(op: Op) -> str:
     return str(op.__struct_config__.tag)
 
 
-class Trace(Struct, frozen=True):
+class Trace(Struct, frozen=True, omit_defaults=True):
     """A sequence of calls, and the addresses [start, end) at which their effect is looked at."""
 
     name: Name
     window: tuple[Hex, Hex]
     ops: Annotated[tuple[Op, ...], Meta(max_length=MAX_OPS)]
+    mthp: tuple[FolioSize, ...] = ()  # sizes of large anonymous folios that the machine is set to use, beside --thp
+
+    @property
+    def folio_bytes(self) -> tuple[int, ...]:
+        """The sizes of `mthp` in bytes."""
+        return tuple(map(parse_bytes, self.mthp))
 
     @property
     def span(self) -> tuple[int, int]:

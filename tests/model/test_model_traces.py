@@ -21,11 +21,11 @@ RECORDED = [
 
 @pytest.mark.parametrize(("impl", "trace", "steps", "thp"), RECORDED)
 def test_model_does_what_the_kernel_did(impl: str, trace: Trace, steps: tuple[Step, ...], thp: str) -> None:
-    mm = Mm(impl, thp=thp, ram=RECORDED_RAM)
+    mm = Mm(impl, thp=thp, mthp=trace.folio_bytes, ram=RECORDED_RAM)
     for number, (expected, got) in enumerate(zip(steps, replay(mm, trace), strict=True)):
         assert not differences(expected, got), f"step {number}: {trace.ops[number]}"
         check_mm(mm)
 
 
 def test_all_traces_were_found() -> None:
-    assert len(RECORDED) == 86 * len(implementations()) + 40 * len(of_kernel("6.12"))
+    assert len(RECORDED) == 86 * len(implementations()) + (40 + 26) * len(of_kernel("6.12"))

@@ -18,10 +18,10 @@ RECORDED = [
 
 @pytest.mark.parametrize(("impl", "trace", "steps", "thp"), RECORDED)
 def test_oracle_does_what_the_kernel_did(impl: str, trace: Trace, steps: tuple[Step, ...], thp: str) -> None:
-    mm: Any = OracleMm(impl, thp=thp, ram=RECORDED_RAM)
+    mm: Any = OracleMm(impl, thp=thp, mthp=trace.folio_bytes, ram=RECORDED_RAM)
     for number, (expected, got) in enumerate(zip(steps, replay(mm, trace), strict=True)):
         assert not differences(expected, got), f"step {number}: {trace.ops[number]}"
 
 
 def test_all_traces_were_found() -> None:
-    assert len(RECORDED) == 3 * 86 + 40
+    assert len(RECORDED) == 3 * 86 + 40 + 26

@@ -22,8 +22,12 @@ ALL_OPS_FILES = (("all-", "never"), ("all-thp-", "always"))
 """The same of random traces of all ops: the first of seeds 101 and 102, as 5.10.262, 6.1.192 and 6.12.118 answered them."""
 
 
-OF_ONE_KERNEL = {"linux-6.12": (("folio-", "never"), ("folio-thp-", "always"))}
-"""Forty more of all ops that one kernel answered: of the first of seed 7, those that between them show most."""
+LARGE_FOLIOS = (("mthp-", "never"), ("mthp-sizes-", "never"), ("mthp-thp-", "always"))
+"""Traces of machines set to large folios, which each trace names: of the first of seeds 7, 9 and 8."""
+
+
+OF_ONE_KERNEL = {"linux-6.12": (("folio-", "never"), ("folio-thp-", "always"), *LARGE_FOLIOS)}
+"""Forty more of all ops that one kernel answered: of the first of seed 7, those that between them show most; and those."""
 
 
 def files_of(kernel: str) -> tuple[tuple[str, str], ...]:

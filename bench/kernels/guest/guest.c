@@ -118,14 +118,24 @@ static long count_cpus(void) {
     return count;
 }
 
-/* Whether a fault may bring a huge page: by a setting other than never, or one that cannot be read. */
-static int has_huge_pages(void) {
-    int fd = open_file("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY);
+/* Whether a setting of huge pages is other than `never`, or cannot be read; a kernel built without has none. */
+static int is_set(const char *path, const char *never) {
+    int fd = open_file(path, O_RDONLY);
     if (fd == -ENOENT)
-        return 0; /* built without */
-    int never = fd >= 0 && read_whole(fd, look.text, TEXT_BYTES) > 0 && starts_with(look.text, "always madvise [never]");
+        return 0;
+    int is_never = fd >= 0 && read_whole(fd, look.text, TEXT_BYTES) > 0 && starts_with(look.text, never);
     SYSCALL(__NR_close, fd);
-    return !never;
+    return !is_never;
+}
+
+/* Whether a fault may bring a huge page, or a folio larger than SMALL_BLOCK_SHIFT says. */
+static int has_huge_pages(void) {
+#define FOLIO_SETTING(kb) "/sys/kernel/mm/transparent_hugepage/hugepages-" #kb "kB/enabled"
+    static const char *const folios[] = {FOLIO_SETTING(128), FOLIO_SETTING(256), FOLIO_SETTING(512), FOLIO_SETTING(1024)};
+    int found = is_set("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]");
+    for (int index = 0; index < 4; index++)
+        found |= is_set(folios[index], "always inherit madvise [never]");
+    return found;
 }
 
 static void observer_init(void) {

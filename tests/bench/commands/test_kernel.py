@@ -380,6 +380,9 @@ WRONG = [
     (["conform", "--on", "host", "--random", "3", "--ops", "old"], "argument --ops: invalid choice"),
     (["conform", "--on", "host", "/nosuch.jsonl", "--ops", "all"], "--ops is for --random"),
     (["conform", "--on", "host", "/nosuch.jsonl"], "cannot read trace file /nosuch.jsonl"),
+    (["conform", "--on", "host", "--random", "3", "--mthp", "2MiB"], "--mthp 2MiB: sizes of large folios are 16KiB, 32KiB, "),
+    (["conform", "--on", "host", "--random", "3", "--mthp", "64KiB"], "--mthp: host is not set by its guest; give a kernel"),
+    (["conform", "--on", "qemu:KERNEL", "--random", "3", "--mthp", "64KiB"], "is older than Linux 6.8, the first with large"),
     (
         ["conform", "--on", "host", "--random", "3", "--record", "/nosuch/x.json"],
         "there is no directory /nosuch to write x.json to",
@@ -453,7 +456,7 @@ def test_the_played_answers_are_the_recorded_ones() -> None:
 
 def test_as_few_and_as_many_random_traces_as_may_be() -> None:
     def asked(number: int) -> argparse.Namespace:
-        return argparse.Namespace(file=None, random=number, seed=0, ops="basic")
+        return argparse.Namespace(file=None, random=number, seed=0, ops="basic", mthp=None)
 
     traces, origin = kernel_conform._traces(asked(1))
     assert len(traces.by_name) == origin["random"] == 1

@@ -201,6 +201,12 @@ WRONG = [
     ([GOOD, "--impl", "per-page", "--against", "/nosuch"], "cannot read results file /nosuch: No such file"),
     ([GOOD, "--impl", "per-page", "--against", GOOD], "line 1: Object missing required field `kernel`"),
     ([GOOD, "--impl", "per-page", "--against", str(DATA / "thp-linux-5.10.jsonl")], "has no trace r1"),
+    ([GOOD, "--impl", "page-walk", "--mthp", "48KiB"], "--mthp 48KiB: sizes of large folios are 16KiB, 32KiB, "),
+    (
+        [GOOD, "--impl", "page-walk", "--mthp", "64KiB"],
+        "line 1: mthp: page-walk is of Linux 6.1, which has no large folios of 64KiB",
+    ),
+    (["--random", "2", "--impl", "per-page", "--mthp", "64KiB"], "mthp: per-page is of Linux 5.10, which has no large folios"),
     (["--random", "0"], "--random 0: 1 to"),
     (["--random", "x"], "argument --random: invalid int"),
     (["--random", "2", "--against", GOOD], "--against needs a file of traces"),

@@ -214,6 +214,23 @@ def test_a_result_says_nothing_of_what_the_guest_may_not_see() -> None:
     assert result(trace, "k", Hello("6.1", 1, True, True), [answer]).steps[0].pages is None
 
 
+def test_each_trace_is_set_to_its_large_folios() -> None:
+    window, made = ("0x1000", "0x3000"), (ops.Munlockall(),)
+    traces = [Trace("a", window, made, sizes) for sizes in ((), ("64KiB", "1MiB"), ("1MiB",), ())]
+    lines = batch([*map(program, traces)], {}).decode().splitlines()
+    path = "/sys/kernel/mm/transparent_hugepage/hugepages-{}kB/enabled"
+    assert [line for line in lines if line[0] in "ST"] == [
+        "T 1000 3000 1",
+        f"S {path.format(64)} always",
+        f"S {path.format(1024)} always",
+        "T 1000 3000 1",
+        f"S {path.format(64)} never",
+        "T 1000 3000 1",
+        f"S {path.format(1024)} never",
+        "T 1000 3000 1",
+    ]
+
+
 def test_a_process_that_is_gone_has_no_memory_to_tell_of() -> None:
     trace = Trace("t", ("0x1000", "0x3000"), ())
     ((answer,),) = read(sent((HELLO, "trace", "step 0 nobody", "end")))

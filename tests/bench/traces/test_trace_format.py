@@ -162,6 +162,8 @@ WRONG = [
         "line 1: ops[0].advice: Invalid enum value 'cold'; known are normal, ",
     ),
     (a_trace({"op": "rlimit_memlock", "bytes": 1.5}), "line 1: ops[0].bytes: "),
+    (a_trace(MLOCK, mthp=["64KiB", "8KiB"]), "line 1: mthp[1]: Invalid enum value '8KiB'"),
+    (a_trace(MLOCK, mthp="64KiB"), "line 1: mthp: Expected `array`, got `str`"),
 ]
 
 

@@ -57,7 +57,7 @@ class Mm(AddressSpace):
     """An address space on a machine of its own, which ``fork()`` shares.
 
     ``impl``: name of an implementation (:mod:`mmmodel.kernels`); the whole kernel follows it.  ``thp``: "never",
-    "madvise", "always".  ``mthp``: sizes in bytes, 16 KiB to 1 MiB, of other large folios that faults may bring; 6.12 only.
+    "madvise", "always".  ``mthp``: sizes, 16 KiB to 1 MiB, of other large folios that faults may bring; 6.12 only.
     ``levels``: of page tables, 4 or 5.  ``ram``: bytes, for the overcommit heuristic; None never refuses.
     The process starts with no mappings, CAP_IPC_LOCK, and the kernel's default RLIMIT_MEMLOCK.
 

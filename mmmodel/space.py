@@ -45,7 +45,7 @@ class AddressSpace:
         impl: str = DEFAULT_IMPLEMENTATION,
         *,
         thp: str = "never",
-        mthp: Iterable[SupportsIndex] = (),
+        mthp: Iterable[Size] = (),
         levels: int = 4,
         nr_cpus: int = 1,
         ram: Size | None = None,
@@ -59,7 +59,7 @@ class AddressSpace:
             self.machine = Machine(
                 impl,
                 thp=thp,
-                mthp=tuple(integer("mthp", size) for size in mthp),
+                mthp=tuple(size("mthp", one) for one in mthp),
                 levels=integer("levels", levels),
                 nr_cpus=integer("nr_cpus", nr_cpus),
                 ram=None if ram is None else size("ram", ram),

@@ -133,6 +133,9 @@ def test_addresses_are_not_sizes(mm: Mm) -> None:
         ({"max_map_count": 0}, "max_map_count"),
         ({"max_map_count": 1 << 40}, "max_map_count"),
         ({"thp": "sometimes"}, "thp"),
+        ({"mthp": [4096.0]}, "mthp"),
+        ({"mthp": "64KiB"}, "mthp"),
+        ({"mthp": ["many"]}, "mthp"),
         ({"impl": "per-book"}, "per-book"),
     ],
 )

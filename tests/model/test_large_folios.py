@@ -259,6 +259,13 @@ def test_sizes_that_there_are_not(newest: str, size: int) -> None:
         Mm(newest, mthp=(SIZE, size))
 
 
+def test_sizes_may_be_text(newest: str) -> None:
+    mm = Mm(newest, mthp=("64KiB",))
+    map_anon(mm, NR)
+    mm.touch(BASE, PAGE, "write")
+    assert seen(mm) == WHOLE
+
+
 def test_older_kernels_have_none() -> None:
     for one in implementations():
         if one.kernel.version < V6_12:

@@ -92,7 +92,7 @@ rules too; where another one is known to differ, the table says how.
 | hugetlbfs, DAX, memfd_secret, userfaultfd, memory cgroups | no such VMAs; VM_HUGETLB is left alone, else `NotModelled` |
 | stack growth, brk, the vsyscall page | no call for them |
 | MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_*, MADV_COLLAPSE, MADV_HWPOISON, MADV_SOFT_OFFLINE | `NotModelled`, no OSError |
-| MADV_FREE that takes a huge page apart, MADV_WILLNEED of a regular file | `NotModelled` |
+| MADV_FREE of a part of a huge page, or of a large folio mapped by entries, MADV_WILLNEED of a regular file | `NotModelled` |
 | MAP_GROWSDOWN, MAP_32BIT, MAP_SHARED_VALIDATE of a file, MAP_HUGE_1GB | `NotModelled` |
 | PROT_GROWSDOWN and PROT_GROWSUP of mprotect() | `NotModelled` |
 | fallocate() but for FALLOC_FL_PUNCH_HOLE, files of more than 256 TiB | `NotModelled` |
@@ -100,7 +100,8 @@ rules too; where another one is known to differ, the table says how.
 | per-CPU lag of vmstat | counters are exact, as after a write to `/proc/sys/vm/stat_refresh` |
 | memory policies, soft-dirty bits, names of anonymous VMAs, security modules | all VMAs are alike in these |
 | statistics other than those of mlock and the LRU lists | not kept |
-| the queue of huge pages to be split later | a huge page stays one, however it is mapped |
+| the queue of huge pages to be split later | a huge page or large folio stays one, however it is mapped |
+| large folios of files, and by the settings `madvise` and `inherit` | anonymous ones by `always`, which is `Mm(mthp=...)` |
 | in 6.12: a VMA's own lock, sealed VMAs, memory protection keys | nothing waits; no call for them |
 | time | nothing takes the time that it takes in a kernel |
 

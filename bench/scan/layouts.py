@@ -52,6 +52,7 @@ def _map(protection: int, flags: int = ANON, descriptor: int = -1, nbytes: Word 
 _PAGE: Final = Touch("start", PAGE_SIZE)
 _COUNTED: Final = 64 * MiB  # holds the pages and VMAs that are counted
 PAGES: Final = (1, 512, 2048)
+FAR_PAGES: Final = (1, 4, 8, 16)  # few: the span, which stays, is so many GiB, and some calls visit every 4 KiB of it
 TABLES: Final = (1, 128, 512)
 VMAS: Final = (2, 256, 1024)
 _ALL: Final = (
@@ -71,6 +72,8 @@ _ALL: Final = (
            (File(FILE, "span"), _map(RW, const.MAP_PRIVATE | const.MAP_NORESERVE | FIXED, FILE), _PAGE)),
     Layout("pages", "pages written one after the other, in 64 MiB", "pages",
            (_map(RW), Touch("start", "n*4096")), PAGES, 4 * PAGES[-1], _COUNTED),
+    Layout("page per GiB", "pages written, each alone in a GiB and below tables of its own, in 16 GiB", "pages",
+           (_map(RW), Touch("start", "n*1073741824", GiB)), FAR_PAGES, FAR_PAGES[-1], FAR_PAGES[-1] * GiB),
     Layout("locked pages", "the same, locked", "pages",
            (_map(RW), Touch("start", "n*4096"), Sys("mlock2", ("start", "span", MLOCK_ONFAULT))),
            PAGES, 4 * PAGES[-1], _COUNTED),

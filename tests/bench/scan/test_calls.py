@@ -71,6 +71,15 @@ def test_every_call_has_programs_whose_last_order_is_measured(name: str) -> None
             assert probe(call, layout, place).orders
 
 
+def test_a_page_per_gib_varies_pages_in_a_span_that_stays() -> None:
+    layout = LAYOUTS["page per GiB"]
+    for n in layout.sizes:
+        mapped, touched, _ = program(CALLS["munmap"], layout, n).orders
+        assert mapped.split()[3:5] == [f"{PLACE.start:x}", f"{16 << 30:x}"]
+        assert touched == f"t 0 {PLACE.start:x} {n << 30:x} {1 << 30:x} 1"  # one access a GiB
+    assert layout.most << 30 == layout.span(1) == layout.span(layout.most)
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_every_call_and_layout_is_c_that_compiles(name: str, tmp_path: Path) -> None:
     command = compiler_of_the_machine()

@@ -96,6 +96,16 @@ def test_the_larger_sizes_double_only_where_the_cost_grows() -> None:
     assert spans == [PAGE, PMD, PUD, 1 << 34, 1 << 36, 1 << 38]  # what lies between is measured where the cost grew
 
 
+def test_few_pages_far_apart_are_enough_for_a_law_of_pages_and_tell_nothing_of_the_span() -> None:
+    found = {}
+    for name, cost in (("munmap", per_axis("pages", 70.0)), ("exit", per(PAGE, 120.0))):
+        (series,) = (one for one in scanned(Fake({name: cost})).calls[0].series if one.layout == "page per GiB")
+        law = series.law("instructions")
+        found[name] = law and law.kind
+        assert [one.n for one in series.sizes] == [1, 4, 8, 16]
+    assert found == {"munmap": "linear", "exit": "nothing"}
+
+
 def test_a_kernel_that_does_not_come_up_is_told_and_another_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(shots: Sequence[Shot]) -> Iterator[tuple[Shot, Outcome]]:
         raise EarlyEndError("the guest ended", ("Kernel panic - not syncing: fake",))

@@ -1,7 +1,8 @@
 """A core dump: which pages are written, which are holes of the file, and what it takes to find that out.
 
 dump_user_range() asks for every page of a VMA, one by one, from the top of the page tables, in 5.10 and all later kernels that
-were looked at (7.3). What a walk of the tables that exist would take beside it is ``walk``: the same file.
+were looked at (7.3). DUMP_WALK steps over what a page table that is missing would stand for, and reads the entries of one that
+exists in a row: a change that no kernel has, and the same file.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from mmmodel.constants import PAGE_SHIFT, PAGE_SIZE, PMD_SIZE, VM_DONTDUMP, VM_I
 from mmmodel.counters import FOLLOW_PAGE, PAGES_LOOKED_UP, PTE_LOCK, PTE_READ
 from mmmodel.counting import count
 from mmmodel.jit import exported, kernel
+from mmmodel.kernels import DUMP_WALK
 from mmmodel.lookup import FIRST_SLOT, count_lookup, hole_size_shift, lookup
 from mmmodel.pages import is_zero_pfn
 from mmmodel.pgtable import pte_none, pte_pfn, pte_present
-from mmmodel.state import State
+from mmmodel.state import ALGORITHM, State
 
 _COLUMNS: Final = 2  # address, pages
 
@@ -70,12 +72,12 @@ def _append_page(runs: Rows, length: int, address: int) -> int:
 
 
 @kernel
-def dump_user_range(s: State, mm: int, start: int, end: int, walk: bool, runs: Rows, length: int) -> int:
-    """Ask for each page of [start, end); ``walk``: step over what a page table that is missing would stand for, and read the
-    entries of one that exists in a row.
+def dump_user_range(s: State, mm: int, start: int, end: int, runs: Rows, length: int) -> int:
+    """Ask for each page of [start, end), or by DUMP_WALK for each page table: the new number of runs.
 
-    Models dump_user_range(); ``walk`` is a change that no kernel has.
+    Models dump_user_range(); DUMP_WALK is a change that no kernel has.
     """
+    walk = s.ctl[ALGORITHM] == DUMP_WALK
     entries, top, five_level = s.entries, s.mms[mm]["pgd"], s.mms[mm]["levels"] == 5
     while start < end:
         found = lookup(entries, top, five_level, start)
@@ -102,7 +104,7 @@ def dump_user_range(s: State, mm: int, start: int, end: int, walk: bool, runs: R
 
 
 @exported
-def coredump_runs(s: State, mm: int, walk: bool, runs: Rows) -> int:
+def coredump_runs(s: State, mm: int, runs: Rows) -> int:
     """Fill ``runs`` ((n, 2) int64: address, pages) with what the file has: the rows needed, which may be more than there are.
 
     Models elf_core_dump(), simplified: the memory alone, without notes and headers.
@@ -111,14 +113,14 @@ def coredump_runs(s: State, mm: int, walk: bool, runs: Rows) -> int:
     for position in range(s.mms[mm]["map_count"]):
         vma = s.order[position]
         start = s.vmas[vma]["vm_start"]
-        length = dump_user_range(s, mm, start, start + _dump_size(s, vma), walk, runs, length)
+        length = dump_user_range(s, mm, start, start + _dump_size(s, vma), runs, length)
     return length
 
 
-def coredump(s: State, mm: int, walk: bool, before: npt.NDArray[Any], counters: npt.NDArray[Any]) -> list[DumpRun]:
+def coredump(s: State, mm: int, before: npt.NDArray[Any], counters: npt.NDArray[Any]) -> list[DumpRun]:
     """What the file has, in the order of addresses; ``counters`` go on from ``before``, once, however many rows there are."""
     rows = np.zeros((64, _COLUMNS), np.int64)
-    while (needed := coredump_runs(s, mm, walk, rows)) > len(rows):
+    while (needed := coredump_runs(s, mm, rows)) > len(rows):
         np.copyto(counters, before)
         rows = np.zeros((needed, _COLUMNS), np.int64)
     return [DumpRun(start, start + (pages << PAGE_SHIFT)) for start, pages in rows[:needed].tolist()]

@@ -1,8 +1,9 @@
 """Every kernel and every implementation that is modelled: the one place that knows their names.
 
 A kernel is the rules of the calls, of the reverse map, the LRU lists and /proc.  An implementation is how "lock or unlock these
-pages" is done in one kernel.  Compiled code sees two numbers of it: ``ctl[KERNEL]``, ordered, so that a later kernel says only
-what it changes (``>= V6_1``), and ``ctl[ALGORITHM]``, which only the choice of the algorithm looks at.
+pages" is done in one kernel, or how one other operation is.  Compiled code sees two numbers of it: ``ctl[KERNEL]``, ordered,
+so that a later kernel says only what it changes (``>= V6_1``), and ``ctl[ALGORITHM]``, which only the choice of the algorithm
+looks at.
 
 This module imports nothing but the standard library, so that a command line can name implementations without loading numba.
 """
@@ -25,6 +26,7 @@ PER_PAGE: Final = 0
 HOLE_SKIP: Final = 1
 PAGE_WALK: Final = 2
 FOLIO_WALK: Final = 3
+DUMP_WALK: Final = 4  # FOLIO_WALK, with another core dump
 IDEA: Final = 255  # a function out of a file
 # The kernels that an algorithm fits: from one, up to but without another.  The first two clear one PG_mlocked for all VMAs,
 # the others keep an mlock_count, the last of them of large folios that entries map, too.
@@ -33,6 +35,7 @@ _FITS: Final = {
     HOLE_SKIP: (V5_10, V6_1),
     PAGE_WALK: (V6_1, V6_12),
     FOLIO_WALK: (V6_12, 1 << 31),
+    DUMP_WALK: (V6_12, 1 << 31),
     IDEA: (V5_10, 1 << 31),
 }
 
@@ -93,15 +96,16 @@ class Idea:
 
 @dataclass(frozen=True)
 class Implementation:
-    """One way to lock and unlock the pages of a range, in one kernel."""
+    """One way to lock and unlock the pages of a range, in one kernel; or, with ``only``, to do one other operation."""
 
     name: str  # in command lines, names of points and files: lower case, with hyphens
     kernel: Kernel
-    algorithm: int  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK, IDEA
+    algorithm: int  # PER_PAGE, HOLE_SKIP, PAGE_WALK, FOLIO_WALK, DUMP_WALK, IDEA
     summary: str  # one line
     steps_over_holes: bool  # False: every page of a hole is looked up, so cost grows with the span
     look: Look
     idea: Idea | None = None  # of IDEA
+    only: str = ""  # the one operation that it does otherwise, "coredump", and alone takes part in; "": all
 
 
 _implementations: Final[dict[str, Implementation]] = {}
@@ -123,7 +127,12 @@ def register(one: Implementation) -> None:
 
 
 def implementations() -> tuple[Implementation, ...]:
-    """All that are known, the baseline first: what is compared is compared with it."""
+    """All that take part in every operation, the baseline first: what is compared is compared with it."""
+    return tuple(one for one in _implementations.values() if not one.only)
+
+
+def every_implementation() -> tuple[Implementation, ...]:
+    """All that are known, also those of one operation alone, the baseline first."""
     return tuple(_implementations.values())
 
 
@@ -193,6 +202,17 @@ register(
         look=Look("#7A2E8E", "h", (0, (9, 3)), 1.3, 9.6, filled=False),
     )
 )
+register(
+    Implementation(
+        "dump-walk",
+        LINUX_6_12,
+        DUMP_WALK,
+        "a core dump that steps over what a page walk finds missing: a fix that no kernel has",
+        steps_over_holes=True,
+        look=Look("#0B1A14", "v", (0, (7, 1)), 1.3, 6.6, filled=False),
+        only="coredump",
+    )
+)
 
 # Of ideas, in the order that they are registered in: no colour and no marker of the above.
 _IDEA_LOOKS: Final = (
@@ -244,4 +264,5 @@ def baseline_of(kernel: str) -> Implementation:
 
 
 DEFAULT_IMPLEMENTATION: Final = "page-walk"  # of an address space that names none
-IMPLEMENTATIONS: Final = tuple(_implementations)  # names of those that come with the model
+IMPLEMENTATIONS: Final = tuple(one.name for one in implementations())  # names of those that come with the model
+EVERY_IMPLEMENTATION: Final = tuple(_implementations)  # with those of one operation alone

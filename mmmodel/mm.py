@@ -281,15 +281,14 @@ class Mm(AddressSpace):
             raise OSError(-error, os.strerror(-error), "fork")
         return child
 
-    def coredump(self, *, walk: bool = False) -> list[DumpRun]:
+    def coredump(self) -> list[DumpRun]:
         """The memory that a core file would have, as runs of pages in the order of addresses; between them it has holes.
 
-        ``walk``: find it by a walk of the page tables that exist, which no kernel does, and not by asking for every page.
         Nothing changes but the counters.  ProcessLookupError after ``exit()``.
         """
         self._refuse_after_exit("coredump")
         np.copyto(self._before, self.machine.counters)
-        return coredump(self.state, self._mm, walk, self._before, self.machine.counters)
+        return coredump(self.state, self._mm, self._before, self.machine.counters)
 
     def exit(self) -> None:
         """The process ends: everything is unmapped, and what would map again is ProcessLookupError."""

@@ -17,6 +17,7 @@ def warm_up(progress: jit.Progress | None = None) -> float:
     address = mm.mmap(None, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
     mm.touch(address, 1, "write")
     mm.observable_state()
+    mm.coredump()
     mm.fork().exit()
     mm.exit()
     return time.perf_counter() - started

@@ -81,7 +81,7 @@ def test_a_name_stands_for_one_text(tmp_path: Path) -> None:
 
 
 def test_ideas_look_like_nothing_else() -> None:
-    looks = [one.look for one in kernels.implementations() if not one.idea] + list(kernels._IDEA_LOOKS)
+    looks = [one.look for one in kernels.every_implementation() if not one.idea] + list(kernels._IDEA_LOOKS)
     for part in ("color", "marker", "linestyle"):
         assert len({getattr(look, part) for look in looks}) == len(looks), part
 

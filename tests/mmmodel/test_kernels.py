@@ -27,6 +27,13 @@ def test_names_lead_to_kernels_which_are_ordered() -> None:
     assert [one.name for one in implementations()[:3] if not one.steps_over_holes] == ["per-page"]
 
 
+def test_what_takes_part_in_one_operation_is_known_and_in_no_other() -> None:
+    (walk,) = (one for one in kernels.every_implementation() if one not in implementations())
+    assert (walk.name, walk.only, walk.kernel) == ("dump-walk", "coredump", LINUX_6_12)
+    assert (*kernels.IMPLEMENTATIONS, walk.name) == kernels.EVERY_IMPLEMENTATION
+    assert kernels.newest_until(999) == implementation("folio-walk")
+
+
 @pytest.mark.parametrize("ask", [implementation, kernel_of, Mm])
 def test_an_unknown_name_is_told_the_known_ones(ask: Callable[[str], object]) -> None:
     with pytest.raises(ValueError, match=r"unknown implementation 'fast': choose from per-page, hole-skip, page-walk"):

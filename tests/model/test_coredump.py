@@ -22,7 +22,7 @@ from mmmodel.constants import (
     PROT_READ,
     PROT_WRITE,
 )
-from mmmodel.kernels import IMPLEMENTATIONS
+from mmmodel.kernels import EVERY_IMPLEMENTATION
 from support.setting import WITHOUT_JIT
 
 RW, ANON = PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
@@ -31,9 +31,13 @@ LOOKED_UP = "model_pages_looked_up"
 READ = ("model_pgd_read", "model_p4d_read", "model_pud_read", "model_pmd_read", "model_pte_read")
 
 
-def reserved(nbytes: int, *written: int, protection: int = RW, thp: str = "never") -> tuple[Mm, int]:
+ASKS, WALKS = "folio-walk", "dump-walk"  # of one kernel
+BOTH = pytest.mark.parametrize("impl", [ASKS, WALKS])
+
+
+def reserved(impl: str, nbytes: int, *written: int, protection: int = RW, thp: str = "never") -> tuple[Mm, int]:
     """Return an address space that reserved memory and wrote to some of its pages, and where it lies."""
-    mm = Mm(thp=thp)
+    mm = Mm(impl, thp=thp)
     address = mm.mmap(1 << 40, nbytes, protection, ANON)
     for page in written:
         mm.touch(address + (page << PAGE_SHIFT), 1, "write")
@@ -45,38 +49,39 @@ def entries_read(mm: Mm) -> int:
     return sum(mm.call_counters()[name] for name in READ)
 
 
-@pytest.mark.parametrize("walk", [False, True])
-def test_a_file_has_the_pages_that_were_written_and_holes_between(walk: bool) -> None:
-    mm, at = reserved(PMD_SIZE, 0, 1, 5)
+@BOTH
+def test_a_file_has_the_pages_that_were_written_and_holes_between(impl: str) -> None:
+    mm, at = reserved(impl, PMD_SIZE, 0, 1, 5)
     mm.touch(at + 7 * PAGE_SIZE)  # read: the zero page is a hole
-    found = mm.coredump(walk=walk)
+    found = mm.coredump()
     assert [(run.start - at, run.end - at) for run in found] == [(0, 2 * PAGE_SIZE), (5 * PAGE_SIZE, 6 * PAGE_SIZE)]
 
 
-@pytest.mark.parametrize("walk", [False, True])
-def test_what_was_never_written_is_not_looked_at(walk: bool) -> None:
-    mm, _ = reserved(PMD_SIZE << 4, protection=PROT_NONE)
-    assert mm.coredump(walk=walk) == []
+@BOTH
+def test_what_was_never_written_is_not_looked_at(impl: str) -> None:
+    mm, _ = reserved(impl, PMD_SIZE << 4, protection=PROT_NONE)
+    assert mm.coredump() == []
     assert (entries_read(mm), mm.call_counters()[LOOKED_UP]) == (0, 0)
 
 
-@pytest.mark.parametrize("walk", [False, True])
-def test_what_shall_not_be_dumped_is_not(walk: bool) -> None:
-    mm, at = reserved(4 * PAGE_SIZE, 0, 1, 2, 3)
+@BOTH
+def test_what_shall_not_be_dumped_is_not(impl: str) -> None:
+    mm, at = reserved(impl, 4 * PAGE_SIZE, 0, 1, 2, 3)
     mm.madvise(at + PAGE_SIZE, 2 * PAGE_SIZE, MADV_DONTDUMP)
-    assert [(run.start - at) >> PAGE_SHIFT for run in mm.coredump(walk=walk)] == [0, 3]
+    assert [(run.start - at) >> PAGE_SHIFT for run in mm.coredump()] == [0, 3]
 
 
 def test_every_page_of_the_span_is_asked_for_and_a_walk_reads_the_tables_that_exist() -> None:
     for nbytes in SPANS:
-        mm, _ = reserved(nbytes, 0)
+        mm, _ = reserved(ASKS, nbytes, 0)
         before = mm.coredump()
         pages = nbytes >> PAGE_SHIFT
         assert mm.call_counters()[LOOKED_UP] == pages
         # 512 pages lie in the one table: 4 entries each; the others end at the PMD: 3, or 1 GiB on at the PUD: 2.
         first = min(pages, 1 << 18)
         assert entries_read(mm) == 4 * 512 + 3 * (first - 512) + 2 * (pages - first)
-        assert mm.coredump(walk=True) == before
+        mm, _ = reserved(WALKS, nbytes, 0)
+        assert mm.coredump() == before
         missing = min(nbytes, 1 << 30) // PMD_SIZE - 1
         gigabytes = max(0, nbytes - (1 << 30)) >> 30
         assert mm.call_counters()[LOOKED_UP] == 1 + missing + gigabytes
@@ -86,36 +91,37 @@ def test_every_page_of_the_span_is_asked_for_and_a_walk_reads_the_tables_that_ex
 def test_the_law_is_that_of_the_scan() -> None:
     """Judged by the scan's own code: linear in 4 KiB as the kernel does it, in nothing finer than 2 MiB by the walk."""
 
-    def counted(walk: bool) -> dict[int, list[float]]:
+    def counted(impl: str) -> dict[int, list[float]]:
         found = {}
         for nbytes in (PAGE_SIZE, PMD_SIZE, *SPANS):
-            mm, _ = reserved(nbytes, 0)
-            mm.coredump(walk=walk)
+            mm, _ = reserved(impl, nbytes, 0)
+            mm.coredump()
             found[nbytes] = [float(mm.call_counters()[LOOKED_UP])] * 3
         return found
 
-    law = judge("span", counted(walk=False), "instructions")
+    law = judge("span", counted(ASKS), "instructions")
     assert (law.kind, law.unit) == ("linear", PAGE_SIZE)
-    assert judge("span", counted(walk=True), "instructions").unit != PAGE_SIZE
+    assert judge("span", counted(WALKS), "instructions").unit != PAGE_SIZE
 
 
-def programs() -> Iterator[tuple[str, Mm]]:
-    """Yield address spaces that random programs have left, by what made them."""
+def programs() -> Iterator[tuple[str, Mm, Mm]]:
+    """Yield address spaces that random programs have left, by what made them, one for each implementation."""
     for thp in ("never", "always"):
         for name, trace in random_traces(11, 6 if WITHOUT_JIT else 60).items():
-            mm = Mm(thp=thp)
-            for _ in replay(mm, trace):
-                pass
-            yield f"{thp}/{name}", mm
+            asking, walking = (Mm(impl, thp=thp) for impl in (ASKS, WALKS))
+            for mm in (asking, walking):
+                for _ in replay(mm, trace):
+                    pass
+            yield f"{thp}/{name}", asking, walking
 
 
 def test_random_programs_have_the_same_file_by_both_and_it_has_what_pagemap_shows_of_private_memory() -> None:
     nr_runs = 0
-    for name, mm in programs():
+    for name, mm, walking in programs():
         before = mm.observable_state()
-        asked, walked = mm.coredump(), mm.coredump(walk=True)
-        assert asked == walked, name
-        assert mm.observable_state() == before, name
+        asked = mm.coredump()
+        assert walking.coredump() == asked, name
+        assert mm.observable_state() == walking.observable_state() == before, name
         check_mm(mm)
         dumped = {page for run in asked for page in range(run.start >> PAGE_SHIFT, run.end >> PAGE_SHIFT)}
         private = [vma for vma in before.vmas if vma.perms[3] == "p"]
@@ -130,26 +136,27 @@ def test_random_programs_have_the_same_file_by_both_and_it_has_what_pagemap_show
     assert nr_runs > 10
 
 
-@pytest.mark.parametrize("walk", [False, True])
-def test_huge_pages_are_dumped_whole(walk: bool) -> None:
-    mm, at = reserved(2 * PMD_SIZE, 3, thp="always")
-    assert [(run.start - at, run.end - at) for run in mm.coredump(walk=walk)] == [(0, PMD_SIZE)]
-    assert mm.call_counters()[LOOKED_UP] == (2 if walk else 1024)
+@BOTH
+def test_huge_pages_are_dumped_whole(impl: str) -> None:
+    mm, at = reserved(impl, 2 * PMD_SIZE, 3, thp="always")
+    assert [(run.start - at, run.end - at) for run in mm.coredump()] == [(0, PMD_SIZE)]
+    assert mm.call_counters()[LOOKED_UP] == (2 if impl == WALKS else 1024)
 
 
-@pytest.mark.parametrize("walk", [False, True])
-def test_more_runs_than_there_is_room_for_are_counted_once(walk: bool) -> None:
-    mm, _ = reserved(PMD_SIZE, *range(0, 512, 2))  # 256 runs
-    assert len(mm.coredump(walk=walk)) == 256
-    assert mm.call_counters()[LOOKED_UP] == (1 if walk else 512)
+@BOTH
+def test_more_runs_than_there_is_room_for_are_counted_once(impl: str) -> None:
+    mm, _ = reserved(impl, PMD_SIZE, *range(0, 512, 2))  # 256 runs
+    assert len(mm.coredump()) == 256
+    assert mm.call_counters()[LOOKED_UP] == (1 if impl == WALKS else 512)
 
 
-@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize("impl", EVERY_IMPLEMENTATION)
 def test_every_implementation_has_it_and_five_levels_too(impl: str) -> None:
     mm = Mm(impl, levels=5)
-    at = mm.mmap(None, PMD_SIZE, RW, ANON)
+    at = mm.mmap(1 << 50, PMD_SIZE, RW, ANON)
     mm.touch(at, PAGE_SIZE, "write")
-    assert mm.coredump() == mm.coredump(walk=True)
+    assert mm.coredump() == [(at, at + PAGE_SIZE)]
+    assert mm.call_counters()[LOOKED_UP] == (1 if impl == WALKS else 512)
     mm.exit()
     with pytest.raises(ProcessLookupError):
         mm.coredump()

@@ -13,6 +13,7 @@ import msgspec
 from bench import environment
 from bench.analysis import report_rows, reported
 from bench.commands import own_ideas, parser_of
+from bench.errors import UsageError, one_line
 from bench.figures import inputs, kinds
 from bench.measuring import collect
 from bench.measuring.collect_kernels import work_on
@@ -25,12 +26,13 @@ from bench.tables.table import Page
 from bench.targets import selection as targets
 from bench.targets.selection import Chosen
 from bench.workloads import scenario, selection, sizes
-from bench.workloads.scenario import LAYOUT, Point, Scenario
+from bench.workloads.scenario import LAYOUT, ON_A_LAYOUT, ONE_PAGE, Operation, Point, Scenario
 from bench.workloads.suite import Group
 from mmmodel.constants import PAGE_SIZE
 
 # Spans beside the report's own, for the figure's curve. Few, because each costs worker processes.
 CURVE_SPANS = (1 << 31, 1 << 36)
+DUMPED: Operation = "coredump"  # what the default address space is another of
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -46,11 +48,12 @@ class Request(msgspec.Struct, frozen=True):
     fresh: bool  # what an interrupted report kept is not used
     wide: bool  # every column of the table
     counterexample: Path | None  # where a trace goes on which an idea is wrong
+    operation: Operation = "munlockall"
 
     def measurements(self) -> collect.Request:
         """Return what is to be measured."""
-        points = tuple(Point(group, name) for group in self.groups for name in self.chosen.implementations)
-        less = tuple(one.name for one in points if one.scenario.name == "report" and one.scenario.span in CURVE_SPANS)
+        points = self.chosen.points([Group(one, self.operation) for one in self.groups])
+        less = tuple(one.name for one in points if one.scenario.name == _usual(self.operation) and _is_beside(one.scenario))
         asked = Asked(self.processes, self.values)
         return collect.Request(
             command="report",
@@ -66,6 +69,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; the meaning of its words is checked later."""
     parser = parser_of("report")
     selection.add_arguments(parser)
+    parser.add_argument("--op", default="munlockall", help=f"the call: {', '.join(selection.OPERATIONS)}; default munlockall")
     targets.add_argument(parser)
     own_ideas.add_argument(parser)
     parser.add_argument("--processes", type=int, help="worker processes for each measurement, starts of a real kernel")
@@ -83,13 +87,16 @@ def read_request(argv: Sequence[str]) -> Request:
     args = _parse(argv)
     check_counts(args.processes, args.values)
     base = environment.base_directory()
-    chosen, groups = targets.chosen(args.on, args.impl), _scenarios(args)
+    operation = _operation(args.op)
+    chosen, groups = targets.chosen(args.on, args.impl), _scenarios(args, operation)
+    chosen.points([Group(one, operation) for one in groups])
     if not chosen.implementations:
         groups = tuple(one for one in groups if _is_for_kernels(args, one))
     return Request(
         groups=groups,
+        operation=operation,
         chosen=chosen,
-        kernel_points=chosen.kernel_points([Group(one) for one in groups if _is_for_kernels(args, one)]),
+        kernel_points=chosen.kernel_points([Group(one, operation) for one in groups if _is_for_kernels(args, one)]),
         processes=args.processes,
         values=args.values,
         results=args.results or base / "results",
@@ -100,16 +107,38 @@ def read_request(argv: Sequence[str]) -> Request:
     )
 
 
-def _scenarios(args: argparse.Namespace) -> tuple[Scenario, ...]:
-    """Return the address spaces asked for; by default the report's, with a curve of smaller ones, and its program's."""
+def _operation(word: str) -> Operation:
+    """Return the call that is asked for."""
+    found = selection.operations([word])
+    if len(found) > 1:
+        raise UsageError(f"--op {one_line(word, 60)}: report is of one call; run takes several")
+    return found[0]
+
+
+def _usual(operation: Operation) -> str:
+    """Return the scenario that a call is measured on if none is named."""
+    return ONE_PAGE if operation == DUMPED else "report"
+
+
+def _is_beside(one: Scenario) -> bool:
+    """Tell whether an address space is there for the figure's curve alone."""
+    return one.span in CURVE_SPANS
+
+
+def _scenarios(args: argparse.Namespace, operation: Operation) -> tuple[Scenario, ...]:
+    """Return the address spaces asked for; by default the report's, with a curve of smaller ones, and its program's.
+
+    That is, where the call is one that they can be measured with: a core dump has an address space of its own.
+    """
     if args.scenario or args.layout:
         return selection.scenarios(args)
-    report = scenario.find("report")
+    usual = scenario.find(_usual(operation))
     levels: Literal[4, 5] = 5 if args.levels == "5" else 4
-    spans = [sizes.parse_size(text, levels) for text in args.size] or [*CURVE_SPANS, report.span]
-    curve = tuple(report.resized(span, levels) for span in spans)
+    spans = [sizes.parse_size(text, levels) for text in args.size] or [*CURVE_SPANS, usual.span]
+    curve = tuple(usual.resized(span, levels) for span in spans)
     selection.refuse_twice(Point(one, "").group for one in curve)
-    return (*curve, selection.layout_scenario(scenario.REPORT_LAYOUT))
+    program = (selection.layout_scenario(scenario.REPORT_LAYOUT),) if operation in ON_A_LAYOUT else ()
+    return (*curve, *program)
 
 
 def _is_for_kernels(args: argparse.Namespace, one: Scenario) -> bool:
@@ -164,7 +193,8 @@ def _print(rows: Sequence[report_rows.Row], request: Request, run: Path) -> None
     remarks = tuple(
         f"{name} was not measured on real kernels, where it takes long: ask for it by --layout." for name in skipped
     )
-    if any(group.name == "report" and group.span == reported.REPORTED_SPAN for group in request.groups):
+    is_reported = any(one.name == "report" and one.span == reported.REPORTED_SPAN for one in request.groups)
+    if is_reported and request.operation == "munlockall":
         tables.append(report_tables.reported_table(reported.REPORTED, reported.REPORTED_SPAN, PAGE_SIZE))
     formats.show(Page(tuple(tables), remarks=remarks), wide=request.wide)
     print(f"raw data: {run}")

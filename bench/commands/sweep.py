@@ -25,7 +25,7 @@ from bench.tables.report_tables import kernels_table, sweep_table
 from bench.tables.table import Page
 from bench.targets import selection as targets
 from bench.targets.selection import Chosen
-from bench.workloads import ideas, scenario, selection, sizes
+from bench.workloads import ideas, participants, scenario, selection, sizes
 from bench.workloads.scenario import FAMILIES, LEAST_SPAN, Operation, Pattern, Scenario
 from bench.workloads.suite import Group
 
@@ -62,7 +62,8 @@ class Grid(msgspec.Struct, frozen=True):
         steps = ",".join(sizes.format_size(step) if step else NONE for step in self.steps)
         spans = ",".join(sizes.format_size(span) for span in self.spans)
         random = ("--seed", str(self.seed)) if "random" in self.patterns else ()
-        named = () if self.chosen.order else (("--impl", tuple(map(ideas.word_of, self.chosen.implementations))),)
+        part = [one for one in self.chosen.implementations if any(participants.take_part(one, op) for op in self.operations)]
+        named = () if self.chosen.order else (("--impl", tuple(map(ideas.word_of, part))),)
         lists = (("--pattern", self.patterns), *named, ("--op", self.operations))
         rest = [word for name in self.chosen.order for word in ("--on", ideas.word_of(name))]
         rest += [word for option, values in lists for word in (option, ",".join(values))]

@@ -13,10 +13,9 @@ from bench.errors import MeasurementError, UsageError, one_line
 from bench.runs import loading, storage
 from bench.runs.loaded import LoadedPoint, LoadedRun
 from bench.runs.record import Counted
-from bench.workloads import suite
+from bench.workloads import participants, suite
 from bench.workloads.scenario import SPARSE
 from mmmodel.constants import PAGE_SIZE
-from mmmodel.kernels import implementations
 
 REFERENCE = "reference"  # the run that is kept
 
@@ -70,7 +69,7 @@ def _check(one: Counted) -> None:
 
 def names() -> tuple[str, ...]:
     """Return the names of all implementations in their usual order."""
-    return tuple(one.name for one in implementations())
+    return tuple(one.name for one in participants.every())
 
 
 def having(points: Iterable[LoadedPoint], counters: Sequence[str]) -> list[LoadedPoint]:

@@ -18,7 +18,7 @@ from bench.figures.words import Words
 from bench.runs.loaded import LoadedRun
 from bench.runs.storage import write_atomic
 from bench.tables.table import Table
-from mmmodel.kernels import implementations
+from bench.workloads import participants
 
 INDEX = "index.html"
 _CSS = """\
@@ -105,7 +105,7 @@ def render(sections: Sequence[Section]) -> str:
             "<p>What <code>munlockall()</code> and its relatives cost, run in a model of Linux\u2019s mlock, by"
             " implementation:</p>",
             "<ul>",
-            *(f"<li><b>{_text(one.name)}</b> \u2013 {_text(one.summary)}</li>" for one in implementations()),
+            *(f"<li><b>{_text(one.name)}</b> \u2013 {_text(one.summary)}</li>" for one in participants.every()),
             "</ul>",
             "<p>Each figure says whether it shows exact counters, which are the same on every machine, or times, which are of"
             " the machine named with the run.</p>",

@@ -27,6 +27,7 @@ from bench.figures.ticks import MOST, log_limits, log_ticks, span_limits, span_t
 from bench.number_format import approximate, seconds
 from bench.runs.kernel_record import KernelFacts
 from bench.runs.storage import write_atomic
+from bench.workloads import participants
 from mmmodel.kernels import Look, implementations, newest_until, version_of
 
 DPI = 200
@@ -94,7 +95,7 @@ def looks(kernels: Mapping[str, KernelFacts] | None = None) -> dict[str, dict[st
     `kernels`: real kernels by name, which come after them: each in the colour of the implementation that models
     its series, or else the newest before it, with a dashed line and an open marker of its own.
     """
-    found = {one.name: _look(one.look) for one in implementations()}
+    found = {one.name: _look(one.look) for one in participants.every()}
     for number, (name, kernel) in enumerate((kernels or {}).items()):
         color = found[model_of(kernel.release)]["color"]
         found[name] = {

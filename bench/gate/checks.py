@@ -11,7 +11,17 @@ from typing import Literal
 import msgspec
 
 from bench.workloads.scenario import SCENARIOS, GiB, KiB, MiB, Point, Scenario, sparse
-from bench.workloads.suite import DENSE_CURVE, EMPTY_CURVE, HEAD_TAIL_CURVE, SPAN_CURVE, Group
+from bench.workloads.suite import (
+    DENSE_CURVE,
+    DUMP_CURVE,
+    DUMP_DENSE_CURVE,
+    DUMP_HOLE_CURVE,
+    DUMPING,
+    EMPTY_CURVE,
+    HEAD_TAIL_CURVE,
+    SPAN_CURVE,
+    Group,
+)
 from mmmodel.constants import P4D_SHIFT, PAGE_SIZE, PGD_SHIFT_LA57
 from mmmodel.kernels import Implementation, implementations
 
@@ -91,6 +101,19 @@ def _populated_law(one: Implementation) -> Law:
     return Law(f"{one.name}: linear in the pages in memory, on dense", DENSE_CURVE, one.name, "populated", 0.9, 1.1)
 
 
+def _dump_laws() -> tuple[Law, ...]:
+    """Return how the cost of a core dump must depend on the span, before and after, and on the pages in memory."""
+    before, *after = DUMPING
+    linear = Law(f"{before}: a core dump is linear in the span, on one-page", DUMP_CURVE, before, "span", 0.95, 1.05)
+    hole = "a longer hole between the same pages costs a core dump nothing, on head-tail"
+    pages = "a core dump is linear in the pages in memory, on dense"
+    return (
+        linear,
+        *(Law(f"{one}: {hole}", DUMP_HOLE_CURVE, one, "span", -0.05, 0.05) for one in after),
+        *(Law(f"{one}: {pages}", DUMP_DENSE_CURVE, one, "populated", 0.9, 1.1) for one in DUMPING),
+    )
+
+
 def floors(registered: Sequence[Implementation]) -> tuple[Floor, ...]:
     """Return how far what steps over holes must be from a baseline, the first registered, that does not."""
     baseline, *others = registered
@@ -113,7 +136,7 @@ _TIMED = tuple(point for one in implementations() for point in _timed(one))
 CHECKS = {
     "default": Checks(timed=_TIMED),
     "reference": Checks(
-        (*map(_span_law, implementations()), *map(_populated_law, implementations())),
+        (*map(_span_law, implementations()), *map(_populated_law, implementations()), *_dump_laws()),
         _bounds(),
         floors(implementations()),
         _TIMED,

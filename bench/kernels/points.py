@@ -7,11 +7,13 @@ that unlocks, the guest's own memory is unlocked already.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from typing import Final
 
 from bench.errors import UsageError
-from bench.kernels.protocol import Program, leave, memory_file, order, system_call, touch
+from bench.kernels.protocol import Program, any_call, leave, memory_file, order, put, system_call, touch
 from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
 from bench.traces.ops import Mlockall
 from bench.workloads import layout as layouts
@@ -22,7 +24,8 @@ from mmmodel import constants as const
 from mmmodel.constants import PAGE_SIZE
 
 # Calls on all of an address space, from which what they cost the guest itself is taken off.
-ON_ALL_MEMORY: Final[tuple[Operation, ...]] = ("munlockall", "mlockall", "exit")
+ON_ALL_MEMORY: Final[tuple[Operation, ...]] = ("munlockall", "mlockall", "exit", "coredump")
+CORE_FILE: Final = "/core"  # of the guest, as its core_pattern has it
 FIRST_DESCRIPTOR: Final = 100  # of files; below are the guest's
 FREE_DESCRIPTOR: Final = 99  # of a file that one VMA maps
 _NO_WATCH: Final = 0
@@ -31,6 +34,9 @@ _ALL: Final = const.MCL_CURRENT | const.MCL_FUTURE
 _RESERVE: Final = const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE | const.MAP_FIXED_NOREPLACE
 _READ_WRITE: Final = const.PROT_READ | const.PROT_WRITE
 _NO_FILE: Final = -1
+_NAME_START: Final = 1 << 32  # of a page for the name of the core file, which is gone before the point's memory comes
+_OPEN, _KILL = 2, 62  # numbers of x86-64 system calls
+_RLIMIT_CORE, _UNLIMITED = 4, (1 << 64) - 1
 
 
 def program(point: Point, start: int | None = None) -> Program:
@@ -48,7 +54,7 @@ def program(point: Point, start: int | None = None) -> Program:
         orders = [order(one) for one in setup.calls(before, first)]
         if point.operation == "mmap":
             orders.append(order(Mlockall(const.MCL_FUTURE)))
-    return _watched([*orders, _UNLOCK_PROGRAM, _measured(point, start)])
+    return _watched([*_prepared(point), *orders, _UNLOCK_PROGRAM, _measured(point, start)])
 
 
 def without_span(point: Point) -> Program | None:
@@ -59,7 +65,22 @@ def without_span(point: Point) -> Program | None:
         locks = [order(_lock_of(layouts.load(point.scenario.layout)))]
     else:
         locks = [order(one) for one in setup.calls(setup.before(point), 0) if isinstance(one, Mlockall)]
-    return _watched([*locks, _UNLOCK_PROGRAM, _measured(point, 0)])
+    return _watched([*_prepared(point), *locks, _UNLOCK_PROGRAM, _measured(point, 0)])
+
+
+def _prepared(point: Point) -> list[str]:
+    """Return what comes before a point's memory. A core dump: an empty file, as emptying one would be work of the call's."""
+    if point.operation != "coredump":
+        return []
+    name = int.from_bytes(CORE_FILE.encode("ascii").ljust(8, b"\0"), "little")
+    return [
+        f"l 0 {_RLIMIT_CORE:x} {_UNLIMITED:x}",
+        system_call("mmap", _NAME_START, PAGE_SIZE, _READ_WRITE, _RESERVE, _NO_FILE, 0),
+        put(_NAME_START, [name]),
+        any_call(_OPEN, _NAME_START, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, descriptor=FIRST_DESCRIPTOR),
+        system_call("close", FIRST_DESCRIPTOR),
+        system_call("munmap", _NAME_START, PAGE_SIZE),
+    ]
 
 
 _UNLOCK_PROGRAM: Final = system_call("munlock", PROGRAM_START, PROGRAM_BYTES)
@@ -92,6 +113,8 @@ def _measured(point: Point, start: int) -> str:
             return system_call("mprotect", start, span, const.PROT_READ)
         case "touch":
             return touch(start, span)
+        case "coredump":
+            return any_call(_KILL, 0, signal.SIGABRT, own=True)
 
 
 # ---- layouts ----

@@ -33,6 +33,7 @@ LONG_SECONDS: Final = 10.0  # a point that takes longer is carried out once in a
 FIRST_SPAN: Final = 1 << 30  # bytes, of the call before those that are measured, where that would take long itself
 EMPTY_ROUNDS: Final = 3  # of the same call without the point's memory
 BOOT_SECONDS: Final = 120  # of a deadline
+CORE_WRITTEN: Final = 0x80  # of the status of a process that died
 SLACK: Final = 20  # times what a machine is expected to take, before it is given up
 
 
@@ -96,7 +97,10 @@ def _cost(item: _Item, answers: Sequence[Answer]) -> int:
     assert item.point is not None
     for number, answer in enumerate(answers):
         last = number == len(answers) - 1
-        if answer.errno and not (last and item.point.operation == "exit" and answer.died == 0):
+        if last and item.point.operation == "coredump":
+            if answer.died is None or not answer.died & CORE_WRITTEN:
+                raise MeasurementError(f"{item.point.name}: no core file was written")
+        elif answer.errno and not (last and item.point.operation == "exit" and answer.died == 0):
             what = item.program.orders[number]
             raise MeasurementError(f"{item.point.name}: the guest's {_called(what)} failed with {answer.errno}")
     return answers[-1].cycles

@@ -206,7 +206,7 @@ def _of_the_model(group: Sequence[Row]) -> str:
         for row in group
     )
     same = "; all left the same state" if len(group) > 1 else ""
-    return f"{_to_unlock(group[0])}, {'; '.join(did)}{same}."
+    return f"{_to_do(group[0])}, {'; '.join(did)}{same}."
 
 
 def _of_kernels(group: Sequence[Row], predicted: Sequence[Prediction]) -> str:
@@ -214,7 +214,7 @@ def _of_kernels(group: Sequence[Row], predicted: Sequence[Prediction]) -> str:
     if not group:
         return ""
     took = "; ".join(f"{row.implementation} took {_cost(row)}" for row in group)
-    said = [f"{_to_unlock(group[0])}, measured on real kernels: {took}."]
+    said = [f"{_to_do(group[0])}, measured on real kernels: {took}."]
     for one in predicted:
         models = f"{one.modelled_old.implementation} against {one.modelled_new.implementation}"
         said.append(
@@ -230,10 +230,12 @@ def _cost(row: Row) -> str:
     return f"{count(row.instructions.typical)} instructions ({on})" if row.instructions else f"{seconds(row.cost)} ({on})"
 
 
-def _to_unlock(row: Row) -> str:
+def _to_do(row: Row) -> str:
     """Return the beginning of a sentence about a group."""
     inside = "" if row.nr_populated is None else f" with {_pages(row.nr_populated, 'page')} in memory"
-    return f"To unlock {approximate(row.span)}{inside}"
+    operation = row.group.partition("/")[0]
+    what = "To unlock" if operation == "munlockall" else f"For {operation} on"
+    return f"{what} {approximate(row.span)}{inside}"
 
 
 def _main_group(rows: Sequence[Row]) -> list[Row]:

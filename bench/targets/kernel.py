@@ -16,6 +16,7 @@ import msgspec
 
 from bench.errors import UsageError, one_line
 from bench.kernels.host import Host
+from bench.kernels.points import CORE_FILE
 from bench.kernels.qemu import Qemu
 from bench.kernels.recording import Kernel
 from bench.kernels.selection import ALLOWED, AS_QEMU, AS_UML, Selected, Thp, is_kernel, select, series_of
@@ -40,6 +41,7 @@ TABLES: Final = 1 / 8  # of a page, for each page in memory that stands alone: i
 WALKS_EVERY_PAGE: Final = (5, 17)  # series up to this one look every page of a locked VMA up
 # About what a page of a span takes to be looked up, and one in memory to be made and unlocked; of a machine of 2020.
 LOOK_UP_SECONDS: Final = {"instructions": 0.4e-6, "seconds": 10e-9}
+DUMP_SECONDS: Final = 2e-6  # of such a page by a core dump, emulated
 PAGE_SECONDS: Final = {"instructions": 20e-6, "seconds": 2e-6}
 
 
@@ -94,7 +96,9 @@ class KernelTarget(msgspec.Struct, frozen=True):
         refuse_call(point)
         scenario, kernel = point.scenario, self.selected.kernel
         problem = ""
-        if isinstance(kernel, Uml):
+        if point.operation == "coredump" and not isinstance(kernel, Qemu):
+            problem = "its file would lie on this machine; versions and images under QEMU have memory of their own for it"
+        elif isinstance(kernel, Uml):
             if scenario.thp == "always":
                 problem = "a user-mode Linux has no huge pages"
             elif scenario.name == LAYOUT:
@@ -113,7 +117,9 @@ class KernelTarget(msgspec.Struct, frozen=True):
     def expected_seconds(self, point: Point) -> float:
         """Return about how long it takes to prepare a point and make its call once."""
         seconds = _nr_pages(point) * PAGE_SECONDS[self.unit]
-        if self.is_linear:
+        if point.operation == "coredump":
+            seconds += point.scenario.span // PAGE_SIZE * DUMP_SECONDS
+        elif self.is_linear:
             seconds += point.scenario.span // PAGE_SIZE * LOOK_UP_SECONDS[self.unit]
         return seconds
 
@@ -124,9 +130,9 @@ class KernelTarget(msgspec.Struct, frozen=True):
         found: list[tuple[Kernel, tuple[Point, ...]]] = []
         for thp, group in groupby(ordered, key=_thp_of):
             chosen = tuple(group)
-            mib = GUEST_MIB + int(max(map(_nr_pages, chosen)) * PAGE_SIZE * (1 + TABLES)) // (1 << 20)
+            mib = GUEST_MIB + int(max(map(_nr_kept, chosen)) * PAGE_SIZE * (1 + TABLES)) // (1 << 20)
             if isinstance(kernel, Qemu):
-                machine: Kernel = counting(kernel, thp, mib)
+                machine: Kernel = counting(kernel, thp, mib, {**GUEST_SETTINGS, **_settings(chosen)})
             elif isinstance(kernel, Uml):
                 machine = Uml(kernel.binary, memory_mib=mib, settings={**kernel.settings, **GUEST_SETTINGS})
             else:
@@ -137,6 +143,7 @@ class KernelTarget(msgspec.Struct, frozen=True):
 
 # Nothing of the guest's own accord while a call is measured.
 COMMAND_LINE: Final = ("mitigations=off",)
+CORE_PATTERN: Final = "/proc/sys/kernel/core_pattern"
 GUEST_SETTINGS: Final = {
     "/proc/sys/vm/max_map_count": "2000000000",
     "/proc/sys/vm/overcommit_memory": "1",
@@ -193,6 +200,16 @@ def _thp_of(point: Point) -> Literal["never", "always", "madvise"]:
     if point.scenario.name != LAYOUT:
         return point.scenario.thp
     return "madvise" if any(vma.thp or vma.thp_pte for vma in layouts.load(point.scenario.layout).vmas) else "never"
+
+
+def _settings(points: Iterable[Point]) -> dict[str, str]:
+    """Return what a guest needs for its points: a core dump goes into a file where nothing else is."""
+    return {CORE_PATTERN: CORE_FILE} if any(one.operation == "coredump" for one in points) else {}
+
+
+def _nr_kept(point: Point) -> int:
+    """Return how many pages of a guest's memory a point takes: those in memory, and in a core file once more."""
+    return _nr_pages(point) * (2 if point.operation == "coredump" else 1)
 
 
 @functools.cache

@@ -16,20 +16,22 @@ from bench.targets.target import OnProgress, Prepared, TraceSettings
 from bench.traces.replay import RECORDED_RAM, carry_out, replay
 from bench.traces.trace_format import Step, Trace
 from bench.workloads import layout as layouts
-from bench.workloads import setup
+from bench.workloads import participants, setup
 from bench.workloads.scenario import LAYOUT, Point, Scenario, refuse_call
 from mmmodel import constants as const
 from mmmodel.constants import PAGE_SIZE
-from mmmodel.kernels import V6_1, V6_12, Implementation, implementation, implementations
+from mmmodel.kernels import V6_1, V6_12, Implementation, implementation
 
 if TYPE_CHECKING:
     from mmmodel import File, Mm
+    from mmmodel.coredump import DumpRun
 
 PER_PAGE_BYTES = 48  # memory of the model for one populated page with its tables; `speed` measures it
 PER_TABLE_BYTES = 4096  # of tables that have few pages each, which PER_PAGE_BYTES does not cover
 PER_VMA_BYTES = 512
 # Seconds for a page, to tell minutes from seconds before they have gone by; of a machine of 2020, not exact anywhere.
 LOOK_UP_SECONDS = 1e-9  # of a page that need not be there, by munlockall()
+DUMP_SECONDS = 6e-9  # of such a page, by a core dump
 LOCK_ON_FAULT_SECONDS = 25e-9  # of such a page, by mlockall() of 5.10 where it may be accessed
 TOUCH_SECONDS = 0.2e-6  # of a page that is put in memory
 # Reserving costs no commit charge with MAP_NORESERVE, and the reproducer has none either way: the model's
@@ -79,15 +81,16 @@ class ModelTarget(msgspec.Struct, frozen=True):
     def prepare(self, point: Point) -> Prepared:
         """Build the address space and take a snapshot of it."""
         space, start = build(point)
+        call = _measured_call(point, space, start)
         return Prepared(
             implementation=space.impl,
             span=sum(vma.end - vma.start for vma in space.smaps()),
             nr_vmas=space.map_count,
             nr_populated=sum(vma.rss_kb for vma in space.smaps()) * 1024 // PAGE_SIZE,
-            call=_measured_call(point, space, start),
+            call=call,
             restore=functools.partial(space.restore, space.snapshot()),
             counters=space.call_counters,
-            state=functools.partial(_state, space),
+            state=functools.partial(_state, space, call),
         )
 
     def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:
@@ -105,8 +108,8 @@ class ModelTarget(msgspec.Struct, frozen=True):
 
 
 def targets() -> tuple[ModelTarget, ...]:
-    """Return a target for each implementation."""
-    return tuple(map(_target, implementations()))
+    """Return a target for each implementation, those of one operation alone among them."""
+    return tuple(map(_target, participants.every()))
 
 
 def _target(one: Implementation) -> ModelTarget:
@@ -116,11 +119,24 @@ def _target(one: Implementation) -> ModelTarget:
     return ModelTarget(one.name, one.summary, one.kernel.name, f"idea {one.name}", idea.digest)
 
 
-def _state(space: Mm) -> str:
-    """Return a digest of what can be seen of an address space and its pages."""
+def _state(space: Mm, call: Callable[[], object]) -> str:
+    """Return a digest of what can be seen of an address space and its pages, and of the file that its call wrote, if any."""
     # A page that waits in a per-CPU batch is not yet where it will be, and the two kernels batch differently.
     space.lru_add_drain_all()
-    return hashlib.sha256(msgspec.json.encode(space.observable_state())).hexdigest()
+    file = call.file if isinstance(call, _CoreDump) else None
+    return hashlib.sha256(msgspec.json.encode((space.observable_state(), file))).hexdigest()
+
+
+class _CoreDump:
+    """The call of a core dump, which keeps what the file of the last one has: pages, and between them holes."""
+
+    def __init__(self, space: Mm) -> None:
+        self._space = space
+        self.file: list[DumpRun] = []
+
+    def __call__(self) -> None:
+        """Dump core."""
+        self.file = self._space.coredump()
 
 
 def build(point: Point) -> tuple[Mm, int]:
@@ -146,6 +162,8 @@ def expected_seconds(point: Point) -> float:
     """Return about how many seconds it takes to build a point and make its call, by what visits every page."""
     one, scenario = implementation(point.implementation), point.scenario
     seconds = needed_pages(point) * TOUCH_SECONDS
+    if point.operation == "coredump":
+        return seconds if participants.only(one.name) else seconds + scenario.span // PAGE_SIZE * DUMP_SECONDS
     if not one.steps_over_holes:
         seconds += scenario.span // PAGE_SIZE * LOOK_UP_SECONDS
     if one.kernel.version < V6_1 and scenario.locked and point.operation != "mmap":
@@ -266,5 +284,6 @@ def _measured_call(point: Point, space: Mm, start: int) -> Callable[[], object]:
         "mmap": lambda: space.mmap(None, span, READ_WRITE, RESERVE),
         "mprotect": lambda: space.mprotect(start, span, const.PROT_READ),
         "touch": lambda: space.touch(start, span, "write"),
+        "coredump": _CoreDump(space),
     }
     return calls[point.operation]

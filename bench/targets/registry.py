@@ -12,7 +12,7 @@ from bench.errors import UsageError, one_line, unknown
 from bench.number_format import approximate
 from bench.targets import kernel, model
 from bench.targets.target import Prepared, PreparingTarget, Target, TraceTarget
-from bench.workloads import ideas
+from bench.workloads import ideas, participants
 from bench.workloads.scenario import Point
 
 
@@ -22,8 +22,8 @@ def targets() -> dict[str, PreparingTarget]:
 
 
 def trace_targets() -> dict[str, TraceTarget]:
-    """Return those that can carry out traces."""
-    return {name: one for name, one in targets().items() if isinstance(one, TraceTarget)}
+    """Return those that can carry out traces, which hold no operation that some have another implementation of."""
+    return {name: one for name, one in targets().items() if isinstance(one, TraceTarget) and not participants.only(name)}
 
 
 def names() -> tuple[str, ...]:

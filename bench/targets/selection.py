@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.kernels.selection import ALLOWED
 from bench.targets import registry
 from bench.targets.kernel import KernelTarget
-from bench.workloads import ideas, selection
+from bench.workloads import ideas, participants, selection
 from bench.workloads.scenario import Point
 from bench.workloads.suite import Group, points_of
 
@@ -22,10 +22,16 @@ class Chosen(msgspec.Struct, frozen=True):
     implementations: tuple[str, ...]  # of the model, by name
     kernels: tuple[KernelTarget, ...] = ()
     order: tuple[str, ...] = ()  # names of all, as they were given; () where only implementations were
+    named: tuple[str, ...] = ()  # those of the implementations that were asked for by name
 
     def points(self, groups: Iterable[Group]) -> tuple[Point, ...]:
-        """Return the points of the implementations."""
-        return points_of(groups, self.implementations)
+        """Return the points of the implementations; UsageError if one that was named takes part in none."""
+        wanted = tuple(groups)
+        for name in self.named:
+            if not any(participants.take_part(name, one.operation) for one in wanted):
+                only = participants.only(name)
+                raise UsageError(f"{name} takes part in {only} alone, which is not measured here; ask for it by --op {only}")
+        return points_of(wanted, self.implementations)
 
     def kernel_points(self, groups: Sequence[Group]) -> dict[str, tuple[Point, ...]]:
         """Return the points of each kernel, by its name; UsageError if one cannot be carried out there.
@@ -61,13 +67,15 @@ def named(impl: Sequence[str]) -> tuple[str, ...]:
 def chosen(on: Sequence[str], impl: Sequence[str]) -> Chosen:
     """Return the targets that the words of --on name, in their order, or those of --impl; by default every implementation."""
     if not on:
-        return Chosen(named(impl))
+        found = named(impl)
+        return Chosen(found, named=found if impl else ())
     if impl:
         raise UsageError("--impl names implementations where there is no --on: name all targets by --on")
-    found = [registry.find(word) for word in on]
-    names = tuple(one.name for one in found)
+    targets = [registry.find(word) for word in on]
+    names = tuple(one.name for one in targets)
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"--on names {twice} twice")
-    kernels = tuple(one for one in found if isinstance(one, KernelTarget))
+    kernels = tuple(one for one in targets if isinstance(one, KernelTarget))
     real = {one.name for one in kernels}
-    return Chosen(tuple(name for name in names if name not in real), kernels, names)
+    models = tuple(name for name in names if name not in real)
+    return Chosen(models, kernels, names, models)

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from bench.errors import UsageError, one_line, unknown
-from bench.workloads import sizes
+from bench.workloads import participants, sizes
 from mmmodel.constants import PAGE_SIZE
 from mmmodel.kernels import IMPLEMENTATIONS
 
@@ -22,12 +22,15 @@ REPORT_SPAN = 1 << 41  # bytes; the reproducer's mmap()
 REPORT_LAYOUT = "cryptsetup237_luksFormat_hm8_default"  # the program of the report
 SPARSE = "sparse-"  # and a size: scenarios with one page in memory in each such stretch
 DEFAULT_SEED = 1
+ONE_PAGE = "one-page"  # the scenario of core dumps: memory that nobody touched is no part of one, unless a page of it was
 LAYOUT = "layout"  # the scenario whose address space comes out of a file
 
 Pattern = Literal["none", "every", "random", "head", "ends"]
 # munlock-part: the middle half, so that the VMA is split; mmap: under MCL_FUTURE, so that every page is populated and locked;
-# mprotect: all of it to PROT_READ
-Operation = Literal["munlockall", "mlockall", "munlock", "munlock-part", "munmap", "exit", "mmap", "mprotect", "touch"]
+# mprotect: all of it to PROT_READ; coredump: of all memory, not locked, into a file
+Operation = Literal[
+    "munlockall", "mlockall", "munlock", "munlock-part", "munmap", "exit", "mmap", "mprotect", "touch", "coredump"
+]
 
 
 class Populate(msgspec.Struct, frozen=True):
@@ -97,13 +100,16 @@ class Point(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.json.encode(work)).hexdigest()[:16]
 
 
-ON_A_LAYOUT: tuple[Operation, ...] = ("munlockall", "mlockall", "exit")  # what needs no span of its own
+ON_A_LAYOUT: tuple[Operation, ...] = ("munlockall", "mlockall", "exit", "coredump")  # what needs no span of its own
 LEAST_SPAN: dict[Operation, int] = {"munlock-part": 4 * PAGE_SIZE}  # bytes
 
 
 def refuse_call(point: Point) -> None:
     """Raise UsageError if a point's call cannot be made on its address space, so that nothing is built for it."""
     scenario, operation = point.scenario, point.operation
+    if not participants.take_part(point.implementation, operation):
+        only = participants.only(point.implementation)
+        raise UsageError(f"{point.implementation} takes part in {only} alone (--op {only}), not in {operation}")
     if scenario.name == LAYOUT and operation not in ON_A_LAYOUT:
         raise UsageError(f"{operation} is not measured on a layout; {', '.join(ON_A_LAYOUT)} are")
     if operation == "touch" and scenario.prot_none:
@@ -192,6 +198,13 @@ SCENARIOS: dict[str, Scenario] = {
             "16MiB in memory at the start, 1MiB at the end, the rest reserved",
             512 * GiB,
             Populate("ends", head=16 * MiB, tail=MiB),
+        ),
+        Scenario(
+            ONE_PAGE,
+            "the first page in memory, the rest reserved read-write, as a program whose core dump is slow",
+            256 * GiB,
+            Populate("ends", head=PAGE_SIZE),
+            prot_none=False,
         ),
         Scenario(
             "many-vmas",

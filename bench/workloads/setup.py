@@ -22,8 +22,10 @@ THP_START: Final = 1 << 40  # aligned, so that every huge page fits
 
 
 def before(point: Point) -> Scenario:
-    """Return the scenario that holds before the call: one that locks finds nothing locked, mmap() finds next to nothing."""
-    if point.operation == "mlockall":
+    """Return the scenario that holds before the call: one that locks, or does not look at locks, finds nothing locked, mmap()
+    finds next to nothing.
+    """
+    if point.operation in ("mlockall", "coredump"):
         return msgspec.structs.replace(point.scenario, locked=False)
     if point.operation == "mmap":
         return Scenario("empty", "one reserved page", PAGE_SIZE, locked=False, levels=point.scenario.levels)

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bench.workloads.scenario import LAYOUT, SCENARIOS, GiB, KiB, MiB, Operation, Point, Scenario, TiB, sparse
+from bench.workloads.participants import every, take_part
+from bench.workloads.scenario import LAYOUT, ONE_PAGE, SCENARIOS, GiB, KiB, MiB, Operation, Point, Scenario, TiB, sparse
 from mmmodel.kernels import IMPLEMENTATIONS, V6_1, implementations
 
 # Operations on the report's reservation, locked: in 5.10 all of them but mlockall() visit every page.
@@ -21,8 +22,13 @@ QUICKLY_PREPARED = tuple(one.name for one in implementations() if one.kernel.ver
 SPANS = tuple(1 << shift for shift in range(31, 42, 2))  # bytes, 2 GiB to 2 TiB
 HEAD_TAIL_SPANS = tuple(1 << shift for shift in range(31, 38, 2))  # bytes, 2 GiB to 128 GiB: 5.10 prepares them slowly, too
 DENSE_SPANS = tuple(1 << shift for shift in range(22, 31, 2))  # bytes, 4 MiB to 1 GiB
+DUMP_SPANS = HEAD_TAIL_SPANS  # all below one entry of the top page table: beyond it a page that is not there costs less
 DENSITY_SPAN = 4 * GiB
 DENSITY_STEPS = tuple(4 * KiB << shift for shift in range(0, 19, 2))  # bytes from one page in memory to the next
+
+EVERY = tuple(one.name for one in every())  # implementations, those of one operation alone among them
+# Core dumps before and after: the first, as all that take part in every operation dump core alike, and those of nothing else.
+DUMPING = tuple(one for one in EVERY if one == IMPLEMENTATIONS[0] or one not in IMPLEMENTATIONS)
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -32,9 +38,10 @@ class Group(msgspec.Struct, frozen=True):
     operation: Operation = "munlockall"
     only: tuple[str, ...] | None = None  # names of implementations; None: any
 
-    def points(self, names: Sequence[str] = IMPLEMENTATIONS) -> list[Point]:
-        """Return a point for each of these implementations that the group is for."""
-        return [Point(self.scenario, name, self.operation) for name in names if self.only is None or name in self.only]
+    def points(self, names: Sequence[str] = EVERY) -> list[Point]:
+        """Return a point for each of these implementations that the group is for, and that take part in its operation."""
+        mine = (name for name in names if self.only is None or name in self.only)
+        return [Point(self.scenario, name, self.operation) for name in mine if take_part(name, self.operation)]
 
     @property
     def name(self) -> str:
@@ -42,7 +49,7 @@ class Group(msgspec.Struct, frozen=True):
         return Point(self.scenario, "", self.operation).group
 
 
-def points_of(groups: Iterable[Group], names: Sequence[str] = IMPLEMENTATIONS) -> tuple[Point, ...]:
+def points_of(groups: Iterable[Group], names: Sequence[str] = EVERY) -> tuple[Point, ...]:
     """Return the points of groups, each name once, in order."""
     found = {point.name: point for group in groups for point in group.points(names)}
     return tuple(found.values())
@@ -59,8 +66,13 @@ HEAD_TAIL_CURVE = tuple(Group(SCENARIOS["head-tail"].resized(span)) for span in 
 DENSE_CURVE = tuple(Group(SCENARIOS["dense"].resized(span)) for span in DENSE_SPANS)
 DENSITY_CURVE = tuple(Group(sparse(step, DENSITY_SPAN)) for step in DENSITY_STEPS)
 EVERY_SCENARIO = tuple(
-    Group(one.resized(512 * GiB) if one.span > 512 * GiB and one.name != "report" else one) for one in SCENARIOS.values()
+    Group(one.resized(512 * GiB) if one.span > 512 * GiB and one.name != "report" else one)
+    for one in SCENARIOS.values()
+    if one.name != ONE_PAGE
 )
+DUMP_CURVE = tuple(Group(SCENARIOS[ONE_PAGE].resized(span), "coredump", DUMPING) for span in DUMP_SPANS)
+DUMP_HOLE_CURVE = tuple(Group(SCENARIOS["head-tail"].resized(span), "coredump", DUMPING[1:]) for span in HEAD_TAIL_SPANS)
+DUMP_DENSE_CURVE = tuple(Group(SCENARIOS["dense"].resized(span), "coredump", DUMPING) for span in DENSE_SPANS)
 # What steps over holes does so at every level of the page tables, five of them beyond 128 TiB.
 FULL_SCALE = [Group(SCENARIOS["report"], only=STEP_OVER_HOLES),
               Group(SCENARIOS["report"].resized(1 << 50, levels=5), only=STEP_OVER_HOLES),
@@ -75,6 +87,9 @@ REFERENCE: tuple[Group, ...] = (
     *DENSE_CURVE,
     *DENSITY_CURVE,
     *FULL_SCALE,
+    *DUMP_CURVE,
+    *DUMP_HOLE_CURVE,
+    *DUMP_DENSE_CURVE,
 )
 # For trying things out, and for tests, also without compiled code: every kind of point, and none that takes long.
 QUICK = tuple(
@@ -85,6 +100,7 @@ QUICK = tuple(
             if one.scenario.name != LAYOUT
         ]
         + FULL_SCALE
+        + [Group(SCENARIOS[ONE_PAGE].resized(4 * MiB), "coredump")]
     )
 )
 # On real kernels: few, as those that walk every page are emulated at 100 instructions a page; sizes apart, for laws.

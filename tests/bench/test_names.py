@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import bench
-from mmmodel.kernels import IMPLEMENTATIONS
+from mmmodel.kernels import EVERY_IMPLEMENTATION
 
 BENCH = Path(bench.__file__).parent
-NAME = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, IMPLEMENTATIONS))})(?![\w-])")
+NAME = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, EVERY_IMPLEMENTATION))})(?![\w-])")
 
 
 def names_in(source: str) -> set[str]:
@@ -29,7 +29,7 @@ def test_no_module_names_an_implementation(path: Path) -> None:
     assert names_in(path.read_text(encoding="utf-8")) == set()
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@pytest.mark.parametrize("name", EVERY_IMPLEMENTATION)
 def test_a_name_would_be_found(name: str) -> None:
     assert names_in(f'"""About {name}."""\nX = "{name}"') == {name}
     assert names_in(f'def f():\n    """About {name}."""\n    return f"munlockall/{name} took {{1}}"') == {name}

@@ -1,4 +1,6 @@
-"""The report, before and after: time and entries read of munlockall() against span, and what real kernels took."""
+"""The report, before and after: time and entries read of munlockall(), or of another call, against span, and what real kernels
+took.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from bench.runs.loaded import LoadedPoint, LoadedRun, slug
 from bench.workloads.scenario import LAYOUT, SCENARIOS
 
 NAME = "report"
+UNLOCK = "munlockall"  # the call that was reported
 REPORT = "report"  # the scenario
 COUNTERS = tuple(f"model_{level}_read" for level in LEVELS)
 MOST_SCENARIOS = 4  # a run of more is a survey, of which the report's own figure is drawn alone
@@ -66,6 +69,7 @@ class Report(msgspec.Struct, frozen=True):
     marks: tuple[Reported, ...]  # what real kernels took at REPORTED_SPAN; only where that can be compared
     kernel_calls: tuple[KernelCall, ...] = ()  # by kernel, then span ascending
     kernels: dict[str, KernelFacts] = {}  # that these are of, by name
+    operation: str = UNLOCK
 
     @property
     def all_calls(self) -> tuple[Call, ...]:
@@ -84,33 +88,40 @@ class Report(msgspec.Struct, frozen=True):
 
     def at_reported_span(self) -> list[Call]:
         """Return the calls on what the reporter timed."""
-        return [call for call in self.calls if self.scenario == REPORT and call.span == REPORTED_SPAN]
+        is_reported = self.scenario == REPORT and self.operation == UNLOCK
+        return [call for call in self.calls if is_reported and call.span == REPORTED_SPAN]
 
 
 def prepare(run: LoadedRun) -> list[Report | Skipped]:
-    """Return a figure of each scenario, that of the report with the programs; of a run of many, that of the report alone."""
-    timed = [one for one in run.counted_points if one.processes and one.counted.point.operation == "munlockall"]
-    real = [one for one in run.kernel_points if one.name.operation == "munlockall" and one.span]
+    """Return a figure of each scenario, that of the report with the programs; of a run of many, that of the report alone.
+
+    It is of munlockall(), and of another call where a run has that call alone.
+    """
+    operations = {one.name.operation for one in run.points.values()}
+    operation = operations.pop() if len(operations) == 1 else UNLOCK
+    timed = [one for one in run.counted_points if one.processes and one.counted.point.operation == operation]
+    real = [one for one in run.kernel_points if one.name.operation == operation and one.span]
     scenarios: dict[str, list[LoadedPoint]] = {}
     for one in (*having(timed, COUNTERS), *real):
         scenarios.setdefault(one.name.scenario, []).append(one)
     on_programs = scenarios.pop(LAYOUT, [])
     names = list(scenarios) if len(scenarios) <= MOST_SCENARIOS else [name for name in scenarios if name == REPORT]
-    found = [_report(name, scenarios[name], on_programs if name == REPORT else ()) for name in names]
+    found = [_report(operation, name, scenarios[name], on_programs if name == REPORT else ()) for name in names]
     if on_programs and REPORT not in names and len(scenarios) <= MOST_SCENARIOS:
-        found.append(_report("", (), on_programs))
+        found.append(_report(operation, "", (), on_programs))
     if not found:
-        reason = f"it needs munlockall() timed on `{REPORT}`, or on {MOST_SCENARIOS} scenarios at most"
+        reason = f"it needs {operation}() timed on `{REPORT}`, or on {MOST_SCENARIOS} scenarios at most"
         return [skipped(NAME, reason, timed, COUNTERS)]
     return list(found)
 
 
-def _report(scenario: str, points: Sequence[LoadedPoint], on_programs: Sequence[LoadedPoint]) -> Report:
-    """Return the figure of one scenario, and of programs."""
+def _report(operation: str, scenario: str, points: Sequence[LoadedPoint], on_programs: Sequence[LoadedPoint]) -> Report:
+    """Return the figure of a call on one scenario, and on programs."""
     modelled = [one for one in points if not one.kernel]
     real = [one for one in (*points, *on_programs) if one.kernel]
     report = Report(
-        name=NAME if scenario == REPORT else slug(f"{NAME}-{scenario or LAYOUT}"),
+        name=_name(operation, scenario),
+        operation=operation,
         scenario=scenario,
         summary=_summary(scenario, modelled),
         calls=tuple(_call(one) for one in _in_order(modelled)),
@@ -120,6 +131,12 @@ def _report(scenario: str, points: Sequence[LoadedPoint], on_programs: Sequence[
         kernels={one.kernel.name: one.kernel for one in real if one.kernel},
     )
     return msgspec.structs.replace(report, marks=_marks(report))
+
+
+def _name(operation: str, scenario: str) -> str:
+    """Return the name of a figure: report, report-dense, report-coredump-one-page."""
+    parts = (*((operation,) if operation != UNLOCK else ()), *((scenario or LAYOUT,) if scenario != REPORT else ()))
+    return slug("-".join((NAME, *parts)))
 
 
 def _summary(scenario: str, modelled: Sequence[LoadedPoint]) -> str:

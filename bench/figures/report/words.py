@@ -12,12 +12,17 @@ from mmmodel.kernels import implementation
 KERNELS = "real kernels, as reported in 2021 (not measured here)"
 
 
+def call_words(data: Report) -> str:
+    """Return the call: what is no system call has no brackets."""
+    return "core dump" if data.operation == "coredump" else f"{data.operation}()"
+
+
 def title_words(data: Report) -> str:
     """Return the title."""
     if data.scenario:
-        return f"munlockall() on {data.scenario}"
+        return f"{call_words(data)} on {data.scenario}"
     programs = data.programs[0].name if len(data.programs) == 1 else f"{len(data.programs)} real programs"
-    return f"munlockall() on the address space of {programs}"
+    return f"{call_words(data)} on the address space of {programs}"
 
 
 def implementation_words(name: str) -> str:
@@ -83,8 +88,8 @@ def _caption(data: Report) -> str:
         else ""
     )
     return (
-        f"munlockall() against reserved address space{what}, both scales logarithmic. Left: time; {POINTS}. Right: page-table"
-        " entries read, which are exact and have no interval; a count of zero has no place on the scale."
+        f"{call_words(data)} against reserved address space{what}, both scales logarithmic. Left: time; {POINTS}. Right:"
+        " page-table entries read, which are exact and have no interval; a count of zero has no place on the scale."
         f"{programs}{real}{marks}"
     )
 

@@ -161,6 +161,11 @@ CASES = [
         ("--impl", "page-walk", "--size", "1GiB"),
         {"points": names("munlockall/report/1GiB", *REPORT_POINTS, implementations=("page-walk",))},
     ),
+    Case(
+        "report",
+        ("--op", "mlockall", "--size", "1GiB"),
+        {"points": names("mlockall/report/1GiB", *(one.replace("munlockall", "mlockall") for one in REPORT_POINTS))},
+    ),
     Case("report", ("--results", "there"), {"parent": Path("there")}),
     Case("report", ("--plots", "plots"), {"plots": True}),
     *(Case(one, ("--processes", "3"), {"repetition": (3, None)}) for one in ("sweep", "reference", "report")),

@@ -15,7 +15,8 @@ from bench.measuring.counting import count, count_points
 from bench.runs import storage
 from bench.targets import model, registry
 from bench.workloads.scenario import SCENARIOS, Operation, Point, Scenario
-from mmmodel.kernels import IMPLEMENTATIONS
+from bench.workloads.suite import Group
+from mmmodel.kernels import EVERY_IMPLEMENTATION, IMPLEMENTATIONS
 
 
 def run(tmp_path: Path, *arguments: str) -> int:
@@ -42,6 +43,44 @@ def test_a_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     per_page = counted.points[0]
     assert per_page.counters["model_pages_looked_up"] == 262144
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["report.png", "report.svg"]
+
+
+def test_a_report_of_core_dumps_before_and_after(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "one-page",
+        "--size",
+        "1GiB",
+        "--op",
+        "coredump",
+        "--impl",
+        "per-page,dump-walk",
+        "--processes",
+        "1",
+        "--values",
+        "1",
+    )
+    assert run(tmp_path, *words) == 0
+    out, _ = capsys.readouterr()
+    for word in ("one-page/1GiB", "262,144", "per-page", "dump-walk", "For coredump on 1 GiB", "all left the same state."):
+        assert word in out, word
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == [
+        "report-coredump-one-page.png", "report-coredump-one-page.svg",
+    ]  # fmt: skip
+
+
+def test_a_report_is_of_one_call_and_of_those_that_take_part_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["--op", "coredump,exit"], "report is of one call; run takes several"),
+        (["--impl", "dump-walk"], "dump-walk takes part in coredump alone"),
+        (["--op", "coredumps"], "unknown operation 'coredumps'; known are .*coredump"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            report.read_request(words)
+    points = report.read_request(["--op", "coredump"]).measurements().points
+    assert {point.group for point in points} == {
+        *(f"coredump/one-page/{size}" for size in ("2GiB", "64GiB", "256GiB")),
+        "coredump/layout/cryptsetup237_luksFormat_hm8_default",
+    }
 
 
 def test_a_difference_between_implementations_ends_it_before_any_time(
@@ -157,12 +196,13 @@ def test_every_scenario_builds_and_all_implementations_agree(name: str) -> None:
     assert results[0].counted.span == small(name).span
 
 
-@pytest.mark.parametrize("name", ["report", "sparse-2MiB", "dense", "many-vmas"])
+@pytest.mark.parametrize("name", ["report", "sparse-2MiB", "dense", "many-vmas", "one-page"])
 @pytest.mark.parametrize("operation", [one for one in get_args(Operation) if one != "touch"])  # PROT_NONE cannot be touched
 def test_every_operation_leaves_the_same_state_by_all_implementations(name: str, operation: Operation) -> None:
-    points = [Point(small(name), implementation, operation) for implementation in IMPLEMENTATIONS]
+    points = Group(small(name), operation).points()
     results = count_points(points, Progress(disable=True))
-    assert len({done.counted.name for done in results}) == len(IMPLEMENTATIONS)
+    number = len(EVERY_IMPLEMENTATION) if operation == "coredump" else len(IMPLEMENTATIONS)
+    assert len({done.counted.name for done in results}) == number
     assert {done.counted.span for done in results} == {small(name).span}
 
 

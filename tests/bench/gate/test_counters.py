@@ -19,6 +19,7 @@ from bench.gate.verdict import Verdict
 from bench.workloads.scenario import SCENARIOS, Point
 from bench.workloads.suite import Group
 from mmmodel.kernels import implementations
+from support.pages import ROOT
 
 ONE = Expected("d", 1, 2, {"model_pte_read": 5, "nr_mlock": -2})
 
@@ -165,8 +166,11 @@ def test_what_the_gate_asks_for() -> None:
         sizes = [group.scenario.span for group in law.curve]
         assert len(sizes) >= 4 and max(sizes) / min(sizes) >= 64
         assert law.slack == pytest.approx(math.log(2) / math.log(256))
-    followed = Counter(law.implementation for law in asked.laws)
-    assert followed == {one.name: 2 for one in implementations()}
+    followed = Counter((law.curve[0].operation, law.implementation) for law in asked.laws)
+    assert followed == {
+        **{("munlockall", one.name): 2 for one in implementations()},
+        **{("coredump", name): 2 for name in ("per-page", "dump-walk")},
+    }
     assert {floor.implementation for floor in asked.floors} == SKIPPING
     for floor in asked.floors:  # the report: 2**29 pages to a handful of entries, 4.172 s to too little to notice
         assert floor.baseline == "per-page"
@@ -174,6 +178,13 @@ def test_what_the_gate_asks_for() -> None:
         assert 4.172 / floor.seconds < 1e-3
     timed = [point.implementation for point in asked.timed]
     assert Counter(timed) == {one.name: 2 for one in implementations()}
+
+
+def test_what_is_expected_follows_the_laws() -> None:
+    asked, counted = CHECKS["reference"], expectation.load(ROOT / "results" / "expectation.json").points
+    assert {one.verdict for one in laws.judge_laws(asked.laws, counted, None)} == {"pass"}
+    assert {one.verdict for one in laws.judge_bounds(asked.bounds, counted)} == {"pass"}
+    assert {one.verdict for one in laws.judge_floors(asked.floors, counted, None)} == {"pass"}
 
 
 def test_noise_that_hides_an_exponent_is_inconclusive() -> None:
@@ -266,8 +277,9 @@ def test_a_floor_without_its_benchmarks_is_an_error() -> None:
 
 def test_the_slack_of_times_along_each_curve() -> None:
     """What the comment beside SLACK says: along which factor the cost of a unit may change by which."""
-    factors = {"head-tail": (64, 1.7), "dense": (256, 2.0), "report": (1024, 2.4)}
-    followed = {law.curve[0].scenario.name: [group.scenario.span for group in law.curve] for law in CHECKS["reference"].laws}
+    factors = {"head-tail": (64, 1.7), "one-page": (64, 1.7), "dense": (256, 2.0), "report": (1024, 2.4)}
+    judged = CHECKS["reference"].laws
+    followed = {one.curve[0].scenario.name: [group.scenario.span for group in one.curve] for one in judged}
     assert followed.keys() == factors.keys()
     for name, spans in followed.items():
         factor, change = factors[name]

@@ -31,6 +31,7 @@ CALLS: dict[Operation, str] = {
     "mprotect": f"c 0 a {START:x} {SPAN:x} 1",
     "exit": "x 0",
     "touch": f"t 0 {START:x} {SPAN:x} 1000 1",
+    "coredump": "g 0 1 3e 0 6",  # kill(), of the process itself, by SIGABRT
 }
 
 
@@ -78,13 +79,26 @@ def test_mmap_finds_next_to_nothing_and_locks_what_comes() -> None:
 def test_the_same_call_without_the_span_for_those_that_work_on_all_memory() -> None:
     for operation in get_args(Operation):
         empty = without_span(point(operation, "dense"))
-        assert (empty is None) == (operation not in ("munlockall", "mlockall", "exit"))
+        assert (empty is None) == (operation not in ("munlockall", "mlockall", "exit", "coredump"))
         if empty:
             assert empty.orders[-2:] == (UNLOCK_PROGRAM, CALLS[operation])
-            assert not [one for one in empty.orders if one.startswith(("c 0 9 ", "t "))]  # no mmap, no touch
+            assert not [one for one in empty.orders if one.startswith((f"c 0 9 {START:x}", "t "))]  # no mmap, no touch
             whole = program(point(operation, "dense"), START).orders
             locks = [one for one in whole[:-1] if one.startswith("c 0 97")]
             assert [one for one in empty.orders[:-1] if one.startswith("c 0 97")] == locks
+
+
+def test_a_core_dump_finds_an_empty_file_and_nothing_locked() -> None:
+    orders = program(point("coredump", "one-page"), START).orders
+    limit, name, text, opened, closed, gone = orders[:6]
+    assert limit == f"l 0 4 {(1 << 64) - 1:x}"  # RLIMIT_CORE
+    assert text.split()[-1] == f"{int.from_bytes(b'/core', 'little'):x}"
+    address = name.split()[3]
+    assert opened == f"g 0 6400 2 {address} 241 180"  # open() for writing, made and emptied, as descriptor 100
+    assert (closed, gone) == ("c 0 3 64", f"c 0 b {address} 1000")
+    assert not [one for one in orders if one.startswith("c 0 97")]
+    without = without_span(point("coredump", "one-page"))
+    assert without is not None and without.orders[:6] == orders[:6]
 
 
 @pytest.mark.parametrize("name", layouts.shipped_names())

@@ -22,7 +22,7 @@ from bench.traces.replay import differences
 from bench.workloads import ideas as known_ideas
 from bench.workloads.scenario import SCENARIOS, MiB, Point
 from mmmodel import idea_code, kernels
-from mmmodel.kernels import IMPLEMENTATIONS
+from mmmodel.kernels import EVERY_IMPLEMENTATION, IMPLEMENTATIONS
 from support.own import EXAMPLES, idea_file
 
 SMALL = SCENARIOS["dense"].resized(MiB)
@@ -147,10 +147,10 @@ def test_a_kept_run_tells_what_its_idea_was(tmp_path: Path, monkeypatch: pytest.
 
 def test_files_join_all_implementations_or_those_that_are_named() -> None:
     path = str(EXAMPLES / "hole_skip.py")
-    assert selection.chosen([], [path]).implementations == (*IMPLEMENTATIONS, "hole_skip")
+    assert selection.chosen([], [path]).implementations == (*EVERY_IMPLEMENTATION, "hole_skip")
     assert selection.chosen([], [f"per-page,{path}"]).implementations == ("per-page", "hole_skip")
     assert selection.chosen([path, "page-walk"], []).order == ("hole_skip", "page-walk")
-    assert registry.names() == IMPLEMENTATIONS
+    assert registry.names() == EVERY_IMPLEMENTATION
 
 
 def test_names_that_mean_something_else(tmp_path: Path) -> None:

@@ -148,6 +148,29 @@ def test_points_that_take_long_have_a_start_of_their_own_and_are_carried_out_onc
     assert [len(task.points) for task in many] == [12, 12, 6]
 
 
+def test_a_core_dump_is_a_death_with_a_file_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = real.qemu()
+    work = kernel_points.all_tasks(
+        [target], {target.name: (Point(SCENARIOS["one-page"].resized(MiB), target.name, "coredump"),)}, Asked()
+    )
+
+    def dying(status: int | None) -> None:
+        def answers(program: Program) -> list[Answer]:
+            *before, last = real.all_well(program, 3000 if any(one.startswith("t ") for one in program.orders) else 1000)
+            dies = program.orders[-1].startswith("g ")
+            return [*before, Answer(0, last.cycles, status) if dies else last]
+
+        real.answering(monkeypatch, answers)
+
+    dying(0x86)  # SIGABRT, and a core file
+    (taken,) = measured(work)
+    assert set(taken.start.values) == {2000}
+    for status in (6, None):  # without a file, and not at all
+        dying(status)
+        with pytest.raises(MeasurementError, match=r"coredump/one-page/1MiB/.*: no core file was written"):
+            measured(work)
+
+
 def test_what_is_carried_out_before_a_long_point_is_short() -> None:
     target = real.qemu("5.10.1")
     (_, first, *_) = kernel_calls._batch(target, points(target.name, 2 * TiB), 3)

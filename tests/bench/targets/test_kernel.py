@@ -75,6 +75,22 @@ def test_what_a_kernel_can_carry_out(monkeypatch: pytest.MonkeyPatch) -> None:
         real.qemu().check(Point(SCENARIOS["report"], "6.1.192", "touch"))
 
 
+def test_a_core_dump_has_a_file_in_a_guests_memory_and_nowhere_else() -> None:
+    point = Point(SCENARIOS["dense"].resized(256 * MiB), "x", "coredump")
+    for target in (real.host(), real.uml()):
+        with pytest.raises(UsageError, match="its file would lie on this machine"):
+            target.check(point)
+    real.qemu().check(point)
+    unlocks = Point(point.scenario, "x")
+    ((dumps, _),), ((other, _),) = (real.qemu().machines([one]) for one in (point, unlocks))
+    assert isinstance(dumps, Qemu) and isinstance(other, Qemu)
+    assert dumps.memory_mib >= other.memory_mib + 256  # the pages once more
+    added = {**dumps.settings}.items() - {**other.settings}.items()
+    assert added == {("/proc/sys/kernel/core_pattern", "/core")}
+    small, large = (Point(SCENARIOS["one-page"].resized(span), "x", "coredump") for span in (GiB, TiB))
+    assert real.qemu().expected_seconds(large) > 500 * real.qemu().expected_seconds(small) > 0
+
+
 def test_an_old_kernel_takes_as_long_as_the_span_is() -> None:
     small, large = (Point(SCENARIOS["report"].resized(span), "x") for span in (GiB, TiB))
     old, new = real.qemu("5.10.262"), real.qemu("6.1.192")

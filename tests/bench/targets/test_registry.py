@@ -17,6 +17,11 @@ from bench.targets.target import OnProgress, Prepared, PreparingTarget
 from bench.workloads import layout as layouts
 from bench.workloads.scenario import LAYOUT, SCENARIOS, Operation, Point, refuse_call
 from bench.workloads.selection import OPERATIONS, layout_scenario
+from bench.workloads.suite import Group
+from mmmodel import Mm
+from mmmodel.constants import PAGE_SIZE
+from mmmodel.coredump import DumpRun
+from mmmodel.kernels import every_implementation
 
 
 class FakeKernel:
@@ -88,7 +93,7 @@ def test_what_has_no_counters_is_not_counted(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_state_that_cannot_be_seen_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, FakeKernel(counters={"instructions": 5}))
     small = SCENARIOS["report"].resized(1 << 21)
-    points = [Point(small, name) for name in registry.names()]
+    points = Group(small).points(registry.names())
     found = counting.count_points(points, Progress(disable=True))
     assert found[-1].counted.counters == {"instructions": 5} and found[-1].state is None
 
@@ -154,11 +159,45 @@ def test_every_call_on_every_scenario_is_counted_or_refused_before_anything_is_b
             else:
                 assert counting.count(point).counted.counters, point.name
     sized = {name for name in SCENARIOS if name != LAYOUT}
-    layout = {(LAYOUT, 0)} if operation not in ("munlockall", "mlockall", "exit") else set()
+    layout = {(LAYOUT, 0)} if operation not in ("munlockall", "mlockall", "exit", "coredump") else set()
     short = {(name, pages) for name in sized for pages in (1, 3)} if operation == "munlock-part" else set()
-    no_access = sized - {"dense", "thp"} if operation == "touch" else set()
+    no_access = sized - {"dense", "thp", "one-page"} if operation == "touch" else set()
     closed = {(name, pages) for name in no_access for pages in (1, 3, 4, 1024)}
     assert refused == layout | short | closed
+
+
+def test_an_implementation_of_one_operation_takes_part_in_no_other() -> None:
+    (walk,) = (one.name for one in every_implementation() if one.only)
+    assert walk in registry.names() and walk not in registry.trace_targets()
+    groups = [Group(SCENARIOS["dense"], "munlockall"), Group(SCENARIOS["one-page"], "coredump")]
+    chosen = selection.chosen([], [])
+    assert [point.operation for point in chosen.points(groups) if point.implementation == walk] == ["coredump"]
+    assert [point.operation for point in selection.chosen([], [walk]).points(groups)] == ["coredump"]
+    for asked in (selection.chosen([], [f"page-walk,{walk}"]), selection.chosen([walk, "page-walk"], [])):
+        with pytest.raises(UsageError, match=f"{walk} takes part in coredump alone, .* --op coredump"):
+            asked.points(groups[:1])
+    with pytest.raises(UsageError, match=rf"{walk} takes part in coredump alone \(--op coredump\), not in munlockall"):
+        registry.prepare(Point(SCENARIOS["dense"], walk))
+
+
+def test_a_core_dump_that_leaves_out_a_page_is_another_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Mm.coredump
+
+    def lacking(space: Mm) -> list[DumpRun]:
+        found = whole(space)
+        return found if space.impl == "per-page" else [DumpRun(one.start, one.end - PAGE_SIZE) for one in found]
+
+    scenario = SCENARIOS["one-page"].resized(4 << 20)
+    points = Group(scenario, "coredump").points()
+    with Progress(disable=True) as progress:
+        results = counting.count_points(points, progress)
+        assert len({one.state for one in results}) == 1 and len(results) == len(registry.names())
+        assert counting.count(Point(scenario, "per-page", "exit")).state != results[0].state
+        monkeypatch.setattr(Mm, "coredump", lacking)
+        with pytest.raises(
+            MeasurementError, match="per-page and hole-skip leave different states after coredump/one-page/4MiB"
+        ):
+            counting.count_points(points, progress)
 
 
 def test_a_call_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from bench.figures.kinds import KERNEL_KINDS
 from bench.progress import progress_bar
 from bench.runs import storage
 from bench.runs.storage import write_atomic
+from bench.scan.against_model import against_model
 from bench.scan.became_linear import base_of, became_linear, names, unclear
 from bench.scan.call import Call
 from bench.scan.calls import CALLS
@@ -44,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep what was measured, as JSON, or the reproducer")
     parser.add_argument("--show", type=Path, metavar="FILE", help="show a kept scan, measure nothing")
+    parser.add_argument(
+        "--against-model", action="store_true",
+        help="with --show: exit code 1 if a law is not that of the model's counters",
+    )  # fmt: skip
     against = "exit code 1 if a call became linear; FILE: a kept scan to compare with (default: the committed one)"
     parser.add_argument("--fail-if-linear", nargs="?", type=Path, const=KEPT, metavar="FILE", help=against)
     parser.add_argument("--layouts", metavar="NAME,...", help="some layouts alone; --list shows those of each call")
@@ -67,6 +72,8 @@ def read_request(argv: Sequence[str]) -> argparse.Namespace:
         raise UsageError("--layout is of --reproducer")
     if options.output and options.list:
         raise UsageError("--list writes no file")
+    if options.against_model and not options.show:
+        raise UsageError("--against-model is of a kept scan: give it with --show FILE")
     for name in ("only", "layouts"):
         if getattr(options, name) and not options.on:
             raise UsageError(f"--{name} chooses what is measured: give it with --on")
@@ -162,6 +169,27 @@ def _judge(kept: Scan, kernels: Sequence[KernelScan]) -> int:
     return code
 
 
+def _hold_against_model(kernels: Sequence[KernelScan]) -> int:
+    """Tell which laws are not those of the model's counters; return the exit code."""
+    wrong = 0
+    with progress_bar() as progress:
+        task = progress.add_task("counting by the model", total=len(kernels))
+        found = []
+        for one in kernels:
+            found.append(against_model(one))
+            progress.advance(task)
+    for result in found:
+        for held in result.wrong:
+            name = f"{result.kernel}: {held.call} on {held.layout}"
+            say(f"{name}: measured {held.measured}; {result.implementation}: {held.modelled}")
+        for line in result.left_out:
+            say(f"{result.kernel}: left out: {line}")
+        same = len(result.held) - len(result.wrong)
+        say(f"{result.kernel} against {result.implementation or 'no model'}: {same} of {len(result.held)} laws are the model's")
+        wrong += len(result.wrong)
+    return EXIT_DIFFERENCES if wrong else 0
+
+
 def main(argv: Sequence[str]) -> int:
     """Scan kernels, show a kept scan, or write a reproducer."""
     options = read_request(argv)
@@ -171,6 +199,8 @@ def main(argv: Sequence[str]) -> int:
         return _reproduce(options)
     kept = load(options.fail_if_linear) if options.fail_if_linear else None
     found = load(options.show) if options.show else _measure(options)
+    if options.against_model:
+        return _hold_against_model(found.kernels)
     if options.output:
         save(options.output, found)
     formats.show(page(found.kernels, details=options.details), wide=options.wide)

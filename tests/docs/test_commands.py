@@ -17,7 +17,7 @@ from bench.commands import COMMANDS, speed
 from bench.measuring import footprint
 from bench.measuring.repetition import Repetition
 from bench.workloads.scenario import MiB, Point
-from mmmodel.kernels import IMPLEMENTATIONS
+from mmmodel.kernels import EVERY_IMPLEMENTATION, IMPLEMENTATIONS
 from support.pages import FENCED, PAGES, ROOT, Command, blocks, commands
 
 BRIEF = ("--processes", "1", "--values", "1")
@@ -38,9 +38,9 @@ def _without_booting(words: Sequence[str]) -> list[str]:
     for before, word in zip(["", *words], words, strict=False):
         if before in ("--on-a", "--on-b"):
             word = IMPLEMENTATIONS[before == "--on-b"]
-        if before == "--on" and words[0] in ("report", "run", "sweep") and word not in IMPLEMENTATIONS:
+        if before == "--on" and words[0] in ("report", "run", "sweep") and word not in EVERY_IMPLEMENTATION:
             word = "host"
-            if word in found:
+            if word in found or "coredump" in words:  # which the running kernel is not measured on
                 found.pop()  # the option
                 continue
         found.append(word)
@@ -70,6 +70,7 @@ def small(words: Sequence[str]) -> list[str]:
     if name == "scan" and "--on" in rest:  # as above
         return [name, "--show", str(ROOT / "results" / "records" / "scan.json")]
     if name == "scan":
+        rest = [word for word in rest if word != "--against-model"]  # some minutes: tests/bench/scan/test_against_model.py
         return [name, *(str(ROOT / word) if word.startswith("results/") else word for word in rest)]
     if name == "races" and not rest:  # all of them: tests/docs/test_races.py
         rest = ["munlock-vs-truncate"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.scan.results import SCHEMA, Scan, save
+from bench.commands.scan import KEPT
+from bench.scan.results import SCHEMA, Scan, load, save
 from support.fake_scan import PAGE, Cost, Fake, constant, per, scanned
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "still-linear.py"
@@ -24,6 +25,10 @@ def made(costs: dict[str, Cost]) -> Scan:
     """Return a scan of two kernels in name only, which cost the same."""
     kernels = [scanned(Fake(costs, name=name)) for name in ("6.1", "7.3")]
     return Scan(SCHEMA, "scan", "made up", "2026-01-01T00:00:00", {}, kernels)
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert still_linear.PAGE.read_text(encoding="utf-8") == still_linear.render(load(KEPT)), "run: python3 docs/still-linear.py"
 
 
 def test_the_page_tells_what_walks_what_it_costs_and_what_the_model_counts() -> None:

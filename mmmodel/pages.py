@@ -75,7 +75,8 @@ def compound_head(pages: Records, pfn: int) -> int:
 @step
 def thp_nr_pages(pages: Records, pfn: int) -> int:
     """Models thp_nr_pages() and folio_nr_pages() of a head or order-0 page, in pages."""
-    return 1 << ((pages[pfn]["flags"] >> ORDER_SHIFT) & ORDER_MASK)
+    nr_pages: int = np.int64(1) << ((pages[pfn]["flags"] >> ORDER_SHIFT) & ORDER_MASK)  # type: ignore[assignment]  # widened
+    return nr_pages
 
 
 @primitive

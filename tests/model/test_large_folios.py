@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from mmmodel import Mm, check_mm
+from mmmodel.estimate import KEEP, pages_to_populate
 from mmmodel.kernels import V6_12, implementations
 from oracle import constants as c
-from support.facts import BASE, PAGE, READ, RW, all_of, areas, changes, locked, map_anon, unlocked
+from support.facts import BASE, PAGE, READ, RW, all_of, areas, changes, locked, map_anon, rss_pages, unlocked
 from support.subjects import of_kernel
 
 MakeMm = Callable[..., Any]
@@ -188,6 +189,14 @@ def test_protecting_a_part_keeps_the_lock(folio: Any) -> None:
     assert seen(folio) == WHOLE_LOCKED
 
 
+def test_every_page_of_it_is_exclusive(folio: Any) -> None:
+    """Else a write to it would copy a page once it had been read-only."""
+    folio.mprotect(BASE, SIZE, READ)
+    folio.mprotect(BASE, SIZE, RW)
+    folio.touch(BASE, SIZE, "write")
+    assert seen(folio) == WHOLE
+
+
 def test_two_processes_lock_it_once_each(folio: Any) -> None:
     folio.mlock(BASE, SIZE)
     child = folio.fork()
@@ -237,6 +246,14 @@ def test_folios_are_used_again(newest: str) -> None:
         check_mm(mm)
         sizes.append(mm.memory_bytes())
     assert len(set(sizes)) == 1
+
+
+def test_frames_that_a_request_could_take(newest: str) -> None:
+    mm = Mm(newest, mthp=(SIZE,))
+    map_anon(mm, NR)
+    bound = pages_to_populate(mm.state, 1, BASE, BASE + PAGE, KEEP)
+    mm.touch(BASE, PAGE, "write")
+    assert bound >= rss_pages(mm) == NR
 
 
 def test_mprotect_that_populates_has_room_for_folios(newest: str) -> None:

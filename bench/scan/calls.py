@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from bench.scan.call import Call
 from bench.scan.layouts import ANON, EVERY, PLAIN, RW, SPAN_LIMIT, MiB
 from bench.scan.more_calls import MORE
-from bench.scan.steps import Abort, Exit, Fork, Limit, StartProgram, Step, Sys, Text
+from bench.scan.steps import SCRATCH_BYTES, Abort, Exit, Fork, Limit, StartProgram, Step, Sys, Text
 from mmmodel import constants as const
 
 POPULATED: Final = 16 * MiB  # of calls that bring every page
@@ -15,6 +16,7 @@ _BRINGS: Final = "every page is brought into memory"
 _OVER: Final = const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE | const.MAP_FIXED
 _NONE, _READ = const.PROT_NONE, const.PROT_READ
 _RLIMIT_CORE: Final = 4
+CORE: Final = 114  # descriptor of the core file
 _UNLIMITED: Final = (1 << 64) - 1
 _LOCK_ALL: Final = const.MCL_CURRENT | const.MCL_ONFAULT
 _MAYMOVE, _MREMAP_FIXED, _DONTUNMAP = 1, 2, 4
@@ -55,13 +57,20 @@ LOCKING: Final = (
     Call("munlockall", Sys("munlockall"), layouts=EVERY),
 )  # fmt: skip
 
+# To empty the file of the dump before would be work of the call's. Of a file that is mapped every page is brought and written.
+_EMPTY_CORE: Final = (
+    Text(0, "core"),
+    Sys("open", ("scratch", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), CORE),
+    Sys("close", (CORE,)),
+    Sys("munmap", ("scratch", SCRATCH_BYTES)),  # which would be in the next one
+)
 PROCESSES: Final = (
     Call("fork", Fork(), layouts=EVERY),
     Call("vfork + exec", StartProgram(0), "another program, until its end", (Text(0, "/proc/self/exe"),), layouts=PLAIN),
     Call("exec", Sys("execve", ("scratch", 0, 0)), "in the place of this program", (Text(0, "/proc/self/exe"),),
          layouts=_FREE_RANGE, dies=True),
     Call("exit", Exit(), layouts=EVERY, dies=True),
-    Call("core dump", Abort(), "the end by SIGABRT, into a file", (Limit(_RLIMIT_CORE, _UNLIMITED),), layouts=EVERY,
+    Call("core dump", Abort(), "the end by SIGABRT, into a file", (Limit(_RLIMIT_CORE, _UNLIMITED), *_EMPTY_CORE),
          dies=True, lasts=True, only_in="core file"),
 )  # fmt: skip
 

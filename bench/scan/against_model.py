@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from bench.scan.by_model import ModelMachine
+from bench.scan.by_model import NOT_MODELLED, ModelMachine
 from bench.scan.call import Call
 from bench.scan.calls import CALLS
 from bench.scan.law import LEAST_VALUES, Law, judge
@@ -24,6 +24,7 @@ UNTOUCHED: Final = ("none", "rw", "locked none")  # layouts
 INDEPENDENT: Final = ("munmap", "mprotect", "fork", "exit")  # calls whose law "nothing", of such memory, is compared
 # Work that the model does and does not count, by the axis of the layouts where it shows.
 NOT_COUNTED: Final[dict[str, tuple[str, ...]]] = {
+    "core dump": ("pages",),  # to write them
     "fork": ("pages", "tables", "VMAs"),
     "mprotect": ("pages", "tables"),
     "mprotect none": ("pages", "tables"),
@@ -33,6 +34,9 @@ NOT_COUNTED: Final[dict[str, tuple[str, ...]]] = {
     "mremap dontunmap": ("pages", "tables", "span"),
     "msync": ("VMAs",),
 }
+
+
+COUNTED_ADVICE: Final = ("madvise dontneed", "madvise dontneed_locked", "madvise remove")
 
 
 class Held(NamedTuple):
@@ -71,7 +75,11 @@ def against_model(kernel: KernelScan) -> Result:
         if reason := machine.problem(call, layout) or _not_counted(call, layout):
             left_out[f"{call.name}: {reason}"] = None
             continue
-        held.append(_held(machine, call, series, law))
+        one = _held(machine, call, series, law)
+        if one.modelled.startswith(NOT_MODELLED):
+            left_out[f"{call.name}: {one.modelled}"] = None
+        else:
+            held.append(one)
     return Result(kernel.name, implementation.name, tuple(held), tuple(left_out))
 
 
@@ -87,7 +95,12 @@ def _laws(kernel: KernelScan) -> Iterator[tuple[Series, Call, Layout, Law]]:
 
 
 def _not_counted(call: Call, layout: Layout) -> str:
-    """Return that the model counts nothing of what a call does there, "" if it does."""
+    """Return that the model counts nothing of what a call does there, "" if it does.
+
+    Of advice it counts what gives pages up, and nothing of what sets flags or marks pages.
+    """
+    if call.name.startswith("madvise ") and call.name not in COUNTED_ADVICE:
+        return "its work is not counted"
     return f"its work on {layout.axis} is not counted" if layout.axis in NOT_COUNTED.get(call.name, ()) else ""
 
 
@@ -102,7 +115,7 @@ def _held(machine: ModelMachine, call: Call, series: Series, law: Law) -> Held:
     for sized in series.sizes:
         found = machine.counted(Shot(call, layout, sized.n))
         if isinstance(found, str):
-            return Held(call.name, layout.name, _words(law, layout), f"failed: {found}", agrees=False)
+            return Held(call.name, layout.name, _words(law, layout), found, agrees=False)
         counted.append(found)
     whole = _law_of(series, [sum(one.values()) for one in counted])
     each = [_law_of(series, [one[name] for one in counted]) for name in counted[0]] if law.kind == "linear" else [whole]

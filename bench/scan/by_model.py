@@ -14,7 +14,7 @@ from bench.errors import one_line
 from bench.scan.call import PLACE, Call
 from bench.scan.layouts import Layout
 from bench.scan.machine import Outcome, Shot
-from bench.scan.steps import Abort, Again, Exit, File, Fork, Limit, Spot, Step, Sys, Touch
+from bench.scan.steps import Abort, Again, Exit, File, Fork, Limit, Spot, Step, Sys, Text, Touch
 from bench.targets.kernel import Unit
 from mmmodel.errors import NotModelled
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from mmmodel import Mm
 
 COUNTED: Final = "model_"  # how counters of work begin; the others are statistics of the kernel's
+NOT_MODELLED: Final = "is not modelled"
 RANGE_CALLS: Final = frozenset({"munmap", "mprotect", "mlock", "mlock2", "munlock", "madvise", "mremap", "msync"})
 NO_RANGE: Final = frozenset({"mlockall", "munlockall"})
+FILES: Final = frozenset({"open", "close"})  # of which the model has none, and which change no memory
 
 
 class ModelMachine:
@@ -44,7 +46,7 @@ class ModelMachine:
     def problem(self, call: Call, layout: Layout) -> str:
         """Return what the model has no call for, "" if it can carry a call out."""
         steps = (*layout.steps, *call.before, call.measured)
-        return next((f"is not modelled ({_named(one)})" for one in steps if not _is_known(one)), "")
+        return next((f"{NOT_MODELLED} ({_named(one)})" for one in steps if not _is_known(one)), "")
 
     def carry_out(self, shots: Sequence[Shot]) -> Iterator[tuple[Shot, Outcome]]:
         """Yield what becomes of each shot, each on a machine of its own; whether a call is there is not asked."""
@@ -75,7 +77,9 @@ class ModelMachine:
             except OSError as error:
                 if _name_of(error) not in shot.call.fine:
                     raise
-        except (OSError, NotModelled, MemoryError) as error:
+        except NotModelled as error:
+            return f"{NOT_MODELLED} ({one_line(error)})"
+        except (OSError, MemoryError) as error:
             return one_line(error)
         return {name: number for name, number in space.call_counters().items() if name.startswith(COUNTED)}
 
@@ -93,8 +97,8 @@ def _named(step: Step) -> str:
 def _is_known(step: Step) -> bool:
     """Tell whether the model has a step."""
     if isinstance(step, Sys | Again):
-        return step.name in RANGE_CALLS or (isinstance(step, Sys) and step.name in (*NO_RANGE, "mmap"))
-    return isinstance(step, Touch | File | Limit | Fork | Exit | Abort)
+        return step.name in RANGE_CALLS or (isinstance(step, Sys) and step.name in (*NO_RANGE, *FILES, "mmap"))
+    return isinstance(step, Touch | File | Limit | Text | Fork | Exit | Abort)
 
 
 def _carry_out(space: Mm, step: Step, spot: Spot, files: dict[int, MappedFile]) -> None:
@@ -103,6 +107,8 @@ def _carry_out(space: Mm, step: Step, spot: Spot, files: dict[int, MappedFile]) 
         case Sys(name="mmap"):
             address, nbytes, protection, flags, descriptor, offset = (spot.value(one) for one in step.arguments)
             space.mmap(address, nbytes, protection, flags, files.get(descriptor), offset)
+        case Sys(name=name) if name in FILES:
+            pass
         case Sys():
             getattr(space, step.name)(*(spot.value(one) for one in step.arguments))
         case Again():
@@ -119,5 +125,5 @@ def _carry_out(space: Mm, step: Step, spot: Spot, files: dict[int, MappedFile]) 
             space.exit()
         case Abort():
             space.coredump()  # what follows is an exit, whose law is its own
-        case Limit():
-            pass  # none that the model's core file could exceed
+        case Limit() | Text():
+            pass  # what the model's core file could exceed, and its name

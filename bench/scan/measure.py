@@ -19,6 +19,7 @@ LIMIT: Final = 5.0  # seconds that one call may be expected to take
 FURTHER: Final = (256, 16, 2)  # times the size, of the next, where the cost has not grown: the most that is allowed
 SIZES_A_ROUND: Final = 3
 BETWEEN: Final = (2, 4)  # powers of 2 by which sizes are smaller than the last that fill the gap before it, where costs grow
+FAR: Final = 8 << 30  # bytes: a span that is linear is so beyond 1 GiB, where that does not take too long
 ANNOUNCED: Final = 1.0  # seconds: what nothing can end is announced if it is expected to take longer
 
 Say = Callable[[str], None]
@@ -62,9 +63,10 @@ class Running:
             self._is_first = False
             return [size for size in self.layout.sizes if size <= most]
         law = self.law()
-        if law is None or law.kind == "linear":
-            return []
         last = max(self.values)
+        # A walk of the tables below one entry is linear up to 1 GiB, and no further.
+        if law is None or (law.kind == "linear" and (self.layout.axis != "span" or last >= FAR)):
+            return []
         grows = law.kind != "nothing" or statistics.median(self.values[last]) > 2 * law.base
         if grows and (between := [last >> shift for shift in BETWEEN if min(self.values) < last >> shift not in self.values]):
             return between

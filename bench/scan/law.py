@@ -67,11 +67,32 @@ def judge(axis: Axis, values: Values, unit_of_cost: Unit, *, is_whole: bool = Tr
     unit = _unit(sizes, values, LEAST_STEP[unit_of_cost]) if axis == "span" else 1
     if unit is None:
         return Law("too few", base)
-    for border in (PUD_SIZE, PMD_SIZE) if axis == "span" else ():
-        beyond = {size: values[size] for size in sizes if size >= border}
+    if axis != "span":
+        return _linear(unit, values)
+    law = msgspec.structs.replace(_of_span(unit, values), base=base)
+    # Entries for 2 MiB may be those of one table alone, with no more beyond it.
+    return (
+        msgspec.structs.replace(law, kind="too few") if law.kind == "linear" and unit == PMD_SIZE and last <= PUD_SIZE else law
+    )
+
+
+def _of_span(unit: int, values: Values) -> Law:
+    """Return the law of the longest spans that is linear, else that of all; `base` is the smallest of these."""
+    for border in (PUD_SIZE, PMD_SIZE):
+        beyond = {size: values[size] for size in values if size >= border}
         if len(beyond) > stats.LEAST_SIZES and (law := _linear(unit, beyond)).kind == "linear":
-            return msgspec.structs.replace(law, base=base)
+            return msgspec.structs.replace(law, per_unit=_last_step(unit, values) or law.per_unit)
     return _linear(unit, values)
+
+
+def _last_step(unit: int, values: Values) -> Interval | None:
+    """Return what a unit of the span costs beyond 1 GiB, None where no size is well beyond."""
+    last = max(values)
+    if last < 2 * PUD_SIZE or PUD_SIZE not in values:
+        return None
+    start, nr = statistics.median(values[PUD_SIZE]), _units(last, unit) - _units(PUD_SIZE, unit)
+    each = [(one - start) / nr for one in values[last]]
+    return stats.geometric_mean(each) if min(each) > 0 else None
 
 
 def _grows(axis: Axis, sizes: Sequence[int], values: Values, least: float) -> bool:

@@ -67,13 +67,18 @@ def test_growth_that_ends_where_the_tables_below_one_entry_are_walked_is_none() 
     assert judge("span", values).kind == "nothing"
 
 
-@pytest.mark.parametrize("last", [1 << 30, 1 << 34])
+def test_steps_of_two_mib_seen_below_one_gib_alone_may_be_those_of_one_table() -> None:
+    assert judge("span", costs(SPANS, 500.0, PMD), is_whole=False).kind == "too few"
+    assert judge("span", costs((*SPANS, 1 << 31), 500.0, PMD), is_whole=False).kind == "linear"
+
+
+@pytest.mark.parametrize("last", [1 << 30, 1 << 31, 1 << 34])
 def test_a_step_that_costs_less_where_tables_above_it_are_missing(last: int) -> None:
     # As munlock() of 5.10: 324 instructions a page with a page table, 162 without, 115 with no table above it either.
     def of(size: int) -> float:
         return 2000 + 324 * min(size, PMD) / PAGE + 162 * max(min(size, PUD) - PMD, 0) / PAGE + 115 * max(size - PUD, 0) / PAGE
 
-    law = judge("span", {size: [of(size)] * 3 for size in (*WHOLE, 1 << 33) if size <= last})
+    law = judge("span", {size: [of(size)] * 3 for size in (*WHOLE, 1 << 31, 1 << 33) if size <= last})
     assert (law.kind, law.unit, law.base) == ("linear", PAGE, of(PAGE))
     assert law.per_unit is not None
     assert law.per_unit.estimate == pytest.approx(115 if last > PUD else 162)

@@ -186,7 +186,7 @@ ELSEWHERE = {
     "sweep": {"--on", "--wide"},
     "reference": set(),
     "report": {"--on", "--wide"},
-    "replay": {"--against", "--ops"},  # test_replay
+    "replay": {"--against", "--ops", "--mthp"},  # test_replay
 }
 
 

@@ -17,6 +17,7 @@ from bench.figures.kind import Prepared
 from bench.figures.ratio.words import legend_words
 from bench.figures.scaling.words import exponent_words
 from bench.figures.style import PARTS, looks, save
+from mmmodel.kernels import implementations
 from support import sample_run
 from support.drawn import existing, labels_of, legend_texts, points, texts_in, texts_outside, xs, ys
 
@@ -125,7 +126,9 @@ def test_run_order_shows_every_process_by_time_and_by_number(drawn: Drawn) -> No
     assert {(one.minutes, one.relative) for one in data.values} <= points(by_time)
     assert {(one.number, one.relative) for one in data.values} <= points(by_number)
     markers = {line.get_marker(): line.get_color() for line in by_time.lines if line.get_marker() != "None"}
-    assert markers == {look["marker"]: look["color"] for look in looks().values()}
+    drawn_names = {one.name for one in implementations()}
+    assert {one.implementation for one in data.values} == drawn_names
+    assert markers == {look["marker"]: look["color"] for name, look in looks().items() if name in drawn_names}
 
 
 def test_nothing_that_is_drawn_leaves_the_figure(drawn: Drawn) -> None:

@@ -56,9 +56,14 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _words(impl: Sequence[str]) -> list[str]:
+    """Return the words of the option --impl, which may be given again."""
+    return [word for option in impl for word in option.split(",")]
+
+
 def named(impl: Sequence[str]) -> tuple[str, ...]:
     """Return the implementations that the words of --impl name: files alone join all that come with the model."""
-    words = [word for option in impl for word in option.split(",")]
+    words = _words(impl)
     files = list(dict.fromkeys(registry.from_file(word) for word in words if ideas.is_file(word)))
     others = [word for word in words if not ideas.is_file(word)]
     return (*selection.implementations(others, registry.names()), *files)
@@ -68,7 +73,7 @@ def chosen(on: Sequence[str], impl: Sequence[str]) -> Chosen:
     """Return the targets that the words of --on name, in their order, or those of --impl; by default every implementation."""
     if not on:
         found = named(impl)
-        return Chosen(found, named=found if impl else ())
+        return Chosen(found, named=tuple(one for one in found if one in _words(impl)))
     if impl:
         raise UsageError("--impl names implementations where there is no --on: name all targets by --on")
     targets = [registry.find(word) for word in on]

@@ -70,8 +70,8 @@ BROKEN = (
         "mmmodel", ERROR, "ended with exit code -6",
     ),
     GateMutant(
-        Mutant("a benchmark is missing", "workloads/suite.py", "else one) for one in SCENARIOS.values()",
-               "else one) for one in list(SCENARIOS.values())[:-2]"),
+        Mutant("a benchmark is missing", "workloads/suite.py", "    for one in SCENARIOS.values()\n",
+               "    for one in list(SCENARIOS.values())[:-2]\n"),
         "bench", ERROR, "missing in this tree's suite",
     ),
     GateMutant(

@@ -53,7 +53,7 @@ SECONDS = 1800  # for all tests of a mutant
 # What fails soonest comes first, since the first failure is enough.
 OF_MODEL = ("facts_calls", "facts_events", "facts_vmas", "facts_errors", "limits", "combinations", "facts_faults", "facts_swap",
             "call_counts", "counters", "madvise", "selftests", "ltp", "differences", "check", "memory", "folios",
-            "coredump", "model_traces", "steps", "random_traces", "state_machine")  # fmt: skip
+            "large_folios", "coredump", "model_traces", "steps", "random_traces", "state_machine")  # fmt: skip
 COMPILED = ("model_traces", "random_traces", "state_machine")  # take longer as plain Python than compiling does
 NEAREST = {
     "mmmodel/check.py": "check", "mmmodel/check_structures.py": "check", "mmmodel/madvise.py": "madvise",

@@ -55,7 +55,7 @@ python3 run.py scan --list                             # the calls, and the layo
   interval of the exponent lies within 0.9 to 1.1. A step may cost less where tables above it are missing: the growth of a span
   beyond 1 GiB is asked first, then that beyond 2 MiB, then all. Growth that would not even double the call in a large process
   (12.44 TiB of span, 4 GiB of pages, 8,192 page tables, 65,530 VMAs) counts as none, nor does what that span would cost less
-  than a millisecond by: entries for 1 GiB, which unmapping reads, 44 instructions each. "unclear" and "no law" are answers, too.
+  than a millisecond by: entries for 1 GiB, which unmapping reads, cost 44 each. "unclear" and "no law" are answers, too.
 - **The step of a walk** is found by sizes that a coarser step does not tell apart: 4 KiB and 2 MiB, and 1 GiB. All of a
   span lies below one entry of the top page table; those entries, of 512 GiB, are not told apart.
 - **Output**: the call makes or returns something for each page of the span, as `mincore()` does, and so may grow with it.

@@ -72,10 +72,16 @@ def compound_head(pages: Records, pfn: int) -> int:
     return pages[pfn]["compound"] & PFN_INDEX if pages[pfn]["flags"] & PG_tail != 0 else pfn
 
 
+@primitive
+def compound_order(pages: Records, pfn: int) -> int:
+    """Models compound_order() of a head or order-0 page: log2 of its pages."""
+    return (pages[pfn]["flags"] >> ORDER_SHIFT) & ORDER_MASK
+
+
 @step
 def thp_nr_pages(pages: Records, pfn: int) -> int:
     """Models thp_nr_pages() and folio_nr_pages() of a head or order-0 page, in pages."""
-    nr_pages: int = np.int64(1) << ((pages[pfn]["flags"] >> ORDER_SHIFT) & ORDER_MASK)  # type: ignore[assignment]  # widened
+    nr_pages: int = np.int64(1) << compound_order(pages, pfn)  # type: ignore[assignment]  # widened
     return nr_pages
 
 
@@ -217,7 +223,7 @@ def huge_zero_page(s: State) -> int:
 def free_frames(s: State, pfn: int) -> None:
     """Give back a page without references, off every list: a single frame or a whole compound page."""
     if s.pages[pfn]["flags"] & PG_head != 0:
-        order = (s.pages[pfn]["flags"] >> ORDER_SHIFT) & ORDER_MASK
+        order = compound_order(s.pages, pfn)
         free, nfree = _free_list(order)
         for frame in range(pfn, pfn + (1 << order)):
             _init_page(s, frame, 0)

@@ -81,7 +81,7 @@ def _implementation(release: str, wanted: str | None) -> str:
 
 def _traces(options: argparse.Namespace) -> tuple[Loaded[Trace], dict[str, str | int]]:
     """Return the traces to run, and for the record where they are from."""
-    sizes = large_folios.parse_sizes(options.mthp) if options.mthp is not None else ()
+    sizes = large_folios.parse_sizes(options.mthp)
     if (options.file is None) == (options.random is None):
         raise UsageError("give a file of traces, or --random N to make some (try unlockall-bench kernel conform --help)")
     if options.file is not None and options.ops is not None:

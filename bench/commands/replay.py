@@ -233,7 +233,7 @@ def main(argv: Sequence[str]) -> int:
     """Replay traces: print results, or compare, or report what random ones reached."""
     options = read_request(argv)
     settings = TraceSettings(options.thp, None if options.ram is None else parse_bytes(options.ram))
-    sizes = large_folios.parse_sizes(options.mthp) if options.mthp is not None else ()
+    sizes = large_folios.parse_sizes(options.mthp)
     if options.random is not None:
         made = large_folios.random_traces_of(MAKERS[options.ops or "basic"](options.seed, options.random), sizes)
         traces = Loaded("random traces", Path(f"seed {options.seed}"), made, {name: i for i, name in enumerate(made, 1)})

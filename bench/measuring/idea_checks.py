@@ -22,9 +22,10 @@ import msgspec
 from bench.errors import BenchError, one_line
 from bench.measuring import counting
 from bench.targets import registry
+from bench.targets.model import space_for
 from bench.targets.target import TraceSettings
 from bench.traces.generate_all import MAKERS
-from bench.traces.replay import RECORDED_RAM, differences, replay
+from bench.traces.replay import differences, replay
 from bench.traces.shrinking import Shrinker, shrink_together
 from bench.traces.trace_format import Step, Trace, op_name
 from bench.workloads import ideas
@@ -162,12 +163,11 @@ class Checker:
 
         The invariants, which take long, are asked for at the end.
         """
-        from mmmodel import Mm, check_mm
+        from mmmodel import check_mm
         from mmmodel.check_structures import ModelError
 
         _check_bounds(True)
-        ram = RECORDED_RAM if settings.ram is None else settings.ram
-        mm = Mm(name, thp=settings.thp, mthp=trace.folio_bytes, ram=ram)
+        mm = space_for(name, trace, settings)
         steps = replay(mm, trace)
         for number, op in enumerate(trace.ops, 1):
             if name == self.idea.name:

@@ -95,10 +95,7 @@ class ModelTarget(msgspec.Struct, frozen=True):
 
     def steps(self, trace: Trace, settings: TraceSettings) -> Iterator[Step]:
         """Carry out a trace on a machine of its own."""
-        from mmmodel import Mm
-
-        ram = RECORDED_RAM if settings.ram is None else settings.ram
-        return replay(Mm(self.name, thp=settings.thp, mthp=trace.folio_bytes, ram=ram), trace)
+        return replay(space_for(self.name, trace, settings), trace)
 
     def refusal_of(self, trace: Trace) -> str:
         """Return why it cannot carry out a trace, "" if it can."""
@@ -125,6 +122,14 @@ def _state(space: Mm, call: Callable[[], object]) -> str:
     space.lru_add_drain_all()
     file = call.file if isinstance(call, _CoreDump) else None
     return hashlib.sha256(msgspec.json.encode((space.observable_state(), file))).hexdigest()
+
+
+def space_for(name: str, trace: Trace, settings: TraceSettings) -> Mm:
+    """Return an empty address space of an implementation, on a machine that is set as a trace needs it."""
+    from mmmodel import Mm
+
+    ram = RECORDED_RAM if settings.ram is None else settings.ram
+    return Mm(name, thp=settings.thp, mthp=trace.folio_bytes, ram=ram)
 
 
 class _CoreDump:

@@ -72,8 +72,8 @@ def named(impl: Sequence[str]) -> tuple[str, ...]:
 def chosen(on: Sequence[str], impl: Sequence[str]) -> Chosen:
     """Return the targets that the words of --on name, in their order, or those of --impl; by default every implementation."""
     if not on:
-        found = named(impl)
-        return Chosen(found, named=tuple(one for one in found if one in _words(impl)))
+        found, words = named(impl), _words(impl)
+        return Chosen(found, named=tuple(one for one in found if one in words))
     if impl:
         raise UsageError("--impl names implementations where there is no --on: name all targets by --on")
     targets = [registry.find(word) for word in on]

@@ -17,8 +17,10 @@ SIZES: Final[tuple[FolioSize, ...]] = get_args(FolioSize)
 HELP: Final = "sizes of large anonymous folios to use, such as 64KiB or 16KiB,1MiB (default: what each trace says, or none)"
 
 
-def parse_sizes(text: str) -> tuple[FolioSize, ...]:
-    """Return the sizes that `text` names, smallest first: "16KiB,64KiB", in any unit; UsageError for others."""
+def parse_sizes(text: str | None) -> tuple[FolioSize, ...]:
+    """Return the sizes that `text` names, smallest first: "16KiB,64KiB", in any unit, none for None; UsageError for others."""
+    if text is None:
+        return ()
     by_bytes = {parse_bytes(size): size for size in SIZES}
     found = set()
     for word in text.split(","):

@@ -48,14 +48,18 @@ python3 run.py scan --list                             # the calls, and the layo
 - **Under QEMU** costs are instructions, exact, whatever else the machine does; on the running kernel and on user-mode
   Linux they are times. Each call is made in a process of its own, which is killed with its guest where it hangs.
 - **Spans grow** until the law is clear: 4 KiB, 2 MiB and 1 GiB first, what lies between where the cost grew, 256 GiB where
-  it did not, then each twice the last, and none that is expected to take longer than `--limit` (5 s). A core dump cannot
-  be ended: a long one is announced first.
+  it did not, then each twice the last, and none that is expected to take longer than `--limit` (5 s). Counts that do not
+  repeat are repeated more often. A core dump cannot be ended: a long one is announced first.
 - **Layouts**: {layouts}.
 - **A law** is fitted to what the cost grew by from the smallest size on, as the gate fits its own: linear if the whole
-  interval of the exponent lies within 0.9 to 1.1. A step may cost less where tables above it are missing: the growth of a span
-  beyond 1 GiB is asked first, then that beyond 2 MiB, then all. Growth that would not even double the call in a large process
-  (12.44 TiB of span, 4 GiB of pages, 8,192 page tables, 65,530 VMAs) counts as none, nor does what that span would cost less
-  than a millisecond by: entries for 1 GiB, which unmapping reads, cost 44 each. "unclear" and "no law" are answers, too.
+  interval of the exponent lies within 0.9 to 1.1. Counts are exact but for what a tick or a callback of RCU's adds to some: a
+  size costs between its two lowest values, and intervals are what that leaves open; three sizes are enough for a law. Those of
+  times are of 95 %. A law is what the largest sizes show: the growth of a span beyond 1 GiB is asked first, then that beyond
+  2 MiB, then all, for a step may cost less where tables above it are missing; of pages, tables and VMAs that beyond a
+  sixteenth of the largest number, then more. So what a tree of VMAs makes n log n of counts as linear.
+- **Nothing** is growth that would not even double the call in a large process (12.44 TiB of span, 4 GiB of pages, 8,192 page
+  tables, 65,530 VMAs), or by which that span would cost less than a millisecond: entries for 1 GiB, which unmapping reads,
+  cost 44 each. "unclear" and "no law" are answers, too.
 - **The step of a walk** is found by sizes that a coarser step does not tell apart: 4 KiB and 2 MiB, and 1 GiB. All of a
   span lies below one entry of the top page table; those entries, of 512 GiB, are not told apart.
 - **Output**: the call makes or returns something for each page of the span, as `mincore()` does, and so may grow with it.

@@ -2,7 +2,7 @@
 
 Laws are judged by the same code, on the same sizes. Compared are all that are linear, and, of calls on memory that nobody
 touched, those that depend on nothing. What the model has no call for is left out, and so is what it counts nothing of: the
-copying of page tables by fork(), the change of entries by mprotect() and mremap().
+copying of page tables by fork(), the change of entries by mprotect() and mremap(), the headers of a core dump.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNTOUCHED: Final = ("none", "rw", "locked none")  # layouts
 INDEPENDENT: Final = ("munmap", "mprotect", "fork", "exit")  # calls whose law "nothing", of such memory, is compared
 # Work that the model does and does not count, by the axis of the layouts where it shows.
 NOT_COUNTED: Final[dict[str, tuple[str, ...]]] = {
-    "core dump": ("pages",),  # to write them
+    "core dump": ("pages", "VMAs"),  # to write them, and a header for each
     "fork": ("pages", "tables", "VMAs"),
     "mprotect": ("pages", "tables"),
     "mprotect none": ("pages", "tables"),
@@ -33,8 +33,13 @@ NOT_COUNTED: Final[dict[str, tuple[str, ...]]] = {
     "mremap move": ("pages", "tables", "span"),
     "mremap dontunmap": ("pages", "tables", "span"),
     "msync": ("VMAs",),
+    "munlock": ("VMAs",),
 }
-
+WHAT: Final = {
+    ("core dump", "pages"): "writing pages",
+    ("core dump", "VMAs"): "the program header of each VMA, in its file,",
+    ("munlock", "VMAs"): "looking at each VMA that is not locked",
+}
 
 COUNTED_ADVICE: Final = ("madvise dontneed", "madvise dontneed_locked", "madvise remove")
 
@@ -101,7 +106,9 @@ def _not_counted(call: Call, layout: Layout) -> str:
     """
     if call.name.startswith("madvise ") and call.name not in COUNTED_ADVICE:
         return "its work is not counted"
-    return f"its work on {layout.axis} is not counted" if layout.axis in NOT_COUNTED.get(call.name, ()) else ""
+    if layout.axis not in NOT_COUNTED.get(call.name, ()):
+        return ""
+    return f"{WHAT.get((call.name, layout.axis), f'its work on {layout.axis}')} is not counted"
 
 
 def _held(machine: ModelMachine, call: Call, series: Series, law: Law) -> Held:

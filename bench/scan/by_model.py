@@ -14,7 +14,7 @@ from bench.errors import one_line
 from bench.scan.call import PLACE, Call
 from bench.scan.layouts import Layout
 from bench.scan.machine import Outcome, Shot
-from bench.scan.steps import Abort, Again, Exit, File, Fork, Limit, Spot, Step, Sys, Text, Touch
+from bench.scan.steps import Abort, Again, Emptied, Exit, File, Fork, Limit, Spot, Step, Sys, Text, Touch
 from bench.targets.kernel import Unit
 from mmmodel.errors import NotModelled
 
@@ -98,7 +98,7 @@ def _is_known(step: Step) -> bool:
     """Tell whether the model has a step."""
     if isinstance(step, Sys | Again):
         return step.name in RANGE_CALLS or (isinstance(step, Sys) and step.name in (*NO_RANGE, *FILES, "mmap"))
-    return isinstance(step, Touch | File | Limit | Text | Fork | Exit | Abort)
+    return isinstance(step, Touch | File | Limit | Emptied | Text | Fork | Exit | Abort)
 
 
 def _carry_out(space: Mm, step: Step, spot: Spot, files: dict[int, MappedFile]) -> None:
@@ -125,5 +125,5 @@ def _carry_out(space: Mm, step: Step, spot: Spot, files: dict[int, MappedFile]) 
             space.exit()
         case Abort():
             space.coredump()  # what follows is an exit, whose law is its own
-        case Limit() | Text():
+        case Limit() | Emptied() | Text():
             pass  # what the model's core file could exceed, and its name

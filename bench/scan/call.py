@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from bench.kernels.protocol import Program
-from bench.scan.layouts import ANONYMOUS, LAYOUTS, SPAN_LIMIT, Layout
+from bench.scan.layouts import ANONYMOUS, LAYOUTS, SPAN_LIMIT, TABLES, Layout
 from bench.scan.steps import SCRATCH_BYTES, Spot, Step, Sys, orders, uses
 from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
 from mmmodel import constants as const
 
 _NO_WATCH: Final = 0
-_SCRATCH: Final = Sys(
+SCRATCH: Final = Sys(  # memory for what calls read and write
     "mmap",
     ("scratch", SCRATCH_BYTES, const.PROT_READ | const.PROT_WRITE,
      const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE | const.MAP_FIXED_NOREPLACE, -1, 0),
@@ -31,6 +31,7 @@ class Call(NamedTuple):
     exists: tuple[Step, ...] = ()  # whose last fails where the call is not there; () for the call itself
     layouts: tuple[str, ...] = ANONYMOUS
     most: int = SPAN_LIMIT  # bytes of a span: of a call that makes or returns something for each page less
+    most_tables: int = TABLES[-1]  # of page tables without pages
     nature: str = ""  # what it makes or returns for each page, where that is its purpose
     fine: frozenset[str] = frozenset()  # errors that the measured call may end in, after its work
     needs: str = ""  # the privilege without which it fails
@@ -41,11 +42,13 @@ class Call(NamedTuple):
     def on(self, name: str) -> Layout:
         """Return a layout with no larger sizes than the call is for."""
         layout = LAYOUTS[name]
-        if layout.axis != "span" or self.most >= layout.most:
+        most = {"span": self.most, "tables": self.most_tables}.get(layout.axis, layout.most)
+        if most >= layout.most:
             return layout
-        known = tuple(one for one in layout.sizes if one <= self.most)
-        more = tuple(self.most >> shift for shift in (3, 2, 1, 0) if self.most >> shift > known[-1])
-        return layout._replace(sizes=known if len(known) == len(layout.sizes) else known + more, most=self.most)
+        known = tuple(one for one in layout.sizes if one <= most)
+        shifts = (3, 2, 1, 0) if len(known) < len(layout.sizes) else (0,)
+        more = (most >> shift for shift in shifts)
+        return layout._replace(sizes=tuple(sorted({*known, *more})), most=most)
 
 
 class Place(NamedTuple):
@@ -65,7 +68,7 @@ SMALL_PLACE: Final = Place(1 << 33, 1 << 32, 1 << 38, 1 << 37)
 def _program(steps: tuple[Step, ...], call: Call, layout: Layout, n: int, place: Place) -> Program:
     """Return the orders of steps on a layout; only where something names the scratch memory it is there."""
     spot = Spot(place.start, layout.span(n), n, place.target, place.scratch)
-    whole = (_SCRATCH, *steps) if uses((*call.before, *call.exists, call.measured), "scratch") else steps
+    whole = (SCRATCH, *steps) if uses((*call.before, *call.exists, call.measured), "scratch") else steps
     return Program(PROGRAM_START, PROGRAM_START + PROGRAM_BYTES, tuple(orders(whole, spot)), _NO_WATCH)
 
 

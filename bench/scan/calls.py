@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 from bench.scan.call import Call
-from bench.scan.layouts import ANON, EVERY, PLAIN, RW, SPAN_LIMIT, MiB
+from bench.scan.layouts import ANON, ANONYMOUS, EVERY, PLAIN, RW, SPAN_LIMIT, TABLES, MiB
 from bench.scan.more_calls import MORE
-from bench.scan.steps import SCRATCH_BYTES, Abort, Exit, Fork, Limit, StartProgram, Step, Sys, Text
+from bench.scan.steps import UNLIMITED, Abort, Emptied, Exit, Fork, Limit, StartProgram, Step, Sys, Text, Touch
 from mmmodel import constants as const
 
 POPULATED: Final = 16 * MiB  # of calls that bring every page
@@ -16,11 +15,10 @@ _BRINGS: Final = "every page is brought into memory"
 _OVER: Final = const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE | const.MAP_FIXED
 _NONE, _READ = const.PROT_NONE, const.PROT_READ
 _RLIMIT_CORE: Final = 4
-CORE: Final = 114  # descriptor of the core file
-_UNLIMITED: Final = (1 << 64) - 1
 _LOCK_ALL: Final = const.MCL_CURRENT | const.MCL_ONFAULT
 _MAYMOVE, _MREMAP_FIXED, _DONTUNMAP = 1, 2, 4
-_WITHOUT_LOCKED: Final = tuple(name for name in EVERY if "locked" not in name)
+# 16 GiB that 5.10 visits page by page would hide what is in it.
+_TO_LOCK: Final = tuple(name for name in EVERY if "locked" not in name and name != "page per GiB")
 _FREE_RANGE: Final = ("none", "one page", "locked", "locked none", "huge page", "pages", "tables", "VMAs")
 
 MAPPING: Final = (
@@ -50,27 +48,25 @@ LOCKING: Final = (
          fine=frozenset({"ENOMEM"})),
     Call("mlock", Sys("mlock", ("start", "span")), "of memory read-write", layouts=("rw", "pages", "VMAs"), most=POPULATED,
          nature=_BRINGS),
-    Call("mlock2 onfault", Sys("mlock2", ("start", "span", 1)), "pages are locked as they come", layouts=_WITHOUT_LOCKED),
+    Call("mlock2 onfault", Sys("mlock2", ("start", "span", 1)), "pages are locked as they come", layouts=_TO_LOCK),
     Call("munlock", Sys("munlock", ("start", "span")), layouts=EVERY),
     Call("mlockall", Sys("mlockall", (const.MCL_CURRENT,)), "of memory without access", layouts=("none",)),
-    Call("mlockall onfault", Sys("mlockall", (_LOCK_ALL,)), "pages are locked as they come", layouts=_WITHOUT_LOCKED),
+    Call("mlockall onfault", Sys("mlockall", (_LOCK_ALL,)), "pages are locked as they come", layouts=_TO_LOCK),
     Call("munlockall", Sys("munlockall"), layouts=EVERY),
 )  # fmt: skip
 
-# To empty the file of the dump before would be work of the call's. Of a file that is mapped every page is brought and written.
-_EMPTY_CORE: Final = (
-    Text(0, "core"),
-    Sys("open", ("scratch", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), CORE),
-    Sys("close", (CORE,)),
-    Sys("munmap", ("scratch", SCRATCH_BYTES)),  # which would be in the next one
-)
+_TO_DUMP: Final = (Limit(_RLIMIT_CORE, UNLIMITED), Emptied("core"))
+_DUMPED: Final = tuple(name for name in ANONYMOUS if name != "page per GiB")  # 16 GiB, page by page, would hide what is in it
 PROCESSES: Final = (
     Call("fork", Fork(), layouts=EVERY),
     Call("vfork + exec", StartProgram(0), "another program, until its end", (Text(0, "/proc/self/exe"),), layouts=PLAIN),
     Call("exec", Sys("execve", ("scratch", 0, 0)), "in the place of this program", (Text(0, "/proc/self/exe"),),
          layouts=_FREE_RANGE, dies=True),
     Call("exit", Exit(), layouts=EVERY, dies=True),
-    Call("core dump", Abort(), "the end by SIGABRT, into a file", (Limit(_RLIMIT_CORE, _UNLIMITED), *_EMPTY_CORE),
+    Call("core dump", Abort(), "the end by SIGABRT, into a file", _TO_DUMP,
+         layouts=_DUMPED, dies=True, lasts=True, only_in="core file"),
+    Call("core dump mapped", Abort(), "of a file in memory that is mapped", _TO_DUMP,
+         layouts=("shared file", "private file"), most=POPULATED, nature="every page is brought into memory and written",
          dies=True, lasts=True, only_in="core file"),
 )  # fmt: skip
 
@@ -84,14 +80,16 @@ def _advice(
     most: int = SPAN_LIMIT,
     nature: str = "",
     fine: frozenset[str] = frozenset(),
+    most_tables: int = TABLES[-1],
 ) -> Call:
     """Return the call that gives one advice: a kernel that knows it takes it of nothing, too."""
     measured, exists = (Sys("madvise", ("start", nbytes, number)) for nbytes in ("span", 0))
-    return Call(f"madvise {name}", measured, "", before, (exists,), layouts, most, nature, fine)
+    return Call(f"madvise {name}", measured, "", before, (exists,), layouts, most, most_tables, nature, fine)
 
 
 FLAGS: Final = ("none", "one page", "VMAs")  # of a call that changes flags of VMAs
 _UNLOCKED: Final = ("none", "one page", "huge page", "pages", "tables", "VMAs")
+_WRITTEN: Final = Touch("start", 4096)  # or it would be the page of zeros, which all processes share
 _ONE_PAGE: Final = Sys("madvise", ("start", 4096, 101))
 ADVICE: Final = (
     _advice("normal", 0, FLAGS),
@@ -117,12 +115,14 @@ ADVICE: Final = (
     _advice("populate_read", 22, ("rw",), most=POPULATED, nature=_BRINGS),
     _advice("populate_write", 23, ("rw",), most=POPULATED, nature=_BRINGS),
     _advice("dontneed_locked", 24, ("locked", "locked none", "locked pages", "tables")),
-    _advice("collapse", 25, _UNLOCKED, fine=frozenset({"EINVAL", "EAGAIN", "ENOMEM", "EBUSY"})),
+    # A huge page is made for each table: 128 MiB.
+    _advice("collapse", 25, _UNLOCKED, fine=frozenset({"EINVAL", "EAGAIN", "ENOMEM", "EBUSY"}), most_tables=64),
     _advice("guard_install", 102, ("rw",), most=POPULATED, nature="an entry is written for every page"),
     _advice("guard_remove", 103, ("one page", "pages", "tables")),
-    Call("madvise soft_offline", _ONE_PAGE, "one page is taken out of use", exists=(Sys("madvise", ("start", 0, 101)),),
-         layouts=("one page", "VMAs"), needs="CAP_SYS_ADMIN", only_in="guest", fine=frozenset({"EBUSY", "EIO"})),
-    Call("madvise hwpoison", Sys("madvise", ("start", 4096, 100)), "one page fails",
+    Call("madvise soft_offline", _ONE_PAGE, "one page is taken out of use", (_WRITTEN,),
+         exists=(Sys("madvise", ("start", 0, 101)),), layouts=("one page", "VMAs"), needs="CAP_SYS_ADMIN", only_in="guest",
+         fine=frozenset({"EBUSY", "EIO"})),
+    Call("madvise hwpoison", Sys("madvise", ("start", 4096, 100)), "one page fails", (_WRITTEN,),
          exists=(Sys("madvise", ("start", 0, 100)),), layouts=("one page", "VMAs"), needs="CAP_SYS_ADMIN", only_in="guest",
          fine=frozenset({"EBUSY", "EIO"})),
 )  # fmt: skip

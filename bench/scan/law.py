@@ -2,15 +2,16 @@
 
 Costs are held against that of the smallest size: what remains is growth, and a cost that is fixed is not in it. Growth that
 would not even double the call in a large process (`LARGE`) is none, nor is what chance explains, nor what a span would cost
-less than a millisecond by. What grows must do so as the size to the power of 1, by the same fit as the gate's; of a span,
-sizes of 2 MiB and 1 GiB tell what a step of the walk is. A step may cost less where tables above it are missing, too: so the
-growth of a span beyond 1 GiB is asked first, then that beyond 2 MiB, then all.
+less than a millisecond by. What grows must do so as the size to the power of 1: times by the same fit as the gate's, counts,
+which scatter by next to nothing, within what their repetitions leave open (`exact`). Of a span, sizes of 2 MiB and 1 GiB tell
+what a step of the walk is. A law is what the largest sizes show, as the first of something may cost more or less, and a step
+less where tables above it are missing: the growth of a span beyond 1 GiB is asked first, then that beyond 2 MiB, then all.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -18,11 +19,14 @@ import msgspec
 
 from bench.analysis import stats
 from bench.analysis.stats import Interval
+from bench.scan import exact
 from bench.scan.layouts import LARGE, Axis
 from bench.targets.kernel import Unit
 from mmmodel.constants import PAGE_SIZE, PMD_SIZE, PUD_SIZE
 
 Kind = Literal["nothing", "linear", "too few", "no law"]
+Growth = Literal["none", "some", "unknown"]
+EXACT: Final = "instructions"  # the unit of costs that are counts
 LOW, HIGH = 0.9, 1.1  # of the exponent: the gate's band for what is linear in pages
 CHANCE: Final = 1e-4  # that a constant cost is taken for one that grows: a scan judges hundreds
 LEAST_VALUES: Final = 3
@@ -51,6 +55,9 @@ class Law(msgspec.Struct, frozen=True):
         return self.base + (self.per_unit.estimate * size / self.unit if self.per_unit else 0.0)
 
 
+Linear = Callable[[int, Values], Law]
+
+
 def judge(axis: Axis, values: Values, unit_of_cost: Unit, *, is_whole: bool = True) -> Law:
     """Return the law of some costs; `is_whole`: larger sizes were not left out because of what they would cost.
 
@@ -58,52 +65,89 @@ def judge(axis: Axis, values: Values, unit_of_cost: Unit, *, is_whole: bool = Tr
     """
     sizes = sorted(values)
     first, last = sizes[0], sizes[-1]
-    base = statistics.median(values[first])
+    is_exact = unit_of_cost == EXACT
+    base = exact.bounds(values[first]).low if is_exact else statistics.median(values[first])
     if len(sizes) < stats.LEAST_SIZES or len(values[last]) < LEAST_VALUES:
         return Law("too few", base)
-    if not _grows(axis, sizes, values, LEAST_GROWTH[unit_of_cost] if axis == "span" else 0.0):
-        reached = axis != "span" or last >= FINEST or is_whole
+    least = LEAST_GROWTH[unit_of_cost] if axis == "span" else 0.0
+    growth = (_counted_growth if is_exact else _timed_growth)(axis, sizes, values, least)
+    if growth == "none":
+        # Of counts it is known how little they grow by; of a span, once its size has taken steps of all kinds.
+        reached = axis != "span" or last >= FINEST or is_whole or (is_exact and last > PUD_SIZE)
         return Law("nothing" if reached else "too few", base)
     unit = _unit(sizes, values, LEAST_STEP[unit_of_cost]) if axis == "span" else 1
-    if unit is None:
+    if unit is None or growth == "unknown":
         return Law("too few", base)
+    linear = _linear_counts if is_exact else _linear
     if axis != "span":
-        return _linear(unit, values)
-    law = msgspec.structs.replace(_of_span(unit, values), base=base)
+        return _of_counted(values) if is_exact else _linear(unit, values)
+    law = msgspec.structs.replace(_of_span(unit, values, linear), base=base)
     # Entries for 2 MiB may be those of one table alone, with no more beyond it.
     return (
         msgspec.structs.replace(law, kind="too few") if law.kind == "linear" and unit == PMD_SIZE and last <= PUD_SIZE else law
     )
 
 
-def _of_span(unit: int, values: Values) -> Law:
+def _of_span(unit: int, values: Values, linear: Linear) -> Law:
     """Return the law of the longest spans that is linear, else that of all; `base` is the smallest of these."""
     for border in (PUD_SIZE, PMD_SIZE):
         beyond = {size: values[size] for size in values if size >= border}
-        if len(beyond) > stats.LEAST_SIZES and (law := _linear(unit, beyond)).kind == "linear":
-            return msgspec.structs.replace(law, per_unit=_last_step(unit, values) or law.per_unit)
-    return _linear(unit, values)
+        if len(beyond) > stats.LEAST_SIZES and (law := linear(unit, beyond)).kind == "linear":
+            return msgspec.structs.replace(law, per_unit=_last_step(unit, values, linear) or law.per_unit)
+    return linear(unit, values)
 
 
-def _last_step(unit: int, values: Values) -> Interval | None:
+def _of_counted(values: Values) -> Law:
+    """Return the law of the largest sizes that is linear, else that of all, of pages, tables or VMAs."""
+    whole = _linear_counts(1, values)
+    found = (_linear_counts(1, {size: values[size] for size in tail}) for tail in exact.tails([*values]))
+    return msgspec.structs.replace(next((one for one in found if one.kind == "linear"), whole), base=whole.base)
+
+
+def _last_step(unit: int, values: Values, linear: Linear) -> Interval | None:
     """Return what a unit of the span costs beyond 1 GiB, None where no size is well beyond."""
     last = max(values)
     if last < 2 * PUD_SIZE or PUD_SIZE not in values:
         return None
-    start, nr = statistics.median(values[PUD_SIZE]), _units(last, unit) - _units(PUD_SIZE, unit)
+    nr = _units(last, unit) - _units(PUD_SIZE, unit)
+    if linear is _linear_counts:
+        return exact.each({size: exact.bounds(values[size]) for size in (PUD_SIZE, last)}, nr)
+    start = statistics.median(values[PUD_SIZE])
     each = [(one - start) / nr for one in values[last]]
     return stats.geometric_mean(each) if min(each) > 0 else None
 
 
-def _grows(axis: Axis, sizes: Sequence[int], values: Values, least: float) -> bool:
-    """Tell whether costs grow with their sizes, beyond chance and to what would matter: `least`, in the process of `LARGE`."""
-    low, high = (statistics.median(values[size]) for size in (sizes[0], sizes[-1]))
-    # What grows until the tables below one entry are all walked, and no further, does not go on to grow.
-    start = max((size for size in sizes[:-1] if size <= PUD_SIZE), default=sizes[0]) if axis == "span" else sizes[0]
-    grown = (high - statistics.median(values[start])) * LARGE[axis] / (sizes[-1] - start)
-    return grown >= max(low, least) and stats.rises(
-        [size for size in sizes for _ in values[size]], [one for size in sizes for one in values[size]], CHANCE
-    )
+def _start(axis: Axis, sizes: Sequence[int]) -> int:
+    """Return the size from which growth is asked for.
+
+    What grows until the tables below one entry are all walked, and no further, does not go on to grow.
+    """
+    return max((size for size in sizes[:-1] if size <= PUD_SIZE), default=sizes[0]) if axis == "span" else sizes[0]
+
+
+def _timed_growth(axis: Axis, sizes: Sequence[int], values: Values, least: float) -> Growth:
+    """Return whether times grow, beyond chance and to what would matter: `least`, in the process of `LARGE`."""
+    start, last = _start(axis, sizes), sizes[-1]
+    low, before, high = (statistics.median(values[size]) for size in (sizes[0], start, last))
+    grown = (high - before) * LARGE[axis] / (last - start)
+    return "some" if grown >= max(low, least) and _rises(sizes, values) else "none"
+
+
+def _counted_growth(axis: Axis, sizes: Sequence[int], values: Values, least: float) -> Growth:
+    """Return whether counts grow so, which is unknown where what repetitions leave open is more than what would matter."""
+    start, last = _start(axis, sizes), sizes[-1]
+    low, before, high = (exact.bounds(values[size]) for size in (sizes[0], start, last))
+    grown = high.since(before)
+    times, enough = LARGE[axis] / (last - start), max(low.low, least)
+    # The order of three sizes says little, and that of more whether something else than the size is in the counts.
+    if grown.high * times < enough or (len(sizes) > exact.LEAST_SIZES and not _rises(sizes, values)):
+        return "none"
+    return "some" if grown.low * times >= enough else "unknown"
+
+
+def _rises(sizes: Sequence[int], values: Values) -> bool:
+    """Tell whether costs rise with their sizes, beyond chance."""
+    return stats.rises([size for size in sizes for _ in values[size]], [one for size in sizes for one in values[size]], CHANCE)
 
 
 def _units(size: int, unit: int) -> int:
@@ -140,7 +184,7 @@ def _unit(sizes: Sequence[int], values: Values, least: float) -> int | None:
 
 
 def _linear(unit: int, values: Values) -> Law:
-    """Return whether what costs grew by, from the smallest size on, is linear in the units of each."""
+    """Return whether what times grow by, from the smallest size on, is linear in the units of each."""
     first = min(values)
     base, noise = statistics.median(values[first]), _noise(values[first])
     counted = {size: _units(size, unit) - _units(first, unit) for size in values}
@@ -151,13 +195,25 @@ def _linear(unit: int, values: Values) -> Law:
     exponent = stats.exponent(at, [one - base for size in grown for one in values[size]]).fitted
     largest = max(grown)
     per_unit = stats.geometric_mean([(one - base) / grown[largest] for one in values[largest]])
-    kind: Kind
+    return Law(_kind(exponent), base, unit, per_unit, exponent)
+
+
+def _linear_counts(unit: int, values: Values) -> Law:
+    """Return whether what counts grow by, from the smallest size on, is linear in the units of each."""
+    costs = {size: exact.bounds(values[size]) for size in values}
+    units = {size: _units(size, unit) for size in values}
+    first, last = min(units), max(units)
+    exponent = exact.exponent(units, costs)
+    per_unit = exact.each(costs, units[last] - units[first]) if units[last] > units[first] else None
+    if exponent is None or per_unit is None:
+        return Law("too few", costs[first].low, unit)
+    return Law(_kind(exponent), costs[first].low, unit, per_unit, exponent)
+
+
+def _kind(exponent: Interval) -> Kind:
+    """Return what an exponent of growth says."""
     if exponent.low >= LOW and exponent.high <= HIGH:
-        kind = "linear"
-    elif exponent.high <= 1 - LOW:
-        kind = "nothing"  # it is dearer beyond the smallest size, by the same everywhere
-    elif exponent.high < LOW or exponent.low > HIGH:
-        kind = "no law"
-    else:
-        kind = "too few"
-    return Law(kind, base, unit, per_unit, exponent)
+        return "linear"
+    if exponent.high <= 1 - LOW:
+        return "nothing"  # it is dearer beyond the smallest size, by the same everywhere
+    return "no law" if exponent.high < LOW or exponent.low > HIGH else "too few"

@@ -74,7 +74,9 @@ _ALL: Final = (
            (_map(RW), Touch("start", "n*4096")), PAGES, 4 * PAGES[-1], _COUNTED),
     Layout("page per GiB", "pages written, each alone in a GiB and below tables of its own, in 16 GiB", "pages",
            (_map(RW), Touch("start", "n*1073741824", GiB)), FAR_PAGES, FAR_PAGES[-1], FAR_PAGES[-1] * GiB),
-    Layout("locked pages", "the same, locked", "pages",
+    Layout("page per 2 MiB", "pages written, each alone in 2 MiB and below a table of its own, in 1 GiB", "pages",
+           (_map(RW), Touch("start", "n*2097152", PMD_SIZE)), TABLES, TABLES[-1], GiB),
+    Layout("locked pages", "pages written one after the other, locked", "pages",
            (_map(RW), Touch("start", "n*4096"), Sys("mlock2", ("start", "span", MLOCK_ONFAULT))),
            PAGES, 4 * PAGES[-1], _COUNTED),
     Layout("tables", "page tables with nothing in them, in 1 GiB", "tables",
@@ -82,10 +84,11 @@ _ALL: Final = (
             Again("madvise", "n", PMD_SIZE, ("start", PAGE_SIZE, const.MADV_DONTNEED))), TABLES, TABLES[-1], GiB),
     Layout("VMAs", "VMAs of two pages with nothing in them, in 64 MiB", "VMAs",
            (_map(RW), Again("mprotect", "n/2", 4 * PAGE_SIZE, ("start", 2 * PAGE_SIZE, const.PROT_READ))),
-           VMAS, VMAS[-1], _COUNTED),
+           VMAS, 4 * VMAS[-1], _COUNTED),
 )  # fmt: skip
 LAYOUTS: Final = {one.name: one for one in _ALL}
 EVERY: Final = tuple(LAYOUTS)
+FAR: Final = ("page per GiB", "page per 2 MiB")  # of which tables are varied, too
 ANONYMOUS: Final = tuple(name for name in LAYOUTS if not name.endswith("file"))
 OPEN: Final = tuple(name for name in ANONYMOUS if "none" not in name)  # memory that may be read and written
 PLAIN: Final = ("none", "one page", "pages", "tables", "VMAs")

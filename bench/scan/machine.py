@@ -22,6 +22,7 @@ from mmmodel.constants import PAGE_SIZE
 
 Fate = Literal["done", "absent", "refused", "failed", "crashed", "hung"]
 MEMORY_MIB: Final = GUEST_MIB + 128
+REST_NS: Final = 50_000_000  # of the guest's clock, before a call: some grace periods of RCU
 SWAP_MIB: Final = 64
 INSTRUCTIONS_PER_SECOND: Final = 1e8  # of an emulated machine, or less: for limits
 DEVICES: Final = ("", "swap", "nodes")  # that a guest has; with swap, advice to page out waits for a drive
@@ -134,8 +135,13 @@ class KernelMachine:
         return kernel
 
     def _program(self, shot: Shot) -> Program:
-        """Return the program of a shot."""
-        return program(shot.call, shot.layout, shot.n, self._place) if shot.n else probe(shot.call, shot.layout, self._place)
+        """Return the program of a shot; before a call that is counted the guest has time to free what its steps left to RCU."""
+        if not shot.n:
+            return probe(shot.call, shot.layout, self._place)
+        found = program(shot.call, shot.layout, shot.n, self._place)
+        if self.unit == "seconds":
+            return found
+        return found._replace(orders=(*found.orders[:-1], wait(REST_NS), found.orders[-1]))
 
     def _in_guests(self, device: str, shots: Sequence[Shot]) -> Iterator[tuple[Shot, Outcome]]:
         """Carry out shots in one guest; where that fails, the others in another, without more of the call that it was at."""
@@ -183,7 +189,10 @@ class KernelMachine:
                 return Outcome("refused", why="needs a core file: none was written")
         elif last.errno and (last.errno not in shot.call.fine or (not shot.n and shot.call.exists)):
             return _refusal(shot, str(last.errno), "the call")
-        return Outcome("done", self._cost(last.cycles), whole=self._cost(sum(one.cycles for one in answers)))
+        whole = sum(one.cycles for one in answers)
+        if self.unit != "seconds" and shot.n:
+            whole -= before[-1].cycles  # the rest before the call, in which nothing is executed
+        return Outcome("done", self._cost(last.cycles), whole=self._cost(whole))
 
     def _cost(self, stamps: int) -> float:
         """Return time stamps in the unit of the kernel."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from bench.number_format import approximate, seconds
+from bench.scan import exact
 from bench.scan.call import Call
-from bench.scan.law import Law, judge
+from bench.scan.law import EXACT, Law, judge
 from bench.scan.layouts import Layout
 from bench.scan.machine import Fate, Machine, Outcome, Shot, seconds_of
 from bench.scan.results import CallScan, Series, Sized
 from bench.targets.kernel import Unit
 
 VALUES: Final = {"instructions": 3, "seconds": 7}  # of each size: times scatter
+MOST_VALUES: Final = 9  # of a size whose count does not repeat
 LIMIT: Final = 5.0  # seconds that one call may be expected to take
 FURTHER: Final = (256, 16, 2)  # times the size, of the next, where the cost has not grown: the most that is allowed
-SIZES_A_ROUND: Final = 3
+# A round of counts starts a guest, which takes as long as hundreds of calls: few rounds, of many sizes.
+SIZES_A_ROUND: Final[dict[Unit, int]] = {"instructions": 8, "seconds": 3}
 BETWEEN: Final = (2, 4)  # powers of 2 by which sizes are smaller than the last that fill the gap before it, where costs grow
 FAR: Final = 8 << 30  # bytes: a span that is linear is so beyond 1 GiB, where that does not take too long
 ANNOUNCED: Final = 1.0  # seconds: what nothing can end is announced if it is expected to take longer
@@ -67,28 +71,42 @@ class Running:
         # A walk of the tables below one entry is linear up to 1 GiB, and no further.
         if law is None or (law.kind == "linear" and (self.layout.axis != "span" or last >= FAR)):
             return []
+        again = self._again(law)
         grows = law.kind != "nothing" or statistics.median(self.values[last]) > 2 * law.base
-        if grows and (between := [last >> shift for shift in BETWEEN if min(self.values) < last >> shift not in self.values]):
+        between = [last >> shift for shift in BETWEEN if min(self.values) < last >> shift not in self.values] if grows else []
+        if between and self._unit != EXACT:
             return between
+        if law.kind == "linear":
+            most = min(most, FAR)
         factors = (2,) if grows else FURTHER
         for factor in factors:
             if last * factor > most:
                 continue
             if sizes := self._larger(factor, most, machine, limit):
-                return sizes
-        if last * factors[-1] <= most:
+                return again + between + sizes
+        if last * factors[-1] <= most and not again + between:
             self.stopped = f"{seconds(self._foreseen(machine, factors[-1]))} are expected of the next size"
-        return []
+        return again + between
+
+    def _again(self, law: Law) -> list[int]:
+        """Return the sizes whose counts are to be repeated: of an unclear law, those that did not repeat well enough."""
+        if self._unit != EXACT or law.kind not in ("too few", "no law"):
+            return []
+        return [n for n in exact.loose(self.values) if len(self.values[n]) < MOST_VALUES]
 
     def _foreseen(self, machine: Machine, factor: int) -> float:
-        """Return how many seconds a shot takes on so many times the last size, set-up and all, which may be linear, too."""
-        base, cost = (self._whole[one(self._whole)] for one in (min, max))
-        return seconds_of(machine, base + max(cost - base, 0.0) * factor)
+        """Return how many seconds a shot takes on so many times the last size, set-up and all, which may be linear or more."""
+        ordered = sorted(self._whole)
+        first, last = ordered[max(0, len(ordered) - 2)], ordered[-1]
+        base = self._whole[ordered[0]]
+        before, cost = (max(self._whole[one] - base, 0.0) for one in (first, last))
+        power = math.log(cost / before) / math.log(last / first) if cost > before > 0 else 1.0
+        return seconds_of(machine, base + cost * factor ** max(1.0, power))
 
     def _larger(self, factor: int, most: int, machine: Machine, limit: float) -> list[int]:
         """Return larger sizes, each so many times the one before, that are not expected to take more than the limit."""
         last = max(self.values)
-        times = [factor**power for power in range(1, SIZES_A_ROUND + 1)]
+        times = [factor**power for power in range(1, SIZES_A_ROUND[self._unit] + 1)]
         return [last * one for one in times if last * one <= most and self._foreseen(machine, one) <= limit]
 
     def expected(self, machine: Machine, n: int) -> float:

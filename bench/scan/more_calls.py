@@ -39,6 +39,7 @@ def _reading(name: str, layouts: tuple[str, ...] = SEEN) -> Call:
 
 
 _PIDFD: Final = Sys("pidfd_open", (0, 0), PIDFD, own=True)
+_MOST_IOVEC: Final = 3 * GiB // 2  # a call takes less than 2 GiB of an iovec
 _IOVEC: Final = Put(_BUFFER, ("start", "span"))
 
 
@@ -46,7 +47,12 @@ def _process_advice(name: str, number: int) -> Call:
     """Return the call that gives advice by a descriptor of the process."""
     advise = Sys("process_madvise", (PIDFD, f"scratch+{_BUFFER}", 1, number, 0))
     return Call(
-        f"process_madvise {name}", advise, "by a pidfd", (_PIDFD, _IOVEC), most=GiB, layouts=("none", *_FREE_ADDRESS, "VMAs")
+        f"process_madvise {name}",
+        advise,
+        "by a pidfd",
+        (_PIDFD, _IOVEC),
+        most=_MOST_IOVEC,
+        layouts=("none", *_FREE_ADDRESS, "VMAs"),
     )
 
 
@@ -57,7 +63,7 @@ PROC_FILES: Final = (
     _reading("maps", PLAIN),
     _reading("status", PLAIN),
     Call("pagemap", Sys("pread64", (PROC, f"scratch+{_BUFFER}", "pages*8", "start/4096*8")), "read of the whole span",
-         _proc("pagemap"), layouts=("none", "one page", "pages"), most=GiB, nature="a word is returned for every page"),
+         _proc("pagemap"), layouts=("none", "one page", "pages"), most=4 * GiB, nature="a word is returned for every page"),
     Call("pagemap_scan", Sys("ioctl", (PROC, _PM_SCAN, "scratch")), "of pages that are present",
          (*_proc("pagemap"), Put(0, (96, 0, "start", "start+span", 0, f"scratch+{_BUFFER}", 1 << 16, 0, 0, 8, 0, 8))),
          layouts=WALKED),

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from bench.errors import UsageError
-from bench.scan.call import PLACE, Call
+from bench.scan.call import PLACE, SCRATCH, Call
 from bench.scan.layouts import Layout
-from bench.scan.steps import SCRATCH_BYTES, uses
+from bench.scan.steps import Abort, Exit, uses
 
 # What a header is included for.
 _HEADERS: Final = {
     "fcntl.h": ("O_",),
-    "stdio.h": ("printf",),
+    "stdio.h": ("dprintf",),
     "stdlib.h": ("abort",),
     "string.h": ("memcpy", "strcpy"),
-    "sys/mman.h": ("mmap(", "memfd_create"),
+    "sys/mman.h": ("memfd_create",),
     "sys/resource.h": ("rlimit",),
     "sys/wait.h": ("wait(",),
     "time.h": ("clock_gettime",),
     "unistd.h": ("fork",),
 }
+_NOW: Final = (
+    "static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }"
+)
 LEAST: Final = 1 << 28  # bytes of the first span that is shown
 SHOWN: Final = 7  # spans, each twice the one before
 
@@ -34,46 +39,44 @@ def text(call: Call, layout: Layout) -> str:
         raise UsageError(f"{layout.name} varies {layout.axis}; a reproducer varies the span")
     most = min(layout.most, LEAST << (SHOWN - 1))
     least = min(LEAST, most >> (SHOWN - 1))
-    lines = [step.c() for step in (*layout.steps, *call.before)]
+    steps = (*layout.steps, *call.before, call.measured)
     if uses((*call.before, call.measured), "scratch"):
-        lines.insert(0, f"mmap((void *)scratch, {SCRATCH_BYTES}L, 3, 0x{0x4022 | 0x100000:x}, -1, 0);")
-    before = "\n".join(f"            {line}" for line in lines)
-    clock = "clock_gettime(CLOCK_MONOTONIC, &{});".format
-    named = ", ".join(
-        f"{name} = 1L << {at.bit_length() - 1}"
-        for name, at in (("start", PLACE.start), ("target", PLACE.target), ("scratch", PLACE.scratch))
-        if name == "start" or uses((*layout.steps, *call.before, call.measured), name)
-    )
-    more = [
-        f"{name} = {meant}"
-        for name, meant in (("half", "span / 2"), ("pages", "span / 4096"), ("n", "span"))
-        if any(
-            name in step.c().replace(",", " ").replace(")", " ").split()
-            for step in (*layout.steps, *call.before, call.measured)
-        )
+        steps = (SCRATCH, *steps)
+    *before, measured = (step.c() for step in steps)
+    places = (("start", PLACE.start), ("target", PLACE.target), ("scratch", PLACE.scratch))
+    named = [f"{name} = {_power(at)}" for name, at in places if name == "start" or uses(steps, name)]
+    derived = (("half", "span / 2"), ("pages", "span / 4096"), ("n", "span"))
+    more = [f"{name} = {meant}" for name, meant in derived if _has_word((*before, measured), name)]
+    began = "double began = now();"
+    tell = f'dprintf(1, "{layout.name}, %6ld MiB: %.6f s\\n", span >> 20, now() - began);'
+    ends = [] if measured in (Exit().c(), Abort().c()) else ["_exit(0);"]
+    in_child = [*before, measured] if call.dies else [*before, began, measured, tell]
+    lines = [
+        "int main(void) {",
+        f"    long {', '.join(named)};",
+        f"    for (long span = {_power(least)}; span <= {_power(most)}; span *= 2) {{",
+        *(f"        long {one};" for one in more),
+        *([f"        {began}"] * call.dies),
+        "        if (fork() == 0) {",
+        *(f"            {line}" for line in (*in_child, *ends)),
+        "        }",
+        "        wait(NULL);",
+        *([f"        {tell}"] * call.dies),
+        "    }",
+        "}",
     ]
-    tell = f'printf("{layout.name}, %6ld MiB: %.6f s\\n", span >> 20, (b.tv_sec - a.tv_sec) + (b.tv_nsec - a.tv_nsec) / 1e9);'
-    child = [f"            {clock('a')}"] * (not call.dies) + [f"            {call.measured.c()}"]
-    child += [f"            {clock('b')}", f"            {tell}"] * (not call.dies)
-    after = [f"        {clock('b')}", f"        {tell}"] * call.dies
-    body = f"""\
-int main(void) {{
-    struct timespec a, b;
-    long {named};
-    setbuf(stdout, NULL);
-    for (long span = {least}L; span <= {most}L; span *= 2) {{
-{"".join(f"        long {one};{chr(10)}" for one in more)}\
-{"        " + clock("a") + chr(10) if call.dies else ""}\
-        if (fork() == 0) {{
-{before}
-{chr(10).join(child)}
-            _exit(0);
-        }}
-        wait(NULL);
-{"".join(line + chr(10) for line in after)}\
-    }}
-}}
-"""
-    headers = "\n".join(f"#include <{name}>" for name, words in _HEADERS.items() if any(word in body for word in words))
-    about = f"{call.name} on {layout.name} ({layout.summary}): cc -O2 -o scan scan.c && ./scan"
-    return f"/* {about} */\n#define _GNU_SOURCE\n{headers}\n\n{body}"
+    body = "\n".join([_NOW, *lines])
+    headers = [f"#include <{name}>" for name, words in _HEADERS.items() if any(word in body for word in words)]
+    feature = ["#define _GNU_SOURCE"] * ("memfd_create" in body)
+    about = f"/* {call.name} on {layout.name} ({layout.summary}): cc -O2 -o scan scan.c && ./scan */"
+    return "\n".join([about, *feature, *headers, body]) + "\n"
+
+
+def _power(nbytes: int) -> str:
+    """Return a number of bytes as the largest power of two that is in it."""
+    return f"1L << {nbytes.bit_length() - 1}"
+
+
+def _has_word(statements: Sequence[str], word: str) -> bool:
+    """Tell whether statements have a word."""
+    return any(re.search(rf"\b{word}\b", one) for one in statements)

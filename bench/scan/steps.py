@@ -7,15 +7,18 @@ factor or divisor: `n*4096`. C has variables of the same names.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from bench.kernels import protocol
+from mmmodel import constants as const
 from mmmodel.constants import PAGE_SIZE
 
 Word = int | str
 SCRATCH_BYTES: Final = 1 << 26
+UNLIMITED: Final = (1 << 64) - 1
 # Numbers of x86-64 system calls.
 NUMBERS: Final = {
     **protocol.SYS,
@@ -42,6 +45,7 @@ NUMBERS: Final = {
     "mseal": 462,
 }
 _ABORT: Final = 6
+_EMPTIED: Final = 114  # descriptor of a file while it is emptied
 
 
 class Spot(NamedTuple):
@@ -161,6 +165,8 @@ class Touch(NamedTuple):
 
     def c(self) -> str:
         """Return the statement."""
+        if self.nbytes == self.stride:
+            return f"*(volatile char *){_c(self.start)} = 1;"
         return f"for (long i = 0; i < {_c(self.nbytes)}; i += {self.stride}) *(volatile char *)({_c(self.start)} + i) = 1;"
 
 
@@ -179,6 +185,28 @@ class File(NamedTuple):
         return f'dup2(memfd_create("file", 0), {self.descriptor}); ftruncate({self.descriptor}, {_c(self.nbytes)});'
 
 
+class Emptied(NamedTuple):
+    """A file that has nothing in it, if there is one: to empty it would be work of the call's that writes it."""
+
+    name: str
+
+    def orders(self, spot: Spot) -> Iterator[str]:
+        """Yield the orders; its name is in the scratch memory, which is there no longer than it takes."""
+        protection, flags = (
+            const.PROT_READ | const.PROT_WRITE,
+            const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_FIXED_NOREPLACE,
+        )
+        yield from Sys("mmap", ("scratch", PAGE_SIZE, protection, flags, -1, 0)).orders(spot)
+        yield from Text(0, self.name).orders(spot)
+        yield from Sys("open", ("scratch", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), _EMPTIED).orders(spot)
+        yield from Sys("close", (_EMPTIED,)).orders(spot)
+        yield from Sys("munmap", ("scratch", PAGE_SIZE)).orders(spot)
+
+    def c(self) -> str:
+        """Return the statement."""
+        return f'truncate("{self.name}", 0);'
+
+
 class Limit(NamedTuple):
     """A resource limit."""
 
@@ -191,7 +219,8 @@ class Limit(NamedTuple):
 
     def c(self) -> str:
         """Return the statement."""
-        return f"setrlimit({self.resource}, &(struct rlimit){{{self.nbytes}UL, {self.nbytes}UL}});"
+        most = "RLIM_INFINITY" if self.nbytes == UNLIMITED else f"{self.nbytes}UL"
+        return f"setrlimit({self.resource}, &(struct rlimit){{{most}, {most}}});"
 
 
 class ReadAll(NamedTuple):
@@ -258,7 +287,7 @@ class StartProgram(NamedTuple):
         return 'if (vfork() == 0) { execl("/bin/true", "true", NULL); _exit(1); } wait(NULL);'
 
 
-Step = Sys | Again | Put | Text | Touch | File | Limit | ReadAll | Fork | Exit | Abort | StartProgram
+Step = Sys | Again | Put | Text | Touch | File | Emptied | Limit | ReadAll | Fork | Exit | Abort | StartProgram
 
 
 def uses(steps: Sequence[Step], word: str) -> bool:
@@ -276,4 +305,6 @@ def _c(word: Word) -> str:
     """Return an argument as C."""
     if isinstance(word, str):
         return re.sub(r"([+*/])", r" \1 ", word)
+    if PAGE_SIZE < word < 1 << 32 and word & (word - 1):
+        return f"{word:#x}L"  # flags
     return f"{word}L" if -(1 << 63) <= word < 1 << 63 else f"{word}UL"

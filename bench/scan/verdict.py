@@ -10,7 +10,7 @@ import msgspec
 from bench.analysis.reported import REPORTED_SPAN
 from bench.scan.calls import CALLS
 from bench.scan.law import Law
-from bench.scan.layouts import LARGE, LAYOUTS, Axis
+from bench.scan.layouts import FAR, LARGE, LAYOUTS, Axis
 from bench.scan.results import CallScan, KernelScan
 from bench.targets.kernel import Unit
 
@@ -44,6 +44,8 @@ def of_call(scan: CallScan, unit: Unit) -> Verdict:
         return Verdict(scan.name, "missing", scan.missing or next((one.stopped for one in scan.series if one.stopped), ""))
     unclear = tuple(name for name, law in found if law.kind in ("too few", "no law"))
     linear = {axis: [one for one in found if LAYOUTS[one[0]].axis == axis and one[1].kind == "linear"] for axis in LARGE}
+    if linear["tables"]:  # pages that bring tables with them say nothing of pages
+        linear["pages"] = [one for one in linear["pages"] if one[0] not in FAR]
     others = tuple(axis for axis in OTHER if linear[axis])
     if linear["span"]:
         name, law = max(linear["span"], key=_per_byte)

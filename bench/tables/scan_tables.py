@@ -10,7 +10,7 @@ from bench.number_format import NONE, TOO_FEW, approximate, exponent_range, seco
 from bench.scan.calls import CALLS
 from bench.scan.results import KernelScan
 from bench.scan.verdict import SPANS, Verdict, of_kernel, offenders
-from bench.tables.table import INTERVAL, Cells, Page, Table
+from bench.tables.table import Cells, Page, Table
 from bench.targets.kernel import Unit
 
 WORDS: Final = {
@@ -21,6 +21,7 @@ WORDS: Final = {
     "too few": "unclear",
     "no law": "no law",
 }
+INTERVAL: Final = "interval"  # of 95 % for times, of counts what their repetitions leave open
 NOT_THERE: Final = "not there"
 TITLE: Final = "What calls depend on: cost for each step of a span that nobody touched, else what makes them dearer"
 
@@ -134,4 +135,15 @@ def _missing(kernels: Sequence[KernelScan]) -> tuple[str, ...]:
     natures: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for kernel in kernels for name, one in of_kernel(kernel).items() if one.answer == "output"):
         natures.setdefault(CALLS[name].nature, []).append(name)
+    found += [line for kernel in kernels if (line := _doubtful(kernel))]
     return (*found, *(f"Output, by nature for each page: {', '.join(names)} ({nature})." for nature, names in natures.items()))
+
+
+def _doubtful(kernel: KernelScan) -> str:
+    """Return why answers in times are unclear, and what helps, "" where none is."""
+    nr = sum(one.answer in ("too few", "no law") for one in of_kernel(kernel).values())
+    if not nr or kernel.unit != "seconds":
+        return ""
+    return (
+        f"{kernel.name}: {nr} calls are unclear: times scatter. A quiet machine helps; under QEMU, calls are counted exactly."
+    )

@@ -63,3 +63,22 @@ def test_a_scan_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(scan_repeated, "scan", lambda words, output: (2, "there is no kernel"))
     assert scan_repeated.main(["--on", "3.2"]) == 3
     assert "run 1: exit code 2: there is no kernel" in capsys.readouterr().out
+
+
+def test_scans_that_were_kept_are_compared_and_only_those_of_one_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / f"{number}.json" for number in range(3)]
+    for path, costs, only in zip(
+        paths, (LAWS, LAWS, {**LAWS, "munmap": per(PAGE, 9.0)}), ("", "", " --only fork"), strict=True
+    ):
+        command = f"scan --on 9.9{only} -o {path}"
+        save(path, Scan(SCHEMA, "scan", command, "2026-01-01T00:00:00Z", {}, [of(costs)]))
+    words = ["--kept", str(paths[0]), "--kept", str(paths[1]), "--record", str(tmp_path / "record.json")]
+    assert scan_repeated.main(words) == 0
+    kept = json.loads((tmp_path / "record.json").read_text())
+    assert (kept["same"], kept["runs"], kept["command"]) == (2, 2, "scan --on 9.9")
+    assert scan_repeated.main([*words, "--kept", str(paths[2])]) == 3
+    assert "is of another command: scan --on 9.9 --only fork" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        scan_repeated.main(["--on", "9.9", *words])

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.__main__ import main
 from bench.commands import scan as command
-from bench.scan.results import load
+from bench.scan.results import SCHEMA, Scan, load, save
 from support.fake_scan import PAGE, Cost, Fake, constant, per, scanned
 
 LAWS: dict[str, Cost] = {"munmap": constant, "core dump": per(PAGE, 120.0), "mincore": per(PAGE, 9.0)}
@@ -55,6 +56,32 @@ def test_a_call_that_became_linear_ends_in_exit_code_1(
     err = capsys.readouterr().err
     assert "munmap on rw became linear in the span: nothing in 6.12.0-fake" in err
     assert "1 calls became linear" in err
+
+
+def test_the_committed_scan_against_itself_has_nothing_new_and_an_older_kernel_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a kernel's CI would see it, if what 6.12 does became what 5.10 did."""
+    assert main(["scan", "--show", str(command.KEPT), "--fail-if-linear"]) == 0
+    kept = load(command.KEPT)
+    old = next(one for one in kept.kernels if one.name.startswith("5.10"))
+    worse = tmp_path / "worse.json"
+    save(worse, msgspec.structs.replace(kept, kernels=[msgspec.structs.replace(old, name="bzImage", release="6.12.200")]))
+    capsys.readouterr()
+    assert main(["scan", "--show", str(worse), "--fail-if-linear"]) == 1
+    err = capsys.readouterr().err
+    for call in ("munmap", "munlock", "munlockall", "exit"):
+        assert f"bzImage: {call} on locked became linear in the span: nothing in 6.12" in err
+    assert "core dump on one page" not in err  # it was so before
+
+
+def test_times_that_scatter_are_said_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd: Cost = lambda layout, n: 2000.0 + float(layout.span(n)) ** 0.5  # noqa: E731  # no law
+    found = [scanned(Fake({"munmap": odd, "exit": constant}, unit=unit, name=unit)) for unit in ("seconds", "instructions")]
+    save(tmp_path / "scan.json", Scan(SCHEMA, "scan", "made up", "2026-01-01T00:00:00", {}, found))
+    assert main(["scan", "--show", str(tmp_path / "scan.json")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "seconds: 1 calls are unclear: times scatter." in out and "instructions: 1 calls" not in out
 
 
 def test_a_kernel_that_fails_ends_in_exit_code_3_and_what_was_measured_is_kept(

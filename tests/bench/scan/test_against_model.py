@@ -69,9 +69,9 @@ def test_a_law_that_is_none_of_the_models_is_caught() -> None:
         series("fork", "rw", per(PAGE, 5.0)),
     )
     assert against_model(wrong).wrong == [
-        Held("munlockall", "locked none", "linear, a page of span", "too few", agrees=False),  # none up to 4 GiB
+        Held("munlockall", "locked none", "linear, a page of span", "nothing", agrees=False),
         Held("core dump", "one page", "linear, 512 pages of span", "linear, a page of span", agrees=False),
-        Held("fork", "rw", "linear, a page of span", "too few", agrees=False),
+        Held("fork", "rw", "linear, a page of span", "nothing", agrees=False),
     ]
 
 
@@ -103,6 +103,16 @@ def test_a_cost_that_the_model_has_is_missed_where_a_scan_found_none(monkeypatch
     assert held == Held("munmap", "locked", "nothing", "linear, a page of span", agrees=False)
 
 
+def test_what_the_model_leaves_out_is_named() -> None:
+    calls = [series(name, "VMAs", per_axis("VMAs", 700.0)) for name in ("core dump", "munlock", "munmap")]
+    found = against_model(kernel("6.1.192", *calls))
+    assert (found.wrong, [one.call for one in found.held]) == ([], ["munmap"])
+    assert found.left_out == (
+        "core dump: the program header of each VMA, in its file, is not counted",
+        "munlock: looking at each VMA that is not locked is not counted",
+    )
+
+
 def test_a_kernel_older_than_all_models_is_held_against_none() -> None:
     found = against_model(kernel("4.19.0", series("core dump", "one page", per(PAGE, 119.0))))
     assert (found.implementation, found.held) == ("", ()) and "no implementation models 4.19.0" in found.left_out[0]
@@ -126,7 +136,7 @@ def test_what_the_command_says(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["scan", "--show", str(path), "--against-model"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert any(line.endswith("6.1 against page-walk: 3 of 3 laws are the model's") for line in lines)
-    assert any("6.1: fork on rw: measured linear, a page of span; page-walk: too few" in line for line in lines)
+    assert any("6.1: fork on rw: measured linear, a page of span; page-walk: nothing" in line for line in lines)
     save(path, Scan(SCHEMA, "scan", "made up", "2026-01-01T00:00:00", {}, [OF_6_1]))
     assert main(["scan", "--show", str(path), "--against-model"]) == 0
     assert main(["scan", "--on", "6.1", "--against-model"]) == EXIT_USAGE

@@ -95,7 +95,7 @@ def test_a_kernel_that_never_comes_up_is_an_error(monkeypatch: pytest.MonkeyPatc
         ("madvise collapse", {"c 0 1c ": -22}, 0, "absent", r"not there \(EINVAL\)"),
         ("madvise collapse", {"c 0 1c ": -22}, 4096, "done", ""),  # there is nothing to collapse
         ("userfaultfd register", {"g 0 7000 143 ": -1}, 0, "refused", r"needs CAP_SYS_PTRACE \(EPERM\)"),
-        ("munlock", {"c 0 9 ": -12}, 4096, "failed", r"order 1 of 3 failed with ENOMEM"),
+        ("munlock", {"c 0 9 ": -12}, 4096, "failed", r"order 1 of 4 failed with ENOMEM"),
         ("swapoff", {"c 0 a7 ": -16}, 4096, "done", ""),  # swapon() of what is swapped to already
     ],
 )
@@ -137,3 +137,14 @@ def test_guests_have_the_devices_that_calls_need_and_nothing_else() -> None:
     assert nodes._memory().count("-numa") == 2
     assert plain._memory() == ["-m", str(plain.memory_mib)]
     assert KernelMachine(target)._place == PLACE
+
+
+def test_what_is_counted_comes_after_a_rest_which_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = machine(monkeypatch, Answering())
+    shot = Shot(CALLS["munmap"], LAYOUTS["one page"], 4096)
+    assert counted._program(shot).orders[-2].startswith("w 0 ")
+    assert not [one for one in counted._program(shot._replace(n=0)).orders if one.startswith("w ")]
+    ((_, outcome),) = counted.carry_out([shot])
+    assert (outcome.cost, outcome.whole) == (1234, 3 * 1234)  # of mmap(), an access and munmap()
+    (host,) = machines([KernelTarget("host", Selected("host", "9.9", Host(), "never", None))])
+    assert not [one for one in host._program(shot).orders if one.startswith("w ")]

@@ -25,6 +25,7 @@ INDEPENDENT: Final = ("munmap", "mprotect", "fork", "exit")  # calls whose law "
 # Work that the model does and does not count, by the axis of the layouts where it shows.
 NOT_COUNTED: Final[dict[str, tuple[str, ...]]] = {
     "core dump": ("pages", "VMAs"),  # to write them, and a header for each
+    "core dump mapped": ("span",),
     "fork": ("pages", "tables", "VMAs"),
     "mprotect": ("pages", "tables"),
     "mprotect none": ("pages", "tables"),
@@ -38,6 +39,7 @@ NOT_COUNTED: Final[dict[str, tuple[str, ...]]] = {
 WHAT: Final = {
     ("core dump", "pages"): "writing pages",
     ("core dump", "VMAs"): "the program header of each VMA, in its file,",
+    ("core dump mapped", "span"): "the pages of a file, of which its dump has none,",
     ("munlock", "VMAs"): "looking at each VMA that is not locked",
 }
 

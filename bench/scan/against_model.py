@@ -39,7 +39,7 @@ NOT_COUNTED: Final[dict[str, tuple[str, ...]]] = {
 WHAT: Final = {
     ("core dump", "pages"): "writing pages",
     ("core dump", "VMAs"): "the program header of each VMA, in its file,",
-    ("core dump mapped", "span"): "the pages of a file, of which its dump has none,",
+    ("core dump mapped", "span"): "bringing the pages of a file",
     ("munlock", "VMAs"): "looking at each VMA that is not locked",
 }
 

@@ -15,7 +15,7 @@ from bench.runs.storage import check_parent, write_atomic
 from bench.targets import kernel
 from bench.targets.kernel import KernelTarget
 from bench.traces.cost_format import encode_costs
-from bench.traces.generate_costs import cost_traces, designed_traces
+from bench.traces.generate_costs import cost_traces, designed_traces, exit_traces
 from bench.traces.ops import Trace
 from bench.traces.trace_format import load_traces
 
@@ -24,19 +24,23 @@ MAX_ROUNDS: Final = 99
 
 
 def _traces(options: argparse.Namespace) -> list[Trace]:
-    """Return the traces that were asked for: of `--random` one lot for each `--seed`."""
-    if [options.file is None, options.random is None, not options.designed].count(False) != 1:
-        raise UsageError("give a file of traces, --random N, or --designed: one of them")
-    if options.designed:
-        return list(designed_traces())
+    """Return the traces that were asked for: of `--random` one lot for each `--seed`, then exits, then designed ones."""
+    made = options.random is not None or options.exits is not None or options.designed
+    if (options.file is not None) == made:
+        raise UsageError("give a file of traces, or some of --random N, --exits N and --designed")
     if options.file is not None:
         return list(load_traces(options.file).by_name.values())
-    seeds = options.seed or [1]
-    if len(seeds) != len(options.random) or len(set(seeds)) != len(seeds):
-        raise UsageError(f"{len(options.random)} times --random, {len(seeds)} times --seed: one seed each, all different")
-    for wrong in (one for one in options.random if not 1 <= one <= MAX_TRACES):
-        raise UsageError(f"--random {wrong}: 1 to {MAX_TRACES:,} traces")
-    return [trace for seed, number in zip(seeds, options.random, strict=True) for trace in cost_traces(seed, number)]
+    lots = options.random or []
+    seeds = options.seed or [1] * bool(lots)
+    if len(seeds) != len(lots) or len(set(seeds)) != len(seeds):
+        raise UsageError(f"{len(lots)} times --random, {len(seeds)} times --seed: one seed each, all different")
+    exits = [] if options.exits is None else [options.exits]
+    for option, wrong in [*(("random", one) for one in lots), *(("exits", one) for one in exits)]:
+        if not 1 <= wrong <= MAX_TRACES:
+            raise UsageError(f"--{option} {wrong}: 1 to {MAX_TRACES:,} traces")
+    found = [trace for seed, number in zip(seeds, lots, strict=True) for trace in cost_traces(seed, number)]
+    found += [trace for number in exits for trace in exit_traces(number)]
+    return [*found, *designed_traces()] if options.designed else found
 
 
 def _targets(words: list[str]) -> list[KernelTarget]:
@@ -71,7 +75,8 @@ def add_parser(actions: Actions) -> None:
     parser.add_argument("--on", action="append", required=True, metavar="KERNEL", help="a version of the cache or an image")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the traces with what their calls cost")
     parser.add_argument("--random", type=int, action="append", metavar="N", help="make N address spaces at random instead")
-    parser.add_argument("--designed", action="store_true", help="those that are rich in one event each instead")
+    parser.add_argument("--exits", type=int, metavar="N", help="N that end with their process instead, or beside those")
+    parser.add_argument("--designed", action="store_true", help="those that are rich in one event each, likewise")
     parser.add_argument("--seed", type=int, action="append", metavar="N", help="of those, one for each --random (default 1)")
     parser.add_argument("--rounds", type=int, default=trace_costs.ROUNDS, metavar="N", help="the median of N is kept")
     parser.set_defaults(action=_measure)

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from bench.errors import UsageError, one_line
-from bench.prediction.counted import counted
+from bench.prediction.counted import CountedOp, counted
 from bench.prediction.fitting import Row
+from bench.prediction.page_lists import PageLists
+from bench.prediction.terms import CALLS
 from bench.prediction.weights import SMALL, Weights, predict
 from bench.traces.cost_format import Costs
+from mmmodel import kernels
 
 PREFIX: Final = "linux-"  # of kernels in cost files
 BAR: Final = 0.02  # relative error
@@ -55,17 +58,25 @@ def rows_of(
 ) -> list[Row]:
     """Return the measured calls of a kernel that the cost model is about, as an implementation counts them.
 
+    The allocator's lists are the machine's: they go on from trace to trace, and from the last to the first, as in rounds.
     `tick` is called at each layout.
     """
-    found = []
+    lists = PageLists(kernels.implementation(implementation).kernel.version)
+    traces: list[tuple[Costs, list[CountedOp]]] = []
     for one in costs:
-        measured = one.instructions.get(PREFIX + series)
-        if measured is not None and any(measured):
-            for op in counted(one.trace, implementation):
-                cost = measured[op.number]
-                if cost:
-                    found.append(Row(source, one.name, op.number, op.call, dict(op.counters), cost))
+        if any(one.instructions.get(PREFIX + series, ())):
+            traces.append((one, counted(one.trace, implementation)))
         tick()
+    for _, ops in traces:
+        for op in ops:
+            lists.move(*op.in_use)
+    found = []
+    for one, ops in traces:
+        for op in ops:
+            counters = {**op.counters, **lists.move(*op.in_use).counters()}
+            cost = one.instructions[PREFIX + series][op.number]
+            if cost and op.call in CALLS and one.ops[op.number].proc == 0:
+                found.append(Row(source, one.name, op.number, op.call, counters, cost))
     return found
 
 

@@ -3,26 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.errors import UsageError, one_line
-from bench.prediction.terms import CALLS
+from bench.prediction.terms import KEPT
 from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
 from bench.traces.ops import Trace, op_name
 from bench.traces.replay import Machine
-from mmmodel.constants import MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_READ, PROT_WRITE
+from mmmodel import state
+from mmmodel.constants import (
+    HPAGE_PMD_NR,
+    MAP_ANONYMOUS,
+    MAP_FIXED_NOREPLACE,
+    MAP_PRIVATE,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+)
 from mmmodel.errors import NotModelled
 
 if TYPE_CHECKING:
     from mmmodel import Mm
 
 
+# Pieces of the program's own memory, as the guest program has it: its text, its data, what it closes, the page of orders.
+_PIECES: Final = (
+    (0x5000, PROT_READ),
+    (0x4000, PROT_READ | PROT_WRITE),
+    (PROGRAM_BYTES - 0xA000, PROT_NONE),
+    (0x1000, PROT_READ | PROT_WRITE),
+)
+
+
 class CountedOp(NamedTuple):
-    """An op of a trace whose cost can be told, with what it counts."""
+    """An op of a trace, with what it counts."""
 
     number: int  # in the trace, from 0
     call: str
     counters: Mapping[str, int]
+    in_use: InUse  # what was taken, or where negative given up
+
+
+class InUse(NamedTuple):
+    """Frames of the machine that are in use."""
+
+    pages: int
+    tables: int
+
+    def since(self, before: InUse) -> InUse:
+        """Return what came since."""
+        return InUse(self.pages - before.pages, self.tables - before.tables)
 
 
 def with_program(implementation: str, thp: str = "never") -> Mm:
@@ -33,14 +63,24 @@ def with_program(implementation: str, thp: str = "never") -> Mm:
     from mmmodel import Mm  # here, because it loads the compiler
 
     space = Mm(implementation, thp=thp)
-    space.mmap(PROGRAM_START, PROGRAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)
-    space.touch(PROGRAM_START, 1, "write")
+    at = PROGRAM_START
+    for nbytes, prot in _PIECES:
+        space.mmap(at, nbytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)
+        at += nbytes
+    space.touch(at - 1, 1, "write")
     space.lru_add_drain_all()
     return space
 
 
+def in_use(space: Mm) -> InUse:
+    """Return the frames in use of an address space's machine: pages of user memory, none of them huge, and page tables."""
+    ctl = space.state.ctl
+    pages = ctl[state.PAGES_TOP] - ctl[state.PAGES_NFREE] - HPAGE_PMD_NR * ctl[state.HUGE_NFREE]
+    return InUse(int(pages), int(ctl[state.TABLES_TOP] - ctl[state.TABLES_NFREE]))
+
+
 def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda: None) -> list[CountedOp]:
-    """Carry a trace out on the model; return its calls that lock, unlock or unmap.
+    """Carry a trace out on the model; return its ops.
 
     UsageError for what the model does not have.
     """
@@ -48,11 +88,14 @@ def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda
     machine = Machine(space)
     found = []
     for number, op in enumerate(trace.ops):
+        before, kept = in_use(space), space.map_count if op.proc == 0 else 0
         try:
             machine.outcome(op)
         except (NotModelled, MemoryError) as error:
             raise UsageError(f"trace {one_line(trace.name, 80)}: ops[{number}]: the model does not have it: {error}") from None
-        if op_name(op) in CALLS and op.proc == 0:
-            found.append(CountedOp(number, op_name(op), dict(space.call_counters())))
+        counters = dict(space.call_counters())
+        if op_name(op) == "munlockall":
+            counters[KEPT] = kept - counters["model_vmas_changed"]
+        found.append(CountedOp(number, op_name(op), counters, in_use(space).since(before)))
         tick()
     return found

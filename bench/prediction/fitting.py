@@ -21,7 +21,7 @@ from mmmodel.kernels import implementation
 Floats = npt.NDArray[np.float64]
 CALL: Final = "_call"  # how the names of constants end
 COVERED: Final = 0.9  # of layouts that are left out, within the spread
-KINDS: Final[tuple[Calls, ...]] = ("unlock", "lock", "unmap")  # in the order of their fits
+KINDS: Final[tuple[Calls, ...]] = ("unlock", "lock", "unmap", "exit")  # in the order of their fits
 ROUNDS: Final = 8  # of reweighting
 TRUSTED: Final = 0.02  # relative error beyond which a call counts for less: an interruption is as much of a short call
 DIGITS: Final = 6  # significant, of what is kept

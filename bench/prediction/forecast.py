@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.errors import UsageError, one_line
+from bench.prediction.terms import KEPT
 from bench.prediction.weights import Cost, KernelWeights, predict
 from bench.targets.model import lay_out
 from bench.workloads.layout import Layout, Vma
@@ -78,8 +79,11 @@ def _one(captured: Layout, kernel: KernelWeights, space: Mm, call: str, where: R
     if call not in ("mlockall", "mlock"):
         lock(space, captured)
     space.lru_add_drain_all()
+    nr_vmas = space.map_count
     make(space, call, where or Range(captured.vmas[0].first, captured.vmas[-1].last))
     counters = dict(space.call_counters())
+    if call == "munlockall":
+        counters[KEPT] = nr_vmas - counters["model_vmas_changed"]
     space.restore(before)
     visited = counters.get("model_pages_looked_up", 0) + counters.get("model_zap_read", 0)
     return Forecast(captured.name, kernel.series, call, visited, counters, predict(kernel, call, counters))

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 from mmmodel import kernels
 from mmmodel.constants import HPAGE_PMD_NR
 
-Calls = Literal["unlock", "lock", "unmap"]
+Calls = Literal["unlock", "lock", "unmap", "exit"]
 CALLS: Final[dict[str, Calls]] = {
     "munlock": "unlock",
     "munlockall": "unlock",
@@ -21,8 +21,12 @@ CALLS: Final[dict[str, Calls]] = {
     "mlock2": "lock",
     "mlockall": "lock",
     "munmap": "unmap",
-    "exit": "unmap",
+    "exit": "exit",
 }
+# Counted beside the model's counters.
+KEPT: Final = "vmas_kept"  # VMAs that munlockall() goes past, as they were not locked
+REFILLED: Final = "lists_refilled"  # pages that the allocator's lists of free pages took from its free areas
+SPILLED: Final = "lists_spilled"  # pages that these lists could not keep
 
 
 class Counts:
@@ -33,7 +37,8 @@ class Counts:
 
     def __getitem__(self, name: str) -> int:
         """Return a counter by its name, without `model_` and `unevictable_`."""
-        return next((self._counters[one] for one in (f"model_{name}", f"unevictable_{name}") if one in self._counters), 0)
+        names = (f"model_{name}", f"unevictable_{name}", name)
+        return next((self._counters[one] for one in names if one in self._counters), 0)
 
     @property
     def looked_at_pte(self) -> int:
@@ -91,31 +96,40 @@ class Term(NamedTuple):
 
 
 _UNLOCK: Final[tuple[Calls, ...]] = ("unlock",)
-_UNLOCKING: Final[tuple[Calls, ...]] = ("unlock", "unmap")  # 5.10 unlocks what it unmaps by the same loop
+_UNLOCKING: Final[tuple[Calls, ...]] = ("unlock", "unmap", "exit")  # 5.10 unlocks what it unmaps by the same loop
 _LOCK: Final[tuple[Calls, ...]] = ("lock",)
 _WALKING: Final[tuple[Calls, ...]] = ("unlock", "lock")  # 6.1 locks by the walk by which it unlocks
 _UNMAP: Final[tuple[Calls, ...]] = ("unmap",)
+_EXIT: Final[tuple[Calls, ...]] = ("exit",)
+_UNMAPPING: Final[tuple[Calls, ...]] = ("unmap", "exit")
 
 _COMMON: Final = (
     Term("unlock_call", _UNLOCK, "call", "munlock() or munlockall(), entered and left", lambda c: 1),
     Term("unlock_vma", _UNLOCK, "VMA", "a VMA loses VM_LOCKED", lambda c: c["vmas_changed"]),
     Term("unlock_split", _UNLOCK, "split", "a VMA is cut in two", lambda c: c["vma_splits"]),
     Term("unlock_merge", _UNLOCK, "merge", "a VMA joins its neighbour", lambda c: c["vma_merges"]),
+    Term("unlock_kept", _UNLOCK, "VMA", "munlockall() goes past a VMA that was not locked", lambda c: c[KEPT]),
     Term("lock_call", _LOCK, "call", "mlock(), mlock2() or mlockall(), entered and left", lambda c: 1),
     Term("lock_vma", _LOCK, "VMA", "a VMA gets VM_LOCKED", lambda c: c["vmas_changed"]),
     Term("lock_split", _LOCK, "split", "a VMA is cut in two", lambda c: c["vma_splits"]),
     Term("lock_merge", _LOCK, "merge", "a VMA joins its neighbour", lambda c: c["vma_merges"]),
     Term("fault", _LOCK, "fault", "a page is brought into memory and locked", lambda c: c["faults"]),
-    Term("unmap_call", _UNMAP, "call", "munmap() or exit(), entered and left", lambda c: 1),
+    Term("fault_refilled", _LOCK, "page", "beyond that: it came to the allocator's list from its free areas",
+         lambda c: c[REFILLED]),
+    Term("unmap_call", _UNMAP, "call", "munmap(), entered and left", lambda c: 1),
+    Term("exit_call", _EXIT, "call", "exit(), until the parent knows of it", lambda c: 1),
+    Term("exit_vma", _EXIT, "VMA", "a VMA is freed with its process", lambda c: c["vmas_freed"]),
     Term("unmap_vma", _UNMAP, "VMA", "a VMA is unlinked and freed", lambda c: c["vmas_freed"]),
     Term("unmap_split", _UNMAP, "split", "a VMA is cut in two", lambda c: c["vma_splits"]),
-    Term("unmap_entry", _UNMAP, "entry", "a page table entry is read to be cleared", lambda c: c["zap_read"]),
-    Term("unmap_page", _UNMAP, "page", "a page is unmapped and given up", lambda c: c["zapped"]),
-    Term("unmap_zero", _UNMAP, "page", "a zero page is unmapped", lambda c: c["zap_special"]),
-    Term("unmap_pmd", _UNMAP, "entry", "a PMD entry is read, to unmap or to free tables", lambda c: c["unmap_pmd_read"]),
-    Term("unmap_upper", _UNMAP, "entry", "likewise one above the PMD", lambda c: c["unmap_upper_read"]),
-    Term("unmap_table", _UNMAP, "table", "a table is freed", lambda c: c["tables_freed"]),
-)
+    Term("unmap_entry", _UNMAPPING, "entry", "a page table entry is read to be cleared", lambda c: c["zap_read"]),
+    Term("unmap_page", _UNMAPPING, "page", "a page is unmapped and given up", lambda c: c["zapped"]),
+    Term("unmap_zero", _UNMAPPING, "page", "a zero page is unmapped", lambda c: c["zap_special"]),
+    Term("unmap_pmd", _UNMAPPING, "entry", "a PMD entry is read, to unmap or to free tables", lambda c: c["unmap_pmd_read"]),
+    Term("unmap_upper", _UNMAPPING, "entry", "likewise one above the PMD", lambda c: c["unmap_upper_read"]),
+    Term("unmap_table", _UNMAPPING, "table", "a table is freed", lambda c: c["tables_freed"]),
+    Term("unmap_spilled", _UNMAPPING, "page", "of these, one goes on from the allocator's list to its free areas",
+         lambda c: c[SPILLED]),
+)  # fmt: skip
 PER_PAGE: Final = (
     *_COMMON,
     Term("hole_at_pgd", _UNLOCKING, "page", "a page is looked up and nothing found in the top table",
@@ -154,13 +168,13 @@ PAGE_WALK: Final = (
     Term("unlock_page", _UNLOCK, "page", "a page goes through the batch and is unlocked", lambda c: c.small("pgs_munlocked")),
     Term("unlock_batch", _UNLOCK, "batch", "a batch of up to 15 pages (6.12: 31) is worked off",
          lambda c: c["mlock_batches"]),
-    Term("drained_page", ("unlock", "unmap"), "page", "a page that was locked when it came still waited in the batch",
+    Term("drained_page", _UNLOCKING, "page", "a page that was locked when it came still waited in the batch",
          lambda c: c["pgs_culled"]),
     Term("lock_page", _LOCK, "page", "a page goes through the batch and is locked", lambda c: c.small("pgs_mlocked")),
     Term("lock_batch", _LOCK, "batch", "a batch of up to 15 pages (6.12: 31) is worked off", lambda c: c["mlock_batches"]),
-    Term("unmap_locked", _UNMAP, "page", "beyond that: the page was locked",
+    Term("unmap_locked", _UNMAPPING, "page", "beyond that: the page was locked",
          lambda c: c["pgs_munlocked"] + c["pgs_cleared"]),
-    Term("unmap_batch", _UNMAP, "batch", "a batch of up to 15 locked pages (6.12: 31) is worked off",
+    Term("unmap_batch", _UNMAPPING, "batch", "a batch of up to 15 locked pages (6.12: 31) is worked off",
          lambda c: c["mlock_batches"]),
     Term("populate", _LOCK, "page", "populate looks a page up", lambda c: c["follow_page"]),
 )  # fmt: skip

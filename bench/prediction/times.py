@@ -135,7 +135,8 @@ def lines_of(measured: Sequence[Measured]) -> dict[Calls, Line]:
 
 def seconds_of(cost: Cost, call: str, calibration: Calibration | None) -> Interval:
     """Return the time that a call takes: by a calibration, or by published factors."""
-    line = calibration.lines.get(CALLS[call]) if calibration else None
+    kind = CALLS[call]
+    line = calibration.lines.get("unmap" if kind == "exit" else kind) if calibration else None  # it is not timed by itself
     if line is not None:
         return line.interval(cost)
     low, high = cost.low * PUBLISHED[0], cost.high * PUBLISHED[1]

@@ -12,7 +12,9 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from bench.errors import MeasurementError, UsageError, one_line, unknown
-from bench.prediction.terms import CALLS, TERMS, Calls, events
+from bench.prediction.page_lists import Moved
+from bench.prediction.page_lists import unknown as unknown_lists
+from bench.prediction.terms import CALLS, SPILLED, TERMS, Calls, events
 from bench.runs.storage import load_json
 from mmmodel.kernels import implementation, implementations, newest_until, version_of
 
@@ -87,11 +89,23 @@ def implementation_of(series: str) -> str:
 
 
 def predict(kernel: KernelWeights, call: str, counters: Mapping[str, int]) -> Cost:
-    """Return what a call costs whose counters are given."""
-    numbers = events(implementation(kernel.implementation).algorithm, call, counters)
-    instructions = sum(one.weight * numbers[one.name] for one in kernel.terms if one.name in numbers)
-    spread = (kernel.spread_small if instructions < SMALL else kernel.spread)[CALLS[call]]
-    return Cost(instructions, instructions / (1 + spread), instructions * (1 + spread))
+    """Return what a call costs whose counters are given.
+
+    Where these do not tell what the allocator's lists did (terms.SPILLED), the interval has all that they may do.
+    """
+    known = implementation(kernel.implementation)
+    spread = kernel.spread[CALLS[call]], kernel.spread_small[CALLS[call]]
+
+    def weighed(more: Moved | None) -> Cost:
+        numbers = events(known.algorithm, call, {**counters, **more.counters()} if more else counters)
+        cost = sum(one.weight * numbers[one.name] for one in kernel.terms if one.name in numbers)
+        relative = 1 + spread[cost < SMALL]
+        return Cost(cost, cost / relative, cost * relative)
+
+    if SPILLED in counters:
+        return weighed(None)
+    least, usual, most = map(weighed, unknown_lists(known.kernel.version, counters))
+    return Cost(usual.instructions, least.low, most.high)
 
 
 def load(path: Path) -> Weights:

@@ -13,6 +13,8 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from bench.traces.ops import (
+    Exit,
+    Fork,
     MadviseDontneed,
     Mlock,
     Mlock2,
@@ -43,6 +45,7 @@ STRIDES: Final = (  # in pages
     (65_536, 131_072, 262_144, 262_656),
 )
 _ONFAULT: Final = 1  # MLOCK_ONFAULT
+_CHILD: Final = Fork(child=1)
 
 
 class _Range:
@@ -60,11 +63,25 @@ class _Range:
 def cost_traces(seed: int, number: int) -> Iterator[Trace]:
     """Yield traces, the same for equal arguments; each has an unlocking call and ends with its memory unmapped."""
     for index in range(number):
-        yield Trace(f"r{seed}-{index}", WINDOW, tuple(_ops(random.Random(f"{seed}/{index}"))))
+        rng = random.Random(f"{seed}/{index}")
+        ranges, ops = _laid_out(rng)
+        yield Trace(f"r{seed}-{index}", WINDOW, (*ops, *_unlocks(rng, ranges), *(Munmap(*one.words()) for one in ranges)))
 
 
-def _ops(rng: random.Random) -> Iterator[Op]:
-    """Yield the calls of one trace."""
+def exit_traces(number: int) -> Iterator[Trace]:
+    """Yield traces, always the same, that end with their process; half of them while its memory is locked.
+
+    The process has a child, which does nothing: one must be there until the end.
+    """
+    for index in range(number):
+        rng = random.Random(f"exit/{index}")
+        ranges, ops = _laid_out(rng)
+        unlocks = () if index % 2 else _unlocks(rng, ranges)
+        yield Trace(f"exit-{index}", WINDOW, (_CHILD, *ops, *unlocks, Exit()))
+
+
+def _laid_out(rng: random.Random) -> tuple[list[_Range], list[Op]]:
+    """Return the mappings of one trace, and the calls that make them and lock them."""
     kind = rng.choice(["one"] * 5 + ["several"] * 2 + ["untouched", "populate"])
     ranges = list(_ranges(rng, kind))
     touches: list[Op] = []
@@ -72,17 +89,17 @@ def _ops(rng: random.Random) -> Iterator[Op]:
         budget = rng.choice(PAGES) // len(ranges)
         touches = [one for each in ranges for one in _touches(rng, each, budget)]
     before, locks = _locks(rng, kind, ranges)
-    yield from before
-    for one in ranges:
-        yield Mmap(*one.words(), "none" if kind == "untouched" else "rw", ("noreserve",))
-    yield from [*touches, *locks] if rng.random() < 0.75 else [*locks, *touches]
+    ops: list[Op] = [*before, *(Mmap(*one.words(), "none" if kind == "untouched" else "rw", ("noreserve",)) for one in ranges)]
+    ops += [*touches, *locks] if rng.random() < 0.75 else [*locks, *touches]
     closed = kind != "untouched" and rng.random() < 0.4
-    yield from _closes(rng, ranges) if closed else ()
+    return ranges, [*ops, *(_closes(rng, ranges) if closed else ())]
+
+
+def _unlocks(rng: random.Random, ranges: list[_Range]) -> list[Op]:
+    """Return the calls that unlock mappings: one call all of them, or a call each, which leaves some out."""
     if rng.random() < 0.15:
-        yield Munlockall()
-    else:
-        yield from (Munlock(*one.words()) for one in ranges if rng.random() < 0.9)
-    yield from (Munmap(*one.words()) for one in ranges)
+        return [Munlockall()]
+    return [Munlock(*one.words()) for one in ranges if rng.random() < 0.9]
 
 
 def _ranges(rng: random.Random, kind: str) -> Iterator[_Range]:
@@ -154,6 +171,32 @@ def designed_traces() -> Iterator[Trace]:
         calls += [Mlock2(*whole.words(first, 1 << 11), _ONFAULT) for first in parts]
         yield _designed(f"cut-{name}", 1 << 14, [_run(1, 64)], calls)
     yield _designed("unlocked-before", 1 << 12, [_run(1, 16)], [Munlock(*whole.words(0, 1 << 12)), Munlockall()])
+    for nr_pages in (20, 60, 150, 400, 1_000, 2_500, 8_000):  # what the allocator's lists take up, and more
+        yield Trace(f"designed-pages-{nr_pages}", WINDOW, tuple(_given_up(nr_pages)))
+    for length in (2, 4, 16):  # many VMAs that are unlocked, or locked, or unmapped by one call
+        yield Trace(f"designed-vmas-{256 // length}", WINDOW, tuple(_all_at_once(length)))
+    yield Trace("designed-exit", WINDOW, (_CHILD, Exit()))
+    yield Trace("designed-exit-vmas", WINDOW, (_CHILD, Mmap(*_Range(BASE, 256).words(), "rw", ()), *_stripes(256, 4), Exit()))
+    for nr_pages in (100, 1_000, 10_000):
+        mapped = _Range(BASE, nr_pages).words()
+        yield Trace(f"designed-exit-{nr_pages}", WINDOW, (_CHILD, Mmap(*mapped, "rw", ()), Touch(*mapped, "write"), Exit()))
+
+
+def _given_up(nr_pages: int) -> Iterator[Op]:
+    """Yield calls that bring pages into memory and give them up, three times; once they are locked."""
+    words = _Range(BASE, nr_pages).words()
+    for locks in (False, False, True):
+        yield Mmap(*words, "rw", ())
+        yield from (Mlock(*words),) if locks else (Touch(*words, "write"),)
+        yield Munmap(*words)
+
+
+def _all_at_once(length: int) -> Iterator[Op]:
+    """Yield calls on all VMAs at once, of `length` pages each: munlockall() of unlocked ones and of locked ones."""
+    whole = _Range(BASE, 256)
+    yield Mmap(*whole.words(), "rw", ())
+    yield from _stripes(256, length)
+    yield from (Munlockall(), Mlock2(*whole.words(), _ONFAULT), Munlockall(), Munlockall(), Munmap(*whole.words()))
 
 
 def _designed(name: str, nr_pages: int, touches: list[list[Op]], then: Sequence[Op] = ()) -> Trace:

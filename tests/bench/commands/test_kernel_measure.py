@@ -10,9 +10,10 @@ import pytest
 
 from bench.__main__ import main
 from bench.kernels.protocol import Answer, Program
+from bench.traces.checks import trace_problem
 from bench.traces.cost_format import load_costs
-from bench.traces.generate_costs import cost_traces
-from bench.traces.ops import Mlock2, Mmap, Munlock, Munmap, Trace
+from bench.traces.generate_costs import cost_traces, designed_traces, exit_traces
+from bench.traces.ops import Exit, Fork, Mlock2, Mmap, Munlock, Munlockall, Munmap, Trace
 from bench.traces.trace_format import encode_lines
 from support import real
 from support.fake_kernels import image
@@ -81,16 +82,28 @@ def test_mlock_of_memory_without_access_may_fail_and_no_other_call(
 def test_random_traces_of_several_seeds_are_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real.answering(monkeypatch, answering(lambda program, order: 7))
     out = tmp_path / "costs.jsonl"
-    asked = ["--random", "2", "--seed", "5", "--random", "1", "--seed", "3", "--rounds", "1"]
+    asked = ["--random", "2", "--seed", "5", "--random", "1", "--seed", "3", "--rounds", "1", "--designed", "--exits", "2"]
     assert main(["kernel", "measure", "--on", str(image(tmp_path / "kernel")), "--out", str(out), *asked]) == 0
-    assert [one.trace for one in load_costs(out)] == [*cost_traces(5, 2), *cost_traces(3, 1)]
+    made = [*cost_traces(5, 2), *cost_traces(3, 1), *exit_traces(2), *designed_traces()]
+    assert [one.trace for one in load_costs(out)] == made
+
+
+def test_a_process_that_ends_is_the_first_of_two_and_some_are_locked_until_then() -> None:
+    traces = list(exit_traces(16))
+    assert traces == list(exit_traces(16)) and not any(trace_problem(one) for one in traces)
+    assert all(isinstance(one.ops[0], Fork) and isinstance(one.ops[-1], Exit) for one in traces)
+    locked = [not any(isinstance(op, Munlock | Munlockall) for op in one.ops) for one in traces]
+    assert 8 <= sum(locked) < 16
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ([], "one of them"),
-        (["--random", "1", "--designed"], "one of them"),
+        ([], "give a file of traces, or some of"),
+        (["traces.jsonl", "--designed"], "give a file of traces, or some of"),
+        (["traces.jsonl", "--exits", "1"], "give a file of traces, or some of"),
+        (["--exits", "0"], "--exits 0: 1 to 1,000 traces"),
+        (["--exits", "1", "--seed", "2"], "0 times --random, 1 times --seed"),
         (["--random", "0"], "--random 0: 1 to 1,000 traces"),
         (["--random", "2", "--random", "2"], "2 times --random, 1 times --seed: one seed each"),
         (["--random", "2", "--seed", "1", "--random", "2", "--seed", "1"], "all different"),

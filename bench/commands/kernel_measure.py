@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from bench.commands import Actions
 from bench.commands.kernel_figures import check, say
 from bench.errors import UsageError, one_line
@@ -14,9 +16,9 @@ from bench.progress import interruptible, progress_bar
 from bench.runs.storage import check_parent, write_atomic
 from bench.targets import kernel
 from bench.targets.kernel import KernelTarget
-from bench.traces.cost_format import encode_costs
+from bench.traces.cost_format import Costs, encode_costs
 from bench.traces.generate_costs import cost_traces, designed_traces, exit_traces
-from bench.traces.ops import Trace
+from bench.traces.ops import Exit, Trace
 from bench.traces.trace_format import load_traces
 
 MAX_TRACES: Final = 1_000
@@ -54,6 +56,14 @@ def _targets(words: list[str]) -> list[KernelTarget]:
     return targets
 
 
+def _of_exit(one: Costs) -> Costs:
+    """Return a trace that ends with its process without what its other calls cost: `--random` has such calls."""
+    if not isinstance(one.ops[-1], Exit):
+        return one
+    only = {kernel: (*[None] * (len(one.ops) - 1), found[-1]) for kernel, found in one.instructions.items()}
+    return msgspec.structs.replace(one, instructions=only)
+
+
 def _measure(options: argparse.Namespace) -> int:
     """Measure and write."""
     if not 1 <= options.rounds <= MAX_ROUNDS:
@@ -63,7 +73,7 @@ def _measure(options: argparse.Namespace) -> int:
     with progress_bar() as progress, interruptible():
         task = progress.add_task("traces", total=len(traces) * options.rounds * len(targets))
         found = trace_costs.measure(targets, traces, options.rounds, lambda: progress.advance(task))
-    write_atomic(options.out, encode_costs(found))
+    write_atomic(options.out, encode_costs([_of_exit(one) for one in found]))
     say(f"{len(found)} traces on {', '.join(one.name for one in targets)}: {one_line(options.out, 120)}")
     return 0
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.errors import UsageError, one_line
-from bench.prediction.terms import KEPT
+from bench.prediction.terms import CALLS, KEPT
 from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
-from bench.traces.ops import Trace, op_name
+from bench.traces.ops import Mlock, Mlock2, Munlock, Munlockall, Op, Trace, op_name
 from bench.traces.replay import Machine
 from mmmodel import state
 from mmmodel.constants import (
@@ -79,6 +79,21 @@ def in_use(space: Mm) -> InUse:
     return InUse(int(pages), int(ctl[state.TABLES_TOP] - ctl[state.TABLES_NFREE]))
 
 
+def vmas_of(space: Mm, op: Op) -> int:
+    """Return how many VMAs of the first process a call is about that locks or unlocks, 0 for any other."""
+    if op.proc or op_name(op) not in CALLS:
+        return 0
+    if isinstance(op, Munlockall):
+        return space.map_count
+    return vmas_between(space, op.start, op.start + op.nbytes) if isinstance(op, Mlock | Mlock2 | Munlock) else 0
+
+
+def vmas_between(space: Mm, start: int, end: int) -> int:
+    """Return how many VMAs have a byte in [start, end)."""
+    vmas = space.state.vmas[space.state.array("order")[: space.map_count]]
+    return int(((vmas["vm_start"] < end) & (vmas["vm_end"] > start)).sum())
+
+
 def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda: None) -> list[CountedOp]:
     """Carry a trace out on the model; return its ops.
 
@@ -88,14 +103,13 @@ def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda
     machine = Machine(space)
     found = []
     for number, op in enumerate(trace.ops):
-        before, kept = in_use(space), space.map_count if op.proc == 0 else 0
+        before, nr_vmas = in_use(space), vmas_of(space, op)
         try:
             machine.outcome(op)
         except (NotModelled, MemoryError) as error:
             raise UsageError(f"trace {one_line(trace.name, 80)}: ops[{number}]: the model does not have it: {error}") from None
         counters = dict(space.call_counters())
-        if op_name(op) == "munlockall":
-            counters[KEPT] = kept - counters["model_vmas_changed"]
+        counters[KEPT] = max(0, nr_vmas - counters["model_vmas_changed"])
         found.append(CountedOp(number, op_name(op), counters, in_use(space).since(before)))
         tick()
     return found

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.errors import UsageError, one_line
-from bench.prediction.terms import KEPT
+from bench.prediction.counted import vmas_between
+from bench.prediction.terms import CALLS, KEPT
 from bench.prediction.weights import Cost, KernelWeights, predict
 from bench.targets.model import lay_out
 from bench.workloads.layout import Layout, Vma
 from mmmodel import constants as const
-from mmmodel.constants import PAGE_SIZE
+from mmmodel.constants import PAGE_SIZE, TASK_SIZE_5
 from mmmodel.kernels import V6_1, implementation
 
 if TYPE_CHECKING:
@@ -79,11 +80,11 @@ def _one(captured: Layout, kernel: KernelWeights, space: Mm, call: str, where: R
     if call not in ("mlockall", "mlock"):
         lock(space, captured)
     space.lru_add_drain_all()
-    nr_vmas = space.map_count
+    between = where or Range(0, TASK_SIZE_5)
+    nr_vmas = vmas_between(space, between.start, between.end) if CALLS[call] in ("lock", "unlock") else 0
     make(space, call, where or Range(captured.vmas[0].first, captured.vmas[-1].last))
     counters = dict(space.call_counters())
-    if call == "munlockall":
-        counters[KEPT] = nr_vmas - counters["model_vmas_changed"]
+    counters[KEPT] = max(0, nr_vmas - counters["model_vmas_changed"])
     space.restore(before)
     visited = counters.get("model_pages_looked_up", 0) + counters.get("model_zap_read", 0)
     return Forecast(captured.name, kernel.series, call, visited, counters, predict(kernel, call, counters))

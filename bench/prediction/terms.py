@@ -24,7 +24,7 @@ CALLS: Final[dict[str, Calls]] = {
     "exit": "exit",
 }
 # Counted beside the model's counters.
-KEPT: Final = "vmas_kept"  # VMAs that munlockall() goes past, as they were not locked
+KEPT: Final = "vmas_kept"  # VMAs that a call goes past, as they are locked or unlocked as it wants them
 REFILLED: Final = "lists_refilled"  # pages that the allocator's lists of free pages took from its free areas
 SPILLED: Final = "lists_spilled"  # pages that these lists could not keep
 
@@ -108,11 +108,12 @@ _COMMON: Final = (
     Term("unlock_vma", _UNLOCK, "VMA", "a VMA loses VM_LOCKED", lambda c: c["vmas_changed"]),
     Term("unlock_split", _UNLOCK, "split", "a VMA is cut in two", lambda c: c["vma_splits"]),
     Term("unlock_merge", _UNLOCK, "merge", "a VMA joins its neighbour", lambda c: c["vma_merges"]),
-    Term("unlock_kept", _UNLOCK, "VMA", "munlockall() goes past a VMA that was not locked", lambda c: c[KEPT]),
+    Term("unlock_kept", _UNLOCK, "VMA", "a VMA that is not locked is gone past", lambda c: c[KEPT]),
     Term("lock_call", _LOCK, "call", "mlock(), mlock2() or mlockall(), entered and left", lambda c: 1),
     Term("lock_vma", _LOCK, "VMA", "a VMA gets VM_LOCKED", lambda c: c["vmas_changed"]),
     Term("lock_split", _LOCK, "split", "a VMA is cut in two", lambda c: c["vma_splits"]),
     Term("lock_merge", _LOCK, "merge", "a VMA joins its neighbour", lambda c: c["vma_merges"]),
+    Term("lock_kept", _LOCK, "VMA", "a VMA that is locked already is gone past", lambda c: c[KEPT]),
     Term("fault", _LOCK, "fault", "a page is brought into memory and locked", lambda c: c["faults"]),
     Term("fault_refilled", _LOCK, "page", "beyond that: it came to the allocator's list from its free areas",
          lambda c: c[REFILLED]),
@@ -143,9 +144,13 @@ PER_PAGE: Final = (
     Term("huge_part", _UNLOCKING, "page", "beyond that: it was a part of a huge page", lambda c: c["pte_compound"]),
     Term("vector", _UNLOCKING, "vector", "a vector is begun by a look-up, filled and worked off", lambda c: c["pagevecs"]),
     Term("vector_ended", _UNLOCKING, "vector", "an entry without a page ends the filling", lambda c: c.fills_ended),
-    Term("vector_page", _UNLOCKING, "page", "a page of a vector is unlocked", lambda c: c.in_vectors),
+    Term("vector_page", _UNLOCKING, "page", "a page of a vector is looked at", lambda c: c.in_vectors),
+    Term("vector_locked", _UNLOCKING, "page", "beyond that: it was locked, and changes its LRU list",
+         lambda c: min(c["isolated"], c.in_vectors)),
     Term("huge_page", _UNLOCKING, "look-up", "a huge page is found by its PMD, and unlocked as a whole",
          lambda c: c["pte_lock"] - c["pagevecs"] - c.looked_at_pte),
+    Term("unmap_drained", _UNMAPPING, "page", "a page that came just before still waited for its LRU list",
+         lambda c: max(0, c["putback"] - c["isolated"])),
     Term("populate_at_pgd", _LOCK, "page", "populate looks a page up and finds nothing in the top table",
          lambda c: c["follow_page"] - c["pud_read"]),
     Term("populate_at_pud", _LOCK, "page", "... in the PUD's table", lambda c: c["pud_read"] - c["pmd_read"]),
@@ -170,6 +175,8 @@ PAGE_WALK: Final = (
          lambda c: c["mlock_batches"]),
     Term("drained_page", _UNLOCKING, "page", "a page that was locked when it came still waited in the batch",
          lambda c: c["pgs_culled"]),
+    Term("unmap_drained", _UNMAPPING, "page", "likewise one that was not locked",
+         lambda c: max(0, c["putback"] - c["pgs_culled"])),
     Term("lock_page", _LOCK, "page", "a page goes through the batch and is locked", lambda c: c.small("pgs_mlocked")),
     Term("lock_batch", _LOCK, "batch", "a batch of up to 15 pages (6.12: 31) is worked off", lambda c: c["mlock_batches"]),
     Term("unmap_locked", _UNMAPPING, "page", "beyond that: the page was locked",

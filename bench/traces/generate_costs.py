@@ -69,7 +69,8 @@ def cost_traces(seed: int, number: int) -> Iterator[Trace]:
 
 
 def exit_traces(number: int) -> Iterator[Trace]:
-    """Yield traces, always the same, that end with their process; half of them while its memory is locked.
+    """Yield so many random traces, always the same, that end with their process, half of them while its memory is locked; then
+    some designed ones.
 
     The process has a child, which does nothing: one must be there until the end.
     """
@@ -78,6 +79,11 @@ def exit_traces(number: int) -> Iterator[Trace]:
         ranges, ops = _laid_out(rng)
         unlocks = () if index % 2 else _unlocks(rng, ranges)
         yield Trace(f"exit-{index}", WINDOW, (_CHILD, *ops, *unlocks, Exit()))
+    yield Trace("designed-exit", WINDOW, (_CHILD, Exit()))
+    yield Trace("designed-exit-vmas", WINDOW, (_CHILD, Mmap(*_Range(BASE, 256).words(), "rw", ()), *_stripes(256, 4), Exit()))
+    for nr_pages in (100, 1_000, 10_000):
+        mapped = _Range(BASE, nr_pages).words()
+        yield Trace(f"designed-exit-{nr_pages}", WINDOW, (_CHILD, Mmap(*mapped, "rw", ()), Touch(*mapped, "write"), Exit()))
 
 
 def _laid_out(rng: random.Random) -> tuple[list[_Range], list[Op]]:
@@ -175,11 +181,6 @@ def designed_traces() -> Iterator[Trace]:
         yield Trace(f"designed-pages-{nr_pages}", WINDOW, tuple(_given_up(nr_pages)))
     for length in (2, 4, 16):  # many VMAs that are unlocked, or locked, or unmapped by one call
         yield Trace(f"designed-vmas-{256 // length}", WINDOW, tuple(_all_at_once(length)))
-    yield Trace("designed-exit", WINDOW, (_CHILD, Exit()))
-    yield Trace("designed-exit-vmas", WINDOW, (_CHILD, Mmap(*_Range(BASE, 256).words(), "rw", ()), *_stripes(256, 4), Exit()))
-    for nr_pages in (100, 1_000, 10_000):
-        mapped = _Range(BASE, nr_pages).words()
-        yield Trace(f"designed-exit-{nr_pages}", WINDOW, (_CHILD, Mmap(*mapped, "rw", ()), Touch(*mapped, "write"), Exit()))
 
 
 def _given_up(nr_pages: int) -> Iterator[Op]:

@@ -90,8 +90,9 @@ def vmas_of(space: Mm, op: Op) -> int:
 
 def vmas_between(space: Mm, start: int, end: int) -> int:
     """Return how many VMAs have a byte in [start, end)."""
-    vmas = space.state.vmas[space.state.array("order")[: space.map_count]]
-    return int(((vmas["vm_start"] < end) & (vmas["vm_end"] > start)).sum())
+    vmas, order = space.state.vmas, space.state.array("order")
+    found = (vmas[int(order[position])] for position in range(space.map_count))
+    return sum(one["vm_start"] < end and one["vm_end"] > start for one in found)
 
 
 def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda: None) -> list[CountedOp]:

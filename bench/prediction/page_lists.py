@@ -122,8 +122,10 @@ class PageLists:
         return number
 
     def _drop(self, kind: Kind, number: int, of_other: int) -> None:
-        """Take pages off the lists: off that which was given to, but for so many of the other (5.10: one and the other in turn),
-        and of each what the other has not."""
+        """Take pages off the lists: off that which was given to, but for so many off the other; what one lacks off the other.
+
+        5.10 takes off one and the other in turn.
+        """
         other: Kind = "tables" if kind == "pages" else "pages"
         first = max(min(number - of_other, self._lists[kind]), number - self._lists[other])
         self._lists[kind] -= first

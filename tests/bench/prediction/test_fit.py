@@ -10,6 +10,7 @@ import pytest
 from bench.__main__ import main
 from bench.prediction import weights
 from bench.prediction.counted import counted
+from bench.prediction.page_lists import PageLists
 from bench.prediction.terms import CALLS, events
 from bench.traces.cost_format import Costs, encode_costs
 from bench.traces.generate_costs import designed_traces
@@ -32,8 +33,15 @@ def made(path: Path, interrupted: int = 0) -> Path:
         if trace.name.removeprefix("designed-") not in LAYOUTS:
             continue
         found: list[int | None] = [None] * len(trace.ops)
-        for op in counted(trace, name):
-            numbers = events(algorithm, op.call, op.counters)
+        lists = PageLists(implementation(name).kernel.version)
+        ops = counted(trace, name)
+        for op in ops:
+            lists.move(*op.in_use)
+        for op in ops:
+            moved = lists.move(*op.in_use).counters()
+            if op.call not in CALLS:
+                continue
+            numbers = events(algorithm, op.call, {**op.counters, **moved})
             cost = sum(MADE_OF.get(term, 0) * number for term, number in numbers.items())
             extra = interrupted if CALLS[op.call] == "unlock" else 0
             found[op.number] = round(cost) + extra

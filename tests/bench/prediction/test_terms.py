@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.prediction.terms import CALLS, TERMS, events
+from bench.prediction.terms import CALLS, KEPT, REFILLED, SPILLED, TERMS, events
 from mmmodel.kernels import FOLIO_WALK, PAGE_WALK, PER_PAGE
 
 
@@ -53,7 +53,21 @@ def test_unmapping_reads_tables_and_gives_up_pages_and_zero_pages() -> None:
     for algorithm in TERMS:
         found = events(algorithm, "exit", counters)
         assert (found["unmap_entry"], found["unmap_page"], found["unmap_zero"], found["unmap_table"]) == (9, 4, 3, 2)
-        assert (found["unmap_pmd"], found["unmap_upper"], found["unmap_vma"]) == (1024, 8, 1)
+        assert (found["unmap_pmd"], found["unmap_upper"], found["exit_vma"]) == (1024, 8, 1)
+        assert events(algorithm, "munmap", counters)["unmap_vma"] == 1
+
+
+def test_pages_that_lists_cannot_keep_and_vmas_gone_past_are_events_of_calls_that_have_them() -> None:
+    counters = {SPILLED: 63, REFILLED: 126, KEPT: 4, "model_putback": 20, "model_isolated": 15}
+    for algorithm in TERMS:
+        assert events(algorithm, "munmap", counters)["unmap_spilled"] == 63
+        assert events(algorithm, "mlock", counters)["fault_refilled"] == 126
+        assert (
+            events(algorithm, "munlockall", counters)["unlock_kept"],
+            events(algorithm, "mlock", counters)["lock_kept"],
+        ) == (4, 4)
+    assert events(PER_PAGE, "exit", counters)["unmap_drained"] == 5  # 5.10 puts those that it unlocked back as well
+    assert events(PAGE_WALK, "exit", counters | {"unevictable_pgs_culled": 2})["unmap_drained"] == 18
 
 
 def test_five_levels_are_as_four_below_the_top() -> None:

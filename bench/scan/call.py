@@ -6,16 +6,10 @@ from typing import Final, NamedTuple
 
 from bench.kernels.protocol import Program
 from bench.scan.layouts import ANONYMOUS, LAYOUTS, SPAN_LIMIT, TABLES, Layout
-from bench.scan.steps import SCRATCH_BYTES, Spot, Step, Sys, orders, uses
+from bench.scan.steps import SCRATCH, Spot, Step, orders, uses
 from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
-from mmmodel import constants as const
 
 _NO_WATCH: Final = 0
-SCRATCH: Final = Sys(  # memory for what calls read and write
-    "mmap",
-    ("scratch", SCRATCH_BYTES, const.PROT_READ | const.PROT_WRITE,
-     const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE | const.MAP_FIXED_NOREPLACE, -1, 0),
-)  # fmt: skip
 # Errors that say that there is no such call, advice, file or flag, and those that say that somebody else may.
 ABSENT: Final = frozenset({"ENOSYS", "EINVAL", "ENOTTY", "ENOENT", "EOPNOTSUPP", "ENODEV"})
 REFUSED: Final = frozenset({"EPERM", "EACCES"})

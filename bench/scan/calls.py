@@ -17,8 +17,8 @@ _NONE, _READ = const.PROT_NONE, const.PROT_READ
 _RLIMIT_CORE: Final = 4
 _LOCK_ALL: Final = const.MCL_CURRENT | const.MCL_ONFAULT
 _MAYMOVE, _MREMAP_FIXED, _DONTUNMAP = 1, 2, 4
-# 16 GiB that 5.10 visits page by page would hide what is in it.
-_TO_LOCK: Final = tuple(name for name in EVERY if "locked" not in name and name != "page per GiB")
+_HIDDEN: Final = "page per GiB"  # 16 GiB, where a call visits them page by page: that hides what is in it
+_TO_LOCK: Final = tuple(name for name in EVERY if "locked" not in name and name != _HIDDEN)
 _FREE_RANGE: Final = ("none", "one page", "locked", "locked none", "huge page", "pages", "tables", "VMAs")
 
 MAPPING: Final = (
@@ -56,7 +56,7 @@ LOCKING: Final = (
 )  # fmt: skip
 
 _TO_DUMP: Final = (Limit(_RLIMIT_CORE, UNLIMITED), Emptied("core"))
-_DUMPED: Final = tuple(name for name in ANONYMOUS if name != "page per GiB")  # 16 GiB, page by page, would hide what is in it
+_DUMPED: Final = tuple(name for name in ANONYMOUS if name != _HIDDEN)
 PROCESSES: Final = (
     Call("fork", Fork(), layouts=EVERY),
     Call("vfork + exec", StartProgram(0), "another program, until its end", (Text(0, "/proc/self/exe"),), layouts=PLAIN),
@@ -66,7 +66,7 @@ PROCESSES: Final = (
     Call("core dump", Abort(), "the end by SIGABRT, into a file", _TO_DUMP,
          layouts=_DUMPED, dies=True, lasts=True, only_in="core file"),
     Call("core dump mapped", Abort(), "of a file in memory that is mapped", _TO_DUMP,
-         layouts=("shared file", "private file"), most=POPULATED, nature="every page is brought into memory and written",
+         layouts=("shared file", "private file"), most=POPULATED, nature=f"{_BRINGS} and written",
          dies=True, lasts=True, only_in="core file"),
 )  # fmt: skip
 

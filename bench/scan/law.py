@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -55,7 +56,14 @@ class Law(msgspec.Struct, frozen=True):
         return self.base + (self.per_unit.estimate * size / self.unit if self.per_unit else 0.0)
 
 
-Linear = Callable[[int, Values], Law]
+class Reading(NamedTuple):
+    """How costs are read: as times, which scatter, or as counts."""
+
+    cost: Callable[[Sequence[float]], float]  # of a size
+    growth: Callable[[Axis, Sequence[int], Values, float], Growth]
+    of_units: Callable[[int, Values], Law]  # of a span, in units of so many bytes
+    of_things: Callable[[Values], Law]  # of pages, tables or VMAs
+    each: Callable[[Values, int], Interval | None]  # cost of one of so many units, by which the sizes differ
 
 
 def judge(axis: Axis, values: Values, unit_of_cost: Unit, *, is_whole: bool = True) -> Law:
@@ -66,11 +74,12 @@ def judge(axis: Axis, values: Values, unit_of_cost: Unit, *, is_whole: bool = Tr
     sizes = sorted(values)
     first, last = sizes[0], sizes[-1]
     is_exact = unit_of_cost == EXACT
-    base = exact.bounds(values[first]).low if is_exact else statistics.median(values[first])
+    reading = COUNTS if is_exact else TIMES
+    base = reading.cost(values[first])
     if len(sizes) < stats.LEAST_SIZES or len(values[last]) < LEAST_VALUES:
         return Law("too few", base)
     least = LEAST_GROWTH[unit_of_cost] if axis == "span" else 0.0
-    growth = (_counted_growth if is_exact else _timed_growth)(axis, sizes, values, least)
+    growth = reading.growth(axis, sizes, values, least)
     if growth == "none":
         # Of counts it is known how little they grow by; of a span, once its size has taken steps of all kinds.
         reached = axis != "span" or last >= FINEST or is_whole or (is_exact and last > PUD_SIZE)
@@ -78,43 +87,49 @@ def judge(axis: Axis, values: Values, unit_of_cost: Unit, *, is_whole: bool = Tr
     unit = _unit(sizes, values, LEAST_STEP[unit_of_cost]) if axis == "span" else 1
     if unit is None or growth == "unknown":
         return Law("too few", base)
-    linear = _linear_counts if is_exact else _linear
     if axis != "span":
-        return _of_counted(values) if is_exact else _linear(unit, values)
-    law = msgspec.structs.replace(_of_span(unit, values, linear), base=base)
+        return reading.of_things(values)
+    law = msgspec.structs.replace(_of_span(unit, values, reading), base=base)
     # Entries for 2 MiB may be those of one table alone, with no more beyond it.
     return (
         msgspec.structs.replace(law, kind="too few") if law.kind == "linear" and unit == PMD_SIZE and last <= PUD_SIZE else law
     )
 
 
-def _of_span(unit: int, values: Values, linear: Linear) -> Law:
+def _of_span(unit: int, values: Values, reading: Reading) -> Law:
     """Return the law of the longest spans that is linear, else that of all; `base` is the smallest of these."""
     for border in (PUD_SIZE, PMD_SIZE):
         beyond = {size: values[size] for size in values if size >= border}
-        if len(beyond) > stats.LEAST_SIZES and (law := linear(unit, beyond)).kind == "linear":
-            return msgspec.structs.replace(law, per_unit=_last_step(unit, values, linear) or law.per_unit)
-    return linear(unit, values)
+        if len(beyond) > stats.LEAST_SIZES and (law := reading.of_units(unit, beyond)).kind == "linear":
+            return msgspec.structs.replace(law, per_unit=_last_step(unit, values, reading) or law.per_unit)
+    return reading.of_units(unit, values)
 
 
-def _of_counted(values: Values) -> Law:
+def _counts_of_things(values: Values) -> Law:
     """Return the law of the largest sizes that is linear, else that of all, of pages, tables or VMAs."""
     whole = _linear_counts(1, values)
     found = (_linear_counts(1, {size: values[size] for size in tail}) for tail in exact.tails([*values]))
     return msgspec.structs.replace(next((one for one in found if one.kind == "linear"), whole), base=whole.base)
 
 
-def _last_step(unit: int, values: Values, linear: Linear) -> Interval | None:
+def _last_step(unit: int, values: Values, reading: Reading) -> Interval | None:
     """Return what a unit of the span costs beyond 1 GiB, None where no size is well beyond."""
     last = max(values)
     if last < 2 * PUD_SIZE or PUD_SIZE not in values:
         return None
-    nr = _units(last, unit) - _units(PUD_SIZE, unit)
-    if linear is _linear_counts:
-        return exact.each({size: exact.bounds(values[size]) for size in (PUD_SIZE, last)}, nr)
-    start = statistics.median(values[PUD_SIZE])
-    each = [(one - start) / nr for one in values[last]]
+    return reading.each({size: values[size] for size in (PUD_SIZE, last)}, _units(last, unit) - _units(PUD_SIZE, unit))
+
+
+def _each_timed(values: Values, nr: int) -> Interval | None:
+    """Return what one of `nr` units more of the largest size takes, from the smallest on; None if it may take no time."""
+    start = statistics.median(values[min(values)])
+    each = [(one - start) / nr for one in values[max(values)]]
     return stats.geometric_mean(each) if min(each) > 0 else None
+
+
+def _each_counted(values: Values, nr: int) -> Interval | None:
+    """Return the same of counts."""
+    return exact.each({size: exact.bounds(values[size]) for size in values}, nr)
 
 
 def _start(axis: Axis, sizes: Sequence[int]) -> int:
@@ -183,7 +198,7 @@ def _unit(sizes: Sequence[int], values: Values, least: float) -> int | None:
     return STEPS[0]
 
 
-def _linear(unit: int, values: Values) -> Law:
+def _linear_times(unit: int, values: Values) -> Law:
     """Return whether what times grow by, from the smallest size on, is linear in the units of each."""
     first = min(values)
     base, noise = statistics.median(values[first]), _noise(values[first])
@@ -217,3 +232,9 @@ def _kind(exponent: Interval) -> Kind:
     if exponent.high <= 1 - LOW:
         return "nothing"  # it is dearer beyond the smallest size, by the same everywhere
     return "no law" if exponent.high < LOW or exponent.low > HIGH else "too few"
+
+
+TIMES: Final = Reading(statistics.median, _timed_growth, _linear_times, partial(_linear_times, 1), _each_timed)
+COUNTS: Final = Reading(
+    lambda values: exact.bounds(values).low, _counted_growth, _linear_counts, _counts_of_things, _each_counted
+)

@@ -139,9 +139,13 @@ class KernelMachine:
         if not shot.n:
             return probe(shot.call, shot.layout, self._place)
         found = program(shot.call, shot.layout, shot.n, self._place)
-        if self.unit == "seconds":
+        if not self._rests(shot):
             return found
         return found._replace(orders=(*found.orders[:-1], wait(REST_NS), found.orders[-1]))
+
+    def _rests(self, shot: Shot) -> bool:
+        """Tell whether the guest rests before the call of a shot."""
+        return self.unit != "seconds" and shot.n > 0
 
     def _in_guests(self, device: str, shots: Sequence[Shot]) -> Iterator[tuple[Shot, Outcome]]:
         """Carry out shots in one guest; where that fails, the others in another, without more of the call that it was at."""
@@ -190,7 +194,7 @@ class KernelMachine:
         elif last.errno and (last.errno not in shot.call.fine or (not shot.n and shot.call.exists)):
             return _refusal(shot, str(last.errno), "the call")
         whole = sum(one.cycles for one in answers)
-        if self.unit != "seconds" and shot.n:
+        if self._rests(shot):
             whole -= before[-1].cycles  # the rest before the call, in which nothing is executed
         return Outcome("done", self._cost(last.cycles), whole=self._cost(whole))
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.errors import UsageError
-from bench.scan.call import PLACE, SCRATCH, Call
+from bench.scan.call import PLACE, Call
 from bench.scan.layouts import Layout
-from bench.scan.steps import Abort, Exit, uses
+from bench.scan.steps import SCRATCH, Abort, Exit, uses
 
 # What a header is included for.
 _HEADERS: Final = {

@@ -95,6 +95,13 @@ class Sys(NamedTuple):
         return f"dup2({call}, {self.descriptor});" if self.descriptor else f"{call};"
 
 
+SCRATCH: Final = Sys(  # memory for what calls read and write
+    "mmap",
+    ("scratch", SCRATCH_BYTES, const.PROT_READ | const.PROT_WRITE,
+     const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_NORESERVE | const.MAP_FIXED_NOREPLACE, -1, 0),
+)  # fmt: skip
+
+
 class Again(NamedTuple):
     """A system call made so many times, its first argument greater by `stride` each time."""
 
@@ -192,15 +199,11 @@ class Emptied(NamedTuple):
 
     def orders(self, spot: Spot) -> Iterator[str]:
         """Yield the orders; its name is in the scratch memory, which is there no longer than it takes."""
-        protection, flags = (
-            const.PROT_READ | const.PROT_WRITE,
-            const.MAP_PRIVATE | const.MAP_ANONYMOUS | const.MAP_FIXED_NOREPLACE,
-        )
-        yield from Sys("mmap", ("scratch", PAGE_SIZE, protection, flags, -1, 0)).orders(spot)
+        yield from SCRATCH.orders(spot)
         yield from Text(0, self.name).orders(spot)
         yield from Sys("open", ("scratch", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), _EMPTIED).orders(spot)
         yield from Sys("close", (_EMPTIED,)).orders(spot)
-        yield from Sys("munmap", ("scratch", PAGE_SIZE)).orders(spot)
+        yield from Sys("munmap", ("scratch", SCRATCH_BYTES)).orders(spot)
 
     def c(self) -> str:
         """Return the statement."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -24,6 +25,11 @@ def steps(size: int, unit: int) -> int:
 def constant(layout: Layout, n: int) -> float:
     """A call that depends on nothing."""
     return 2000.0
+
+
+def no_law(layout: Layout, n: int) -> float:
+    """A call that costs as the root of a span."""
+    return 2000.0 + math.sqrt(layout.span(n))
 
 
 def per(unit: int, each: float) -> Cost:

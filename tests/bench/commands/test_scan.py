@@ -8,7 +8,7 @@ import pytest
 from bench.__main__ import main
 from bench.commands import scan as command
 from bench.scan.results import SCHEMA, Scan, load, save
-from support.fake_scan import PAGE, Cost, Fake, constant, per, scanned
+from support.fake_scan import PAGE, Cost, Fake, constant, no_law, per, scanned
 
 LAWS: dict[str, Cost] = {"munmap": constant, "core dump": per(PAGE, 120.0), "mincore": per(PAGE, 9.0)}
 
@@ -76,8 +76,7 @@ def test_the_committed_scan_against_itself_has_nothing_new_and_an_older_kernel_h
 
 
 def test_times_that_scatter_are_said_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    odd: Cost = lambda layout, n: 2000.0 + float(layout.span(n)) ** 0.5  # noqa: E731  # no law
-    found = [scanned(Fake({"munmap": odd, "exit": constant}, unit=unit, name=unit)) for unit in ("seconds", "instructions")]
+    found = [scanned(Fake({"munmap": no_law, "exit": constant}, unit=unit, name=unit)) for unit in ("seconds", "instructions")]
     save(tmp_path / "scan.json", Scan(SCHEMA, "scan", "made up", "2026-01-01T00:00:00", {}, found))
     assert main(["scan", "--show", str(tmp_path / "scan.json")]) == 0
     out = " ".join(capsys.readouterr().out.split())

@@ -11,7 +11,7 @@ from bench import environment
 from bench.errors import MeasurementError
 from bench.scan.became_linear import base_of, became_linear, names, unclear
 from bench.scan.results import KernelScan, Scan, load, save
-from support.fake_scan import PAGE, Cost, Fake, constant, per, scanned
+from support.fake_scan import PAGE, Cost, Fake, constant, no_law, per, scanned
 
 QUIET: dict[str, Cost] = {"munmap": constant, "exit": constant, "mincore": per(PAGE, 9.0)}
 
@@ -40,8 +40,7 @@ def test_only_one_layout_may_have_become_linear() -> None:
 
 
 def test_a_call_of_which_it_is_not_clear_is_named() -> None:
-    odd: Cost = lambda layout, n: 2000.0 + float(layout.span(n)) ** 0.5  # noqa: E731
-    base, found = scanned(Fake(QUIET)), scanned(Fake({**QUIET, "munmap": odd}))
+    base, found = scanned(Fake(QUIET)), scanned(Fake({**QUIET, "munmap": no_law}))
     assert (became_linear(base, found), unclear(base, found)) == ([], ["munmap"])
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 from bench.errors import UsageError, one_line
 from bench.prediction.terms import CALLS, KEPT
 from bench.traces.checks import PROGRAM_BYTES, PROGRAM_START
@@ -90,9 +92,14 @@ def vmas_of(space: Mm, op: Op) -> int:
 
 def vmas_between(space: Mm, start: int, end: int) -> int:
     """Return how many VMAs have a byte in [start, end)."""
-    vmas, order = space.state.vmas, space.state.array("order")
-    found = (vmas[int(order[position])] for position in range(space.map_count))
-    return sum(one["vm_start"] < end and one["vm_end"] > start for one in found)
+    vmas = space.state.array("vmas")[space.state.array("order")[: space.map_count]]
+    return int(np.count_nonzero((vmas["vm_start"] < end) & (vmas["vm_end"] > start)))
+
+
+def call_counters(space: Mm, nr_vmas: int) -> dict[str, int]:
+    """Return what the last call counted, with what it went past of the VMAs that it was about."""
+    counters = space.call_counters()
+    return {**counters, KEPT: max(0, nr_vmas - counters["model_vmas_changed"])}
 
 
 def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda: None) -> list[CountedOp]:
@@ -109,8 +116,6 @@ def counted(trace: Trace, implementation: str, tick: Callable[[], None] = lambda
             machine.outcome(op)
         except (NotModelled, MemoryError) as error:
             raise UsageError(f"trace {one_line(trace.name, 80)}: ops[{number}]: the model does not have it: {error}") from None
-        counters = dict(space.call_counters())
-        counters[KEPT] = max(0, nr_vmas - counters["model_vmas_changed"])
-        found.append(CountedOp(number, op_name(op), counters, in_use(space).since(before)))
+        found.append(CountedOp(number, op_name(op), call_counters(space, nr_vmas), in_use(space).since(before)))
         tick()
     return found

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.errors import UsageError, one_line
-from bench.prediction.counted import vmas_between
-from bench.prediction.terms import CALLS, KEPT
+from bench.prediction.counted import call_counters, vmas_between
+from bench.prediction.terms import CALLS
 from bench.prediction.weights import Cost, KernelWeights, predict
 from bench.targets.model import lay_out
 from bench.workloads.layout import Layout, Vma
 from mmmodel import constants as const
-from mmmodel.constants import PAGE_SIZE, TASK_SIZE_5
+from mmmodel.constants import PAGE_SIZE
 from mmmodel.kernels import V6_1, implementation
 
 if TYPE_CHECKING:
@@ -80,11 +80,9 @@ def _one(captured: Layout, kernel: KernelWeights, space: Mm, call: str, where: R
     if call not in ("mlockall", "mlock"):
         lock(space, captured)
     space.lru_add_drain_all()
-    between = where or Range(0, TASK_SIZE_5)
-    nr_vmas = vmas_between(space, between.start, between.end) if CALLS[call] in ("lock", "unlock") else 0
+    nr_vmas = vmas_between(space, where.start, where.end) if where else space.map_count
     make(space, call, where or Range(captured.vmas[0].first, captured.vmas[-1].last))
-    counters = dict(space.call_counters())
-    counters[KEPT] = max(0, nr_vmas - counters["model_vmas_changed"])
+    counters = call_counters(space, nr_vmas if CALLS[call] in ("lock", "unlock") else 0)
     space.restore(before)
     visited = counters.get("model_pages_looked_up", 0) + counters.get("model_zap_read", 0)
     return Forecast(captured.name, kernel.series, call, visited, counters, predict(kernel, call, counters))

@@ -39,7 +39,7 @@ from mmmodel.counters import (
     TABLES_ENTERED,
 )
 from mmmodel.counting import count
-from mmmodel.folio import SPECIAL, folio_pte_batch, is_mapped_whole, mapped_page
+from mmmodel.folio import SPECIAL, folio_mlock_step, is_mapped_whole, mapped_page
 from mmmodel.idea_code import call_mlock
 from mmmodel.jit import kernel, step, unit
 from mmmodel.kernels import IDEA, V6_12
@@ -114,21 +114,16 @@ def mlock_folios(s: State, first: int, end: int, lock: bool) -> None:
             special += 1 if pfn == SPECIAL else 0
             slot = next_present(entries, slot + 1, end)
             continue
-        nr_entries = 1
-        if page_trans_compound(pages, pfn):  # asked once: a small page costs what it does in 6.1
-            nr_entries = folio_pte_batch(entries, pages, slot, end)
-            if lock and not is_mapped_whole(pages, pfn, slot, nr_entries, first, end):
-                compound += nr_entries
-                slot += nr_entries
-                continue
-            folio += nr_entries
-            pfn = compound_head(pages, pfn)
-        if lock:
-            batch_mlock_folio(s, pages, pvec, size, pfn)
+        nr_entries = folio_mlock_step(entries, pages, slot, end)
+        if not lock:
+            batch_munlock_page(s, pages, pvec, size, compound_head(pages, pfn))
+        elif is_mapped_whole(pages, pfn, slot, nr_entries, first, end):
+            batch_mlock_folio(s, pages, pvec, size, compound_head(pages, pfn))
         else:
-            batch_munlock_page(s, pages, pvec, size, pfn)
+            compound += nr_entries
+        folio += nr_entries if page_trans_compound(pages, pfn) else 0
         slot += nr_entries
-    count_kinds(s.counters, special, compound, folio)
+    count_kinds(s.counters, special, compound, folio - compound)
 
 
 @kernel
